@@ -1,0 +1,2 @@
+//! gritos-kernel.
+fn main() {}

@@ -1,0 +1,2 @@
+//! gritos-root.
+fn main() {}

@@ -1,0 +1,2 @@
+//! gritos-target-tests.
+fn main() {}
