@@ -1,1 +1,30 @@
-//! gritos-abi.
+//! The contract between the gRiTOS kernel and user space.
+//!
+//! Both sides read the same definitions: system-call numbers, the register
+//! layout of a message, rights, object types and their methods, status codes,
+//! what the root task finds at start, and the format of the boot image. The
+//! crate holds data and pure bit arithmetic, nothing else: no state, no
+//! `unsafe`, no type that only one side uses.
+//!
+//! `docs/reference/abi.md` is the normative text. The C header
+//! `include/gritos.h` is generated from this crate by [`c_header`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod boot_image;
+pub mod boot_info;
+pub mod c_header;
+pub mod cap;
+pub mod fault;
+pub mod message;
+pub mod method;
+pub mod status;
+pub mod syscall;
+
+pub use cap::{Address, ObjectType, Rights};
+pub use message::{Arrival, CapsIn, Control, Kind, Outcome};
+pub use status::Status;
+pub use syscall::Syscall;
