@@ -1,0 +1,60 @@
+//! Raspberry Pi 4 Model B (BCM2711), in the firmware's default "low peripheral" mode.
+//!
+//! Source: *BCM2711 ARM Peripherals*, section 1.2 "Address Map" (legacy master addresses
+//! 0x7e00_0000 appear at 0xfe00_0000 to the ARM) and the chapters named below.
+
+use crate::{Board, BoardId};
+
+#[cfg(feature = "device-tree")]
+mod device_tree;
+#[cfg(feature = "device-tree")]
+pub use device_tree::qemu_device_tree;
+
+/// What is known before the device tree is read.
+pub const BOARD: Board = Board {
+    id: BoardId::Rpi4,
+    name: "rpi4",
+    uart: UART0,
+    ram_start: 0,
+    // The firmware places the tree in the RAM bank below the VideoCore's share.
+    ram_end: 0x4000_0000,
+    load_address: 0x20_0000,
+};
+
+/// PL011 UART0 ("UART", section "Address map").
+pub const UART0: u64 = 0xfe20_1000;
+/// Interrupt of UART0: VideoCore interrupt 57, GIC identifier 57 + 96.
+pub const UART0_IRQ: u32 = 153;
+/// UART reference clock in Hz, fixed by `init_uart_clock` in `config.txt`.
+pub const UART_CLOCK_HZ: u32 = 48_000_000;
+/// Baud rate of the console.
+pub const UART_BAUD: u32 = 115_200;
+
+/// GPIO registers ("General Purpose I/O", section "Register View").
+pub const GPIO: u64 = 0xfe20_0000;
+/// Power management and watchdog. Not in the peripherals manual; as in Linux `bcm2835-pm`.
+pub const PM: u64 = 0xfe10_0000;
+/// GIC-400 distributor ("Interrupts", section "GIC-400 interrupt controller").
+pub const GIC_DISTRIBUTOR: u64 = 0xff84_1000;
+/// GIC-400 processor interface.
+pub const GIC_CPU: u64 = 0xff84_2000;
+/// First page of RAM: the firmware's stub and its spin table. Processors that nobody released
+/// execute from it.
+pub const SPIN_TABLE_PAGE: u64 = 0;
+/// Word that releases processor `n` from the firmware's stub (`armstub8.S`), 0 being the boot
+/// processor's own, unused one.
+#[must_use]
+pub const fn spin_table_word(processor: u64) -> u64 {
+    0xd8 + 8 * processor
+}
+
+/// `config.txt` for the SD card.
+pub const CONFIG_TXT: &str = "\
+# gRiTOS on the Raspberry Pi 4. Every line is needed; see board/src/rpi4.rs.
+arm_64bit=1
+kernel=kernel8.img
+kernel_address=0x200000
+enable_uart=1
+init_uart_clock=48000000
+disable_commandline_tags=1
+";
