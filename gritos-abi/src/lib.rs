@@ -19,6 +19,7 @@ pub mod boot_info;
 pub mod c_header;
 pub mod cap;
 pub mod fault;
+pub mod frame;
 pub mod message;
 pub mod method;
 pub mod status;
