@@ -47,7 +47,11 @@ impl Board {
     /// The board on which an image finds itself at physical address `load`.
     #[must_use]
     pub const fn of_load_address(load: u64) -> &'static Self {
-        if load < PI_LOADS_BELOW { &rpi4::BOARD } else { &qemu_virt::BOARD }
+        if load < PI_LOADS_BELOW {
+            &rpi4::BOARD
+        } else {
+            &qemu_virt::BOARD
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub const UART0_IRQ: u32 = 153;
 pub const UART_CLOCK_HZ: u32 = 48_000_000;
 /// Baud rate of the console.
 pub const UART_BAUD: u32 = 115_200;
+/// Divisor for that rate in 1/64, as PL011's IBRD (upper part) and FBRD (lower 6 bits) take it.
+pub const UART_BAUD_DIVISOR: u32 = (UART_CLOCK_HZ * 4 + UART_BAUD / 2) / UART_BAUD;
 
 /// GPIO registers ("General Purpose I/O", section "Register View").
 pub const GPIO: u64 = 0xfe20_0000;

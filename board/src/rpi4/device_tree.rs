@@ -12,9 +12,17 @@ use vm_fdt::{Error, FdtWriter};
 use super::{GIC_CPU, GIC_DISTRIBUTOR, GPIO, PM, UART0, UART0_IRQ, spin_table_word};
 
 /// Legacy peripherals, where the VideoCore's masters see them and where the ARM does.
-const LEGACY: Bus = Bus { child: 0x7e00_0000, parent: 0xfe00_0000, size: 0x0180_0000 };
+const LEGACY: Bus = Bus {
+    child: 0x7e00_0000,
+    parent: 0xfe00_0000,
+    size: 0x0180_0000,
+};
 /// ARM-local peripherals: the GIC.
-const ARM_LOCAL: Bus = Bus { child: 0x4000_0000, parent: 0xff80_0000, size: 0x0080_0000 };
+const ARM_LOCAL: Bus = Bus {
+    child: 0x4000_0000,
+    parent: 0xff80_0000,
+    size: 0x0080_0000,
+};
 
 const GIC_PHANDLE: u32 = 1;
 /// Interrupt specifier: shared or private, number within that kind, flags.
@@ -53,7 +61,11 @@ fn build() -> Result<Vec<u8>, Error> {
     let mut fdt = FdtWriter::new()?;
     let root = fdt.begin_node("")?;
     fdt.property_string("model", "Raspberry Pi 4 Model B (QEMU)")?;
-    strings(&mut fdt, "compatible", &["raspberrypi,4-model-b", "brcm,bcm2711"])?;
+    strings(
+        &mut fdt,
+        "compatible",
+        &["raspberrypi,4-model-b", "brcm,bcm2711"],
+    )?;
     fdt.property_u32("#address-cells", 2)?;
     fdt.property_u32("#size-cells", 1)?;
     fdt.property_u32("interrupt-parent", GIC_PHANDLE)?;
@@ -102,7 +114,10 @@ fn soc(fdt: &mut FdtWriter) -> Result<(), Error> {
     let range = |bus: &Bus| [bus.child, 0, bus.parent, bus.size];
     fdt.property_array_u32("ranges", &[range(&LEGACY), range(&ARM_LOCAL)].concat())?;
 
-    let (dist, cpu) = (ARM_LOCAL.address(GIC_DISTRIBUTOR), ARM_LOCAL.address(GIC_CPU));
+    let (dist, cpu) = (
+        ARM_LOCAL.address(GIC_DISTRIBUTOR),
+        ARM_LOCAL.address(GIC_CPU),
+    );
     let gic = fdt.begin_node(&std::format!("interrupt-controller@{dist:x}"))?;
     fdt.property_string("compatible", "arm,gic-400")?;
     fdt.property_null("interrupt-controller")?;
@@ -121,7 +136,11 @@ fn soc(fdt: &mut FdtWriter) -> Result<(), Error> {
     fdt.end_node(gpio)?;
 
     let pm = begin_device(fdt, "watchdog", LEGACY.address(PM), 0x114)?;
-    strings(fdt, "compatible", &["brcm,bcm2711-pm", "brcm,bcm2835-pm-wdt"])?;
+    strings(
+        fdt,
+        "compatible",
+        &["brcm,bcm2711-pm", "brcm,bcm2835-pm-wdt"],
+    )?;
     fdt.end_node(pm)?;
     fdt.end_node(soc)
 }
@@ -150,6 +169,11 @@ mod tests {
         let tree = qemu_device_tree();
         assert_eq!(tree, qemu_device_tree());
         assert_eq!(tree[..4], 0xd00d_feed_u32.to_be_bytes());
-        assert_eq!(tree[4..8], u32::try_from(tree.len()).expect("a small tree").to_be_bytes());
+        assert_eq!(
+            tree[4..8],
+            u32::try_from(tree.len())
+                .expect("a small tree")
+                .to_be_bytes()
+        );
     }
 }

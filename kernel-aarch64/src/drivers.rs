@@ -1,0 +1,3 @@
+//! Devices that the kernel itself drives.
+
+pub(crate) mod console;
