@@ -1,2 +1,86 @@
-//! xtask.
-fn main() {}
+//! Builds, boots, tests and measures gRiTOS. `cargo xtask --help` lists the verbs; each has a
+//! module of its name.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::qemu::{Board, Gic, Machine};
+use crate::workspace::Workspace;
+
+mod compile;
+mod elf;
+mod image;
+mod qemu;
+mod report;
+mod toolchain;
+mod verb;
+mod workspace;
+
+/// Builds, boots, tests and measures gRiTOS
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Builds the system and boots it in QEMU with its console on this terminal
+    #[command(
+        after_help = "Example:\n  cargo xtask qemu --board rpi4 --timeout 60\n\n\
+        Leave QEMU with Ctrl-A X. Missing Rust targets and QEMU are installed where possible."
+    )]
+    Qemu(verb::qemu::Options),
+    /// Builds the flat image that a board boots
+    #[command(after_help = "Example:\n  cargo xtask image --board rpi4 --out kernel8.img")]
+    Image(verb::image::Options),
+}
+
+/// The emulated machine.
+#[derive(Args)]
+struct MachineOptions {
+    /// Board to boot on
+    #[arg(long, value_enum, default_value = "virt")]
+    board: Board,
+    /// Number of processors
+    #[arg(long, value_name = "N")]
+    smp: Option<u32>,
+    /// Memory, such as 512M or 2G
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Interrupt controller of virt
+    #[arg(long, value_enum, default_value = "2")]
+    gic: Gic,
+    /// Enter the kernel at EL1 instead of EL2 (virt)
+    #[arg(long)]
+    el1: bool,
+}
+
+impl MachineOptions {
+    fn machine(&self) -> Result<Machine> {
+        let mut machine = Machine::new(self.board, self.smp, self.memory.clone())?;
+        (machine.gic, machine.el2) = (self.gic, !self.el1);
+        Ok(machine)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let run = || -> Result<u8> {
+        let workspace = Workspace::find()?;
+        match arguments.verb {
+            Verb::Qemu(options) => verb::qemu::run(&workspace, &options),
+            Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
+        }
+    };
+    match run() {
+        Ok(code) => code.into(),
+        Err(error) => {
+            report::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Builds programs for the target.
+
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use cargo_metadata::Message;
+
+use crate::report;
+use crate::workspace::Workspace;
+
+/// Kernel and components are built without FP and SIMD registers: what interrupts them need not
+/// save any.
+pub(crate) const TARGET: &str = "aarch64-unknown-none-softfloat";
+
+/// Package of the kernel.
+pub(crate) const KERNEL: &str = "gritos-kernel";
+/// Package of the root task.
+pub(crate) const ROOT: &str = "gritos-root";
+/// Package of the test task, which takes the root task's place.
+pub(crate) const TESTS: &str = "gritos-target-tests";
+
+/// Builds the binary of `package` with those of `features` that it has and returns its path.
+///
+/// Each package is built alone, so that cargo does not unify the features of kernel and tasks.
+/// Paths of this machine are mapped away, and flags from the environment are ignored: the same
+/// source gives the same bytes everywhere.
+pub(crate) fn build(workspace: &Workspace, package: &str, features: &[&str]) -> Result<PathBuf> {
+    let known = workspace
+        .member(package)
+        .with_context(|| format!("the workspace has no package {package}"))?;
+    let features: Vec<&str> = features
+        .iter()
+        .copied()
+        .filter(|&f| known.features.contains_key(f))
+        .collect();
+    report::step("Building", format!("{package} for {TARGET}"));
+    let mut child = Command::new(env!("CARGO"))
+        .current_dir(&workspace.root)
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            TARGET,
+            "--package",
+            package,
+        ])
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(["--features", &features.join(",")])
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_ENCODED_RUSTFLAGS", reproducible_flags(workspace))
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let stdout = child.stdout.take().context("cargo's output is piped")?;
+    let mut executable = None;
+    for message in Message::parse_stream(BufReader::new(stdout)) {
+        if let Message::CompilerArtifact(artifact) = message.context("unreadable cargo message")?
+            && artifact.package_id == known.id
+            && artifact.executable.is_some()
+        {
+            executable = artifact.executable;
+        }
+    }
+    ensure!(
+        child.wait()?.success(),
+        "{package} does not compile (see above)"
+    );
+    match executable {
+        Some(path) => Ok(path.into_std_path_buf()),
+        None => bail!("{package} has no binary"),
+    }
+}
+
+/// Compiler flags, separated as cargo wants them, that hide where source and registry lie.
+fn reproducible_flags(workspace: &Workspace) -> String {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let mut flags = vec![format!(
+        "--remap-path-prefix={}=gritos",
+        workspace.root.display()
+    )];
+    if let Some(home) = home {
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    flags.join("\x1f")
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask image`: the flat image.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::compile;
+use crate::image::{Contents, assemble};
+use crate::qemu::Board;
+use crate::report;
+use crate::toolchain;
+use crate::workspace::Workspace;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Board that the image is for; the image boots on all boards
+    #[arg(long, value_enum, default_value = "virt")]
+    board: Board,
+    #[command(flatten)]
+    programs: ProgramOptions,
+    /// Where to write it [default: target/gritos/kernel8.img]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What the image holds besides the kernel.
+#[derive(Args)]
+pub(crate) struct ProgramOptions {
+    /// Package to start as the root task; `none` boots the kernel alone
+    #[arg(long, value_name = "PACKAGE", default_value = compile::ROOT)]
+    root: String,
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let _ = options.board;
+    let path = match &options.out {
+        Some(path) => path.clone(),
+        None => workspace.output("kernel8.img")?,
+    };
+    write(workspace, &options.programs, &Contents::default(), &path)?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+/// Builds kernel and programs, and writes the image of them and `contents` to `path`.
+pub(crate) fn write(
+    workspace: &Workspace,
+    programs: &ProgramOptions,
+    contents: &Contents,
+    path: &Path,
+) -> Result<()> {
+    toolchain::ensure_rust()?;
+    let kernel = compile::build(workspace, compile::KERNEL, &[])?;
+    let root = match programs.root.as_str() {
+        "none" => None,
+        package => Some(compile::build(workspace, package, &[])?),
+    };
+    let image = assemble(&kernel, root.as_deref(), contents)?;
+    fs::write(path, &image).with_context(|| format!("cannot write {}", path.display()))?;
+    report::step(
+        "Wrote",
+        format!("{} ({} KiB)", path.display(), image.len() / 1024),
+    );
+    Ok(())
+}

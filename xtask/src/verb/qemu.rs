@@ -1,0 +1,69 @@
+//! `cargo xtask qemu`: build and boot.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use gritos_abi::boot_image::FLAG_SEMIHOSTING;
+
+use crate::image::Contents;
+use crate::qemu::{Board, interactive};
+use crate::workspace::Workspace;
+use crate::{MachineOptions, report, toolchain, verb};
+
+/// Exit status for options that cannot be served.
+const USAGE: u8 = 2;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    machine: MachineOptions,
+    #[command(flatten)]
+    programs: verb::image::ProgramOptions,
+    /// File with the contents of the disk
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+    /// Run this shell command on the target, print what it prints, and power off
+    #[arg(long, value_name = "CMD")]
+    exec: Vec<String>,
+    /// Give up after so many seconds (exit status 124)
+    #[arg(long, value_name = "S")]
+    timeout: Option<u64>,
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
+    if !options.exec.is_empty() {
+        report::error(&anyhow::anyhow!(
+            "--exec needs a shell, and this image has none yet; without it the image boots and the \
+             root task reports"
+        ));
+        return Ok(USAGE);
+    }
+    if options.disk.is_some() {
+        report::error(&anyhow::anyhow!(
+            "--disk needs a disk driver, and this image has none yet"
+        ));
+        return Ok(USAGE);
+    }
+    let machine = options.machine.machine()?;
+    toolchain::ensure_qemu(machine.board == Board::Rpi4)?;
+    let image = workspace.output("qemu.img")?;
+    let contents = Contents {
+        flags: FLAG_SEMIHOSTING,
+        ..Contents::default()
+    };
+    verb::image::write(workspace, &options.programs, &contents, &image)?;
+    ensure!(
+        options.timeout != Some(0),
+        "--timeout 0 leaves no time to boot"
+    );
+    report::step(
+        "Booting",
+        format!("{} (leave with Ctrl-A X)", machine.label()),
+    );
+    interactive(
+        machine.command(workspace, &image)?,
+        options.timeout.map(Duration::from_secs),
+    )
+}

@@ -1,0 +1,50 @@
+//! Where things are: the source tree, its packages, and where results go.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, MetadataCommand, Package};
+
+/// The source tree and cargo's view of it.
+pub(crate) struct Workspace {
+    pub(crate) root: PathBuf,
+    pub(crate) metadata: Metadata,
+}
+
+impl Workspace {
+    /// Asks cargo about the workspace that this xtask was built from.
+    pub(crate) fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask lies in the workspace")?
+            .to_path_buf();
+        let metadata = MetadataCommand::new()
+            .current_dir(&root)
+            .exec()
+            .context("`cargo metadata` failed")?;
+        Ok(Self { root, metadata })
+    }
+
+    /// A file under cargo's target folder where xtask keeps what it makes; its folder exists.
+    pub(crate) fn output(&self, name: &str) -> Result<PathBuf> {
+        let path = self
+            .metadata
+            .target_directory
+            .as_std_path()
+            .join("gritos")
+            .join(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        Ok(path)
+    }
+
+    /// The member package `name`, if there is one.
+    pub(crate) fn member(&self, name: &str) -> Option<&Package> {
+        self.metadata
+            .workspace_packages()
+            .into_iter()
+            .find(|package| package.name == name)
+    }
+}
