@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 
 mod compile;
 mod elf;
+mod frames;
 mod image;
 mod qemu;
 mod report;
@@ -37,6 +38,12 @@ enum Verb {
     /// Builds the flat image that a board boots
     #[command(after_help = "Example:\n  cargo xtask image --board rpi4 --out kernel8.img")]
     Image(verb::image::Options),
+    /// Runs the tests: on this machine, then on the target, on every board that QEMU has
+    #[command(
+        after_help = "Example:\n  cargo xtask test --target --board virt endpoint\n\n\
+        The last line is `N passed, M failed`; what is skipped is said, with the reason."
+    )]
+    Test(verb::test::Options),
 }
 
 /// The emulated machine.
@@ -74,6 +81,7 @@ fn main() -> ExitCode {
         match arguments.verb {
             Verb::Qemu(options) => verb::qemu::run(&workspace, &options),
             Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
+            Verb::Test(options) => verb::test::run(&workspace, &options),
         }
     };
     match run() {

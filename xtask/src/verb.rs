@@ -2,3 +2,4 @@
 
 pub(crate) mod image;
 pub(crate) mod qemu;
+pub(crate) mod test;

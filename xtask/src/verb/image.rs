@@ -25,12 +25,25 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
 }
 
+/// Name of the entry with what a person asks of the root task: the test task takes the part of a
+/// name, or `bench`.
+pub(crate) const COMMAND_LINE: &str = "cmdline";
+
 /// What the image holds besides the kernel.
 #[derive(Args)]
 pub(crate) struct ProgramOptions {
     /// Package to start as the root task; `none` boots the kernel alone
     #[arg(long, value_name = "PACKAGE", default_value = compile::ROOT)]
     root: String,
+}
+
+impl ProgramOptions {
+    /// Starts `package` as the root task.
+    pub(crate) fn starting(package: &str) -> Self {
+        Self {
+            root: package.to_string(),
+        }
+    }
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {

@@ -1,0 +1,122 @@
+//! The tests that run on this machine: `cargo test`, its many summaries made into one.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use super::Tally;
+use crate::report;
+use crate::workspace::Workspace;
+
+pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
+    report::step("Testing", "on this machine (cargo test --workspace)");
+    let mut child = Command::new(env!("CARGO"))
+        .current_dir(&workspace.root)
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(filter)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let stdout = child.stdout.take().context("cargo's output is piped")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("cannot read cargo's output")?;
+        match Line::of(&line) {
+            Line::Noise => {}
+            Line::Summary(counted) => tally += counted,
+            Line::Skipped(what) => report::skipped(format!("host: {what}")),
+            Line::Text => println!("{line}"),
+        }
+    }
+    if !child.wait()?.success() && tally.failed == 0 {
+        report::verdict(
+            false,
+            "host: a test did not compile or ended its process (see above)",
+        );
+        tally.failed += 1;
+    }
+    report::verdict(
+        tally.failed == 0,
+        format!("host: {} passed, {} failed", tally.passed, tally.failed),
+    );
+    Ok(tally)
+}
+
+/// A line of a test program's output.
+#[derive(Debug, PartialEq, Eq)]
+enum Line<'a> {
+    /// Says only that all is well.
+    Noise,
+    /// The result of one program.
+    Summary(Tally),
+    /// A test that did not run, and why.
+    Skipped(&'a str),
+    /// Worth showing.
+    Text,
+}
+
+impl<'a> Line<'a> {
+    fn of(line: &'a str) -> Self {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            let count = |what: &str| {
+                result
+                    .split(['.', ';'])
+                    .find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok())
+                    .unwrap_or(0)
+            };
+            return Self::Summary(Tally {
+                passed: count("passed"),
+                failed: count("failed"),
+            });
+        }
+        if let Some(test) = line.strip_prefix("test ") {
+            if test.ends_with("... ok") {
+                return Self::Noise;
+            }
+            if test.contains("... ignored") {
+                return Self::Skipped(test);
+            }
+        }
+        let running = line.starts_with("running ") && line.ends_with(['t', 's']);
+        if line.is_empty() || running || line.starts_with("all doctests ran in") {
+            return Self::Noise;
+        }
+        Self::Text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Tally};
+
+    #[test]
+    fn results_are_counted_and_only_what_matters_is_shown() {
+        let result = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.17s";
+        assert_eq!(
+            Line::of(result),
+            Line::Summary(Tally {
+                passed: 12,
+                failed: 3
+            })
+        );
+        for noise in [
+            "",
+            "running 26 tests",
+            "running 1 test",
+            "test frame::tests::a ... ok",
+        ] {
+            assert_eq!(Line::of(noise), Line::Noise, "{noise}");
+        }
+        assert_eq!(Line::of("test a ... FAILED"), Line::Text);
+        assert_eq!(
+            Line::of("thread 'a' panicked at src/lib.rs:1:1:"),
+            Line::Text
+        );
+        assert_eq!(
+            Line::of("test a ... ignored, needs a board"),
+            Line::Skipped("a ... ignored, needs a board")
+        );
+    }
+}

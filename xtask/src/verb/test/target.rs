@@ -1,0 +1,126 @@
+//! The tests that run on the target: boots the test task and follows its frames.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gritos_abi::boot_image::FLAG_SEMIHOSTING;
+
+use super::run::Run;
+use super::{Options, Tally};
+use crate::frames::Stream;
+use crate::image::Contents;
+use crate::qemu::{Board, Gic, Machine, Running};
+use crate::toolchain::{self, Qemu};
+use crate::workspace::Workspace;
+use crate::{compile, report, verb};
+
+/// Time from power-on to the first event, in QEMU.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+/// Time for somebody to press a real board's reset button.
+const RESET_LIMIT: Duration = Duration::from_secs(600);
+/// Time for QEMU to end after the last event.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    let filter = options.filter.as_deref().unwrap_or("");
+    let contents = Contents {
+        flags: if options.serial.is_some() {
+            0
+        } else {
+            FLAG_SEMIHOSTING
+        },
+        data: vec![(verb::image::COMMAND_LINE.into(), filter.into())],
+    };
+    let image = workspace.output("test.img")?;
+    let programs = verb::image::ProgramOptions::starting(compile::TESTS);
+    if let Some(line) = &options.serial {
+        verb::image::write(workspace, &programs, &contents, &image)?;
+        return on_serial_line(workspace, line, &image);
+    }
+    let wanted = |board| options.board.is_none_or(|only| only == board);
+    let qemu = toolchain::ensure_qemu(options.board == Some(Board::Rpi4))?;
+    verb::image::write(workspace, &programs, &contents, &image)?;
+    let mut tally = Tally::default();
+    if wanted(Board::Virt) {
+        for machine in virt_machines() {
+            tally += in_qemu(workspace, &machine, &image)?;
+        }
+    }
+    if wanted(Board::Rpi4) {
+        if qemu.raspi4b {
+            tally += in_qemu(workspace, &Machine::new(Board::Rpi4, None, None)?, &image)?;
+        } else {
+            let Qemu {
+                version: (major, minor),
+                ..
+            } = qemu;
+            report::skipped(format!(
+                "rpi4: QEMU {major}.{minor} has no raspi4b (9.0 has)"
+            ));
+        }
+    }
+    Ok(tally)
+}
+
+/// Both interrupt controllers, entered at both exception levels, with one processor and several,
+/// and with different amounts of memory.
+fn virt_machines() -> Vec<Machine> {
+    [
+        (Gic::V2, true, 4, "1G"),
+        (Gic::V2, false, 1, "512M"),
+        (Gic::V3, true, 1, "2G"),
+        (Gic::V3, false, 4, "1G"),
+    ]
+    .map(|(gic, el2, smp, memory)| Machine {
+        board: Board::Virt,
+        gic,
+        el2,
+        smp,
+        memory: memory.to_string(),
+        icount: false,
+    })
+    .into()
+}
+
+fn in_qemu(workspace: &Workspace, machine: &Machine, image: &Path) -> Result<Tally> {
+    let label = machine.label();
+    report::step("Testing", format!("on {label}"));
+    let mut qemu = Running::start_headless(&mut machine.command(workspace, image)?)?;
+    let stream = Stream::new(qemu.serial()?);
+    let log = workspace.output(&format!("test-{}.log", label.replace(' ', "-")))?;
+    let mut run = Run::new(&label);
+    run.follow(&stream, BOOT_LIMIT, &log)?;
+    if let Some(done) = run.done {
+        match qemu.wait(Some(END_LIMIT))? {
+            Some(code) if (code == 0) == (done.failed == 0) => {}
+            Some(code) => run.fail(
+                "power off",
+                &format!("exit status {code} contradicts the tests"),
+            ),
+            None => run.fail("power off", "the machine goes on after its tests"),
+        }
+    }
+    Ok(run.tally)
+}
+
+fn on_serial_line(workspace: &Workspace, line: &Path, image: &Path) -> Result<Tally> {
+    let port = serialport::new(line.to_string_lossy(), gritos_board::rpi4::UART_BAUD)
+        .timeout(Duration::from_millis(500))
+        .open()
+        .with_context(|| format!("cannot open the serial line {}", line.display()))?;
+    report::step(
+        "Waiting",
+        format!(
+            "for the board: put {} on the card as kernel8.img, then reset the board",
+            image.display()
+        ),
+    );
+    let mut run = Run::new(&line.to_string_lossy());
+    run.follow(
+        &Stream::new(port),
+        RESET_LIMIT,
+        &workspace.output("test-serial.log")?,
+    )?;
+    Ok(run.tally)
+}
