@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Message;
@@ -36,8 +36,8 @@ pub(crate) fn build(workspace: &Workspace, package: &str, features: &[&str]) -> 
         .filter(|&f| known.features.contains_key(f))
         .collect();
     report::step("Building", format!("{package} for {TARGET}"));
-    let mut child = Command::new(env!("CARGO"))
-        .current_dir(&workspace.root)
+    let mut child = workspace
+        .cargo()
         .args([
             "build",
             "--quiet",

@@ -15,6 +15,8 @@ mod frames;
 mod image;
 mod qemu;
 mod report;
+mod source;
+mod tidy;
 mod toolchain;
 mod verb;
 mod workspace;
@@ -44,6 +46,12 @@ enum Verb {
         The last line is `N passed, M failed`; what is skipped is said, with the reason."
     )]
     Test(verb::test::Options),
+    /// Measures the kernel against its budgets in ci/budgets.toml
+    #[command(after_help = "Example:\n  cargo xtask size")]
+    Size,
+    /// Checks format, lints (for this machine and for the target) and the rules of the tree
+    #[command(after_help = "Example:\n  cargo xtask check")]
+    Check,
 }
 
 /// The emulated machine.
@@ -82,6 +90,8 @@ fn main() -> ExitCode {
             Verb::Qemu(options) => verb::qemu::run(&workspace, &options),
             Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
             Verb::Test(options) => verb::test::run(&workspace, &options),
+            Verb::Size => verb::size::run(&workspace),
+            Verb::Check => verb::check::run(&workspace).map(|()| 0),
         }
     };
     match run() {

@@ -1,6 +1,7 @@
 //! Where things are: the source tree, its packages, and where results go.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
@@ -23,6 +24,14 @@ impl Workspace {
             .exec()
             .context("`cargo metadata` failed")?;
         Ok(Self { root, metadata })
+    }
+
+    /// The cargo that runs this xtask, in the workspace's folder.
+    pub(crate) fn cargo(&self) -> Command {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.current_dir(&self.root);
+        command
     }
 
     /// A file under cargo's target folder where xtask keeps what it makes; its folder exists.

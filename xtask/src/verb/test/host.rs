@@ -1,7 +1,7 @@
 //! The tests that run on this machine: `cargo test`, its many summaries made into one.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
@@ -11,8 +11,8 @@ use crate::workspace::Workspace;
 
 pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
     report::step("Testing", "on this machine (cargo test --workspace)");
-    let mut child = Command::new(env!("CARGO"))
-        .current_dir(&workspace.root)
+    let mut child = workspace
+        .cargo()
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(filter)
         .stdin(Stdio::null())
