@@ -1,2 +1,23 @@
-//! gritos-root.
-fn main() {}
+//! The root task: the first task, which the kernel starts with every authority
+//! there is.
+//!
+//! It reports what machine it found, starts each component of the boot image in
+//! a process of its own, and watches them through one fault endpoint. What ends
+//! or faults is reported with component, offset and registers.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+
+#[cfg(target_os = "none")]
+mod component;
+#[cfg(target_os = "none")]
+mod report;
+#[cfg(target_os = "none")]
+mod root;
+
+#[cfg(target_os = "none")]
+gritos_sys::root_entry!(root::main);
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("gritos-root runs on the target: `cargo xtask qemu`");
+}

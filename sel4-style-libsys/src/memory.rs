@@ -1,0 +1,148 @@
+//! Untyped memory: which regions there are, and the one to take a piece from.
+
+use gritos_abi::boot_info::{BootInfo, UNTYPED_LIMIT, slot};
+use gritos_abi::method::object_layout;
+use gritos_abi::{Address, ObjectType, Status};
+
+use crate::cap::{Cap, Untyped};
+use crate::error::{Error, Operation};
+use crate::slots::{Slot, Slots};
+
+/// Regions that a [`Pool`] can hold: those of the boot information and as many
+/// pieces that came back.
+pub const REGION_LIMIT: usize = 2 * UNTYPED_LIMIT;
+
+/// A piece of Untyped memory and the slot that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its capability.
+    pub untyped: Cap<Untyped>,
+    /// Bytes in all.
+    pub size: u64,
+    /// Bytes behind the last object made from it.
+    pub free: u64,
+}
+
+/// Normal memory by best fit.
+///
+/// Memory is taken as a smaller Untyped, so that one revoke returns everything
+/// that was made from it. What comes back is kept whole and given out again
+/// before anything larger is broken.
+#[derive(Debug)]
+pub struct Pool {
+    regions: [Option<Region>; REGION_LIMIT],
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            regions: [None; REGION_LIMIT],
+        }
+    }
+}
+
+impl Pool {
+    /// The normal memory that the kernel gave the root task.
+    #[must_use]
+    pub fn from_boot_info(info: &BootInfo) -> Self {
+        let mut pool = Self::default();
+        let described = usize::try_from(info.untyped_count).unwrap_or(UNTYPED_LIMIT);
+        for (i, region) in info.untyped.iter().enumerate().take(described) {
+            if region.device == 0 {
+                pool.add(Region {
+                    untyped: Cap::at(Address::root(slot::UNTYPED_FIRST + i as u16)),
+                    size: region.size,
+                    free: region.size,
+                });
+            }
+        }
+        pool
+    }
+
+    /// Adds a region; says whether there was room to remember it.
+    pub fn add(&mut self, region: Region) -> bool {
+        match self.regions.iter_mut().find(|entry| entry.is_none()) {
+            Some(entry) => {
+                *entry = Some(region);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The regions.
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.regions.iter().flatten()
+    }
+
+    /// Free bytes in all regions.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        self.regions().map(|region| region.free).sum()
+    }
+
+    /// Takes an Untyped of `bytes` (a multiple of 64; of 4096 from there on),
+    /// aligned as the kernel aligns Untypeds of that size.
+    ///
+    /// # Errors
+    /// `NoMemory`, `InvalidArgument` for a size that no Untyped can have,
+    /// `OutOfRange` when the slots ran out.
+    pub fn take(&mut self, bytes: u64, slots: &mut Slots) -> Result<Region, Error> {
+        let refuse = |status| Error::local(status, Operation::Allocate(ObjectType::Untyped));
+        if object_layout(ObjectType::Untyped, bytes).is_none() {
+            return Err(refuse(Status::InvalidArgument));
+        }
+        let whole = |region: &Region| region.size == bytes && region.free == bytes;
+        if let Some(entry) = self
+            .regions
+            .iter_mut()
+            .find(|entry| entry.as_ref().is_some_and(whole))
+        {
+            return entry.take().ok_or(refuse(Status::NoMemory));
+        }
+        let slot = slots.take()?;
+        let taken = self.split(bytes, slot);
+        if taken.is_err() {
+            slots.give_back(slot);
+        }
+        taken
+    }
+
+    fn split(&mut self, bytes: u64, slot: Slot) -> Result<Region, Error> {
+        let operation = Operation::Allocate(ObjectType::Untyped);
+        let best = self
+            .regions
+            .iter_mut()
+            .flatten()
+            .filter(|region| region.free >= bytes)
+            .min_by_key(|region| region.free)
+            .ok_or(Error::local(Status::NoMemory, operation))?;
+        let made = best.untyped.split(bytes, slot);
+        // Alignment may have cost more than was asked; the kernel knows.
+        best.free = best.untyped.info()?.free;
+        Ok(Region {
+            untyped: made?,
+            size: bytes,
+            free: bytes,
+        })
+    }
+
+    /// Destroys everything that was made from `region` and keeps it for others.
+    ///
+    /// # Errors
+    /// See [`Slot::revoke`]. `OutOfRange` when the pool remembers too many
+    /// regions already; the region then is empty and still the caller's.
+    pub fn give_back(&mut self, region: Region, slots: &Slots) -> Result<(), Error> {
+        slots.slot(region.untyped.address().index()).revoke()?;
+        let region = Region {
+            free: region.size,
+            ..region
+        };
+        if self.add(region) {
+            Ok(())
+        } else {
+            let operation = Operation::Allocate(ObjectType::Untyped);
+            Err(Error::local(Status::OutOfRange, operation))
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The system counter: what deadlines are given in.
+
+use crate::raw::{RawCalls, kernel};
+
+/// The counter now, in ticks.
+#[must_use]
+#[inline]
+pub fn now() -> u64 {
+    kernel().counter()
+}
+
+/// Ticks in so many nanoseconds, rounded up, so that a wait is never shorter
+/// than was asked.
+#[must_use]
+pub fn ticks(nanoseconds: u64) -> u64 {
+    let ticks = u128::from(nanoseconds) * u128::from(kernel().counter_hz());
+    u64::try_from(ticks.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
+}
+
+/// The counter value so many nanoseconds from now.
+#[must_use]
+pub fn after(nanoseconds: u64) -> u64 {
+    now().saturating_add(ticks(nanoseconds))
+}
+
+/// Nanoseconds in so many ticks, rounded down.
+#[must_use]
+pub fn nanoseconds(ticks: u64) -> u64 {
+    let scaled = u128::from(ticks) * 1_000_000_000 / u128::from(kernel().counter_hz());
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,158 @@
+//! What the root task prints: the machine, the boot image, faults.
+
+use gritos_sys::abi::boot_image::{BootImage, EntryKind};
+use gritos_sys::abi::boot_info::{Board, BootInfo, UNTYPED_LIMIT};
+use gritos_sys::abi::fault::FaultKind;
+use gritos_sys::abi::message::DATA_WORDS;
+use gritos_sys::{Received, debug_print, debug_println, rt};
+
+use crate::component::Component;
+
+const MIB: u64 = 1 << 20;
+const KIB: u64 = 1 << 10;
+
+/// Prints what the kernel told about the machine.
+pub(crate) fn machine(info: &BootInfo) {
+    let board = match info.board {
+        board if board == Board::Virt as u64 => "QEMU virt",
+        board if board == Board::RaspberryPi4 as u64 => "Raspberry Pi 4",
+        _ => "unknown board",
+    };
+    let described = usize::try_from(info.untyped_count).unwrap_or(UNTYPED_LIMIT);
+    let regions = info.untyped.get(..described).unwrap_or(&info.untyped);
+    let normal = || regions.iter().filter(|region| region.device == 0);
+    let bytes: u64 = normal().map(|region| region.size).sum();
+    debug_println!(
+        "root: {board}, counter {}.{:03} MHz, {} MiB of memory in {} regions, {} device regions",
+        info.counter_hz / 1_000_000,
+        info.counter_hz / 1_000 % 1_000,
+        bytes / MIB,
+        normal().count(),
+        regions.len() - normal().count(),
+    );
+    for region in normal() {
+        debug_println!(
+            "root:   {:#012x}..{:#012x} {:>8} KiB",
+            region.base,
+            region.base + region.size,
+            region.size / KIB
+        );
+    }
+}
+
+/// Prints the entries of the boot image.
+pub(crate) fn image(image: &BootImage<'_>) {
+    let header = image.header();
+    debug_println!(
+        "root: boot image of {} KiB, {} entries",
+        header.total_bytes / KIB,
+        header.entry_count
+    );
+    for entry in image.entries() {
+        let kind = match entry.kind {
+            kind if kind == EntryKind::Kernel as u32 => "kernel",
+            kind if kind == EntryKind::Root as u32 => "root task",
+            kind if kind == EntryKind::Component as u32 => "component",
+            kind if kind == EntryKind::System as u32 => "system table",
+            _ => "data",
+        };
+        debug_println!(
+            "root:   {:<16} {kind:<12} {:>8} bytes, crc {:08x}",
+            entry.name(),
+            entry.bytes,
+            entry.crc32c
+        );
+    }
+}
+
+/// A fault as it was reported.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    tag: u64,
+    address: u64,
+    /// Where it happened.
+    pub(crate) pc: u64,
+    /// The stack pointer.
+    pub(crate) sp: u64,
+    syndrome: u64,
+}
+
+impl Fault {
+    /// Reads the words of a fault message.
+    pub(crate) fn decode(received: &Received) -> Self {
+        let [address, pc, sp, syndrome, ..] = received.words();
+        Self {
+            tag: received.tag(),
+            address,
+            pc,
+            sp,
+            syndrome,
+        }
+    }
+
+    /// The immediate of the `brk` that caused it, if one did.
+    pub(crate) fn breakpoint(&self) -> Option<u16> {
+        (self.tag == FaultKind::Breakpoint as u64).then_some(self.syndrome as u16)
+    }
+
+    fn what(&self) -> &'static str {
+        const KINDS: [&str; 9] = [
+            "load or store without a mapping that allows it",
+            "instruction fetch without a mapping that allows it",
+            "undefined instruction",
+            "misaligned access",
+            "breakpoint",
+            "FP or SIMD instruction without permission",
+            "external abort",
+            "budget exhausted",
+            "exception",
+        ];
+        let kind = usize::try_from(self.tag).unwrap_or(usize::MAX);
+        KINDS.get(kind).copied().unwrap_or("fault of unknown kind")
+    }
+}
+
+/// Prints how a component ended.
+pub(crate) fn fault(component: &Component, fault: &Fault) {
+    let name = component.entry.name();
+    match fault.breakpoint() {
+        Some(rt::EXIT) => return debug_println!("root: {name} ended"),
+        Some(rt::PANIC) => return debug_println!("root: {name} panicked"),
+        _ => {}
+    }
+    let base = component
+        .entry
+        .segments()
+        .first()
+        .map_or(0, |segment| segment.address);
+    debug_println!(
+        "root: {name}+{:#x}: {} at address {:#x} (pc {:#x}, sp {:#x}, syndrome {:#x})",
+        fault.pc.wrapping_sub(base),
+        fault.what(),
+        fault.address,
+        fault.pc,
+        fault.sp,
+        fault.syndrome
+    );
+    if let Some(process) = component.process {
+        registers(process.tcb);
+    }
+}
+
+/// Prints x0–x30, four to a line.
+fn registers(tcb: gritos_sys::Cap<gritos_sys::cap::Tcb>) {
+    const COUNT: u64 = 31;
+    for first in (0..COUNT).step_by(DATA_WORDS) {
+        let count = (COUNT - first).min(DATA_WORDS as u64);
+        let Ok(values) = tcb.read_registers(first, count) else {
+            return;
+        };
+        for (number, value) in (first..first + count).zip(values) {
+            let separator = if number % 4 == 0 { "root:   " } else { "  " };
+            debug_print!("{separator}x{number:<2} {value:016x}");
+            if number % 4 == 3 || number + 1 == COUNT {
+                debug_println!();
+            }
+        }
+    }
+}
