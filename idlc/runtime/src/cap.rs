@@ -1,0 +1,310 @@
+//! Capabilities and buffers as stubs pass them.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::object::{MemoryObject, Object};
+use crate::{Address, CapSlot, Incoming, Place, Rights, WireError};
+
+/// Right on a registered buffer: the server may read the memory.
+pub const BUFFER_READ: Rights = Rights::server(14);
+/// Right on a registered buffer: the server may write the memory.
+pub const BUFFER_WRITE: Rights = Rights::server(15);
+
+/// A capability to a `K` that lies in a slot of this component.
+pub struct Cap<K> {
+    address: Address,
+    rights: Rights,
+    object: PhantomData<fn(K)>,
+}
+
+impl<K> Cap<K> {
+    /// The capability in slot `address`; its rights are whatever the kernel
+    /// finds there.
+    #[inline]
+    #[must_use]
+    pub const fn new(address: Address) -> Self {
+        Self::with_rights(address, Rights::AS_HELD)
+    }
+
+    /// The same with rights that are known.
+    #[inline]
+    #[must_use]
+    pub const fn with_rights(address: Address, rights: Rights) -> Self {
+        Self {
+            address,
+            rights,
+            object: PhantomData,
+        }
+    }
+
+    /// Its slot.
+    #[inline]
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Its rights, empty if they are not known.
+    #[inline]
+    #[must_use]
+    pub const fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    /// As part of a message.
+    #[inline]
+    #[must_use]
+    pub const fn slot(&self, rights: Rights, moved: bool) -> CapSlot {
+        CapSlot {
+            source: self.address,
+            rights,
+            badge: 0,
+            moved,
+        }
+    }
+}
+
+// Derives would ask the same of `K`, of which no value exists.
+impl<K> Clone for Cap<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Cap<K> {}
+
+impl<K> PartialEq for Cap<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.address == other.address && self.rights == other.rights
+    }
+}
+
+impl<K> Eq for Cap<K> {}
+
+impl<K> fmt::Debug for Cap<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cap")
+            .field("address", &self.address)
+            .field("rights", &self.rights)
+            .finish()
+    }
+}
+
+/// A capability that a server makes for its client: its own endpoint with a
+/// badge and rights.
+pub struct Grant<K> {
+    source: Address,
+    badge: u32,
+    rights: Rights,
+    moved: bool,
+    object: PhantomData<fn(K)>,
+}
+
+impl<K: Object> Grant<K> {
+    /// A capability to object number `badge` of the server, made from the
+    /// unbadged capability in slot `endpoint`.
+    #[must_use]
+    pub const fn object(endpoint: Address, badge: u32, rights: Rights) -> Self {
+        Self {
+            source: endpoint,
+            badge,
+            rights,
+            moved: false,
+            object: PhantomData,
+        }
+    }
+
+    /// A capability that the server holds already.
+    #[must_use]
+    pub const fn held(cap: Cap<K>, rights: Rights) -> Self {
+        Self {
+            source: cap.address,
+            badge: 0,
+            rights,
+            moved: false,
+            object: PhantomData,
+        }
+    }
+
+    /// As part of a message.
+    #[inline]
+    #[must_use]
+    pub const fn slot(&self, moved: bool) -> CapSlot {
+        CapSlot {
+            source: self.source,
+            rights: self.rights,
+            badge: self.badge,
+            moved: moved || self.moved,
+        }
+    }
+}
+
+impl<K> Clone for Grant<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Grant<K> {}
+
+impl<K> PartialEq for Grant<K> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.source, self.badge, self.rights) == (other.source, other.badge, other.rights)
+    }
+}
+
+impl<K> Eq for Grant<K> {}
+
+impl<K> fmt::Debug for Grant<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("source", &self.source)
+            .field("badge", &self.badge)
+            .field("rights", &self.rights)
+            .finish()
+    }
+}
+
+/// A capability to an endpoint where `K` is spoken, as a server receives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointCap<K> {
+    /// The server's own endpoint: only badge and rights were delivered.
+    Own {
+        /// Which object or session.
+        badge: u32,
+        /// Rights of the capability that was sent.
+        rights: Rights,
+    },
+    /// Another server's. Who speaks there is not known to the kernel.
+    Foreign(Cap<K>),
+}
+
+/// A range of memory that a client offers to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    cap: Address,
+    memory: bool,
+    offset: u64,
+    length: u64,
+}
+
+impl Buffer {
+    /// A range of a buffer that is registered with the server: the usual way.
+    #[inline]
+    #[must_use]
+    pub const fn registered(buffer: Address, offset: u64, length: u64) -> Self {
+        Self {
+            cap: buffer,
+            memory: false,
+            offset,
+            length,
+        }
+    }
+
+    /// A range of a memory object, which the server maps for this call.
+    #[inline]
+    #[must_use]
+    pub const fn memory(object: Cap<MemoryObject>, offset: u64, length: u64) -> Self {
+        Self {
+            cap: object.address,
+            memory: true,
+            offset,
+            length,
+        }
+    }
+
+    /// Bytes from the start of the object.
+    #[inline]
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes.
+    #[inline]
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// As part of a message; a memory object is sent with `rights` only.
+    #[inline]
+    #[must_use]
+    pub const fn slot(&self, rights: Rights) -> CapSlot {
+        let rights = if self.memory { rights } else { Rights::AS_HELD };
+        CapSlot {
+            source: self.cap,
+            rights,
+            badge: 0,
+            moved: false,
+        }
+    }
+}
+
+/// The memory behind a buffer, as a server receives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufferSource {
+    /// A buffer that the server has mapped already, by its number.
+    Registered(u32),
+    /// A memory object, to be mapped for this call.
+    Memory(Cap<MemoryObject>),
+}
+
+/// A range of memory that a client offers, as a server receives it. That the
+/// range lies within the memory is for the server to check: it knows the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferRange {
+    /// The memory.
+    pub source: BufferSource,
+    /// Bytes from its start.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+impl BufferRange {
+    /// Takes the buffer in capability slot `slot`, which the server wants to
+    /// read, write or both.
+    ///
+    /// # Errors
+    /// [`WireError::BadCap`] if it is neither a registered buffer nor a memory
+    /// object, [`WireError::BadCapRights`] if it does not allow what the server
+    /// is to do, [`WireError::BadLength`] if the range ends beyond 64 bits.
+    pub fn decode(
+        incoming: &Incoming,
+        slot: usize,
+        read: bool,
+        write: bool,
+        offset: u64,
+        length: u64,
+    ) -> Result<Self, WireError> {
+        if offset.checked_add(length).is_none() {
+            return Err(WireError::BadLength);
+        }
+        let needs = |reading: Rights, writing: Rights| {
+            let reading = if read { reading } else { Rights::empty() };
+            reading | if write { writing } else { Rights::empty() }
+        };
+        let source = match incoming.arrived(slot)? {
+            (Place::Unwrapped, badge, held)
+                if badge != 0 && badge & gritos_abi::cap::BADGE_CLIENT == 0 =>
+            {
+                if !held.contains(needs(BUFFER_READ, BUFFER_WRITE)) {
+                    return Err(WireError::BadCapRights);
+                }
+                BufferSource::Registered(badge)
+            }
+            (Place::Unwrapped, ..) => return Err(WireError::BadCap),
+            (Place::Slot { .. }, ..) => {
+                let needed = needs(Rights::READ, Rights::WRITE) | Rights::MAP;
+                BufferSource::Memory(incoming.cap(slot, needed)?)
+            }
+        };
+        Ok(Self {
+            source,
+            offset,
+            length,
+        })
+    }
+}

@@ -1,0 +1,671 @@
+//! Protocols: rights, events, methods, and the layout of their messages.
+
+use std::collections::HashMap;
+
+use super::{Checker, types::extent};
+use crate::ast::{self, DeclarationKind, Expr, ExprKind, Operator};
+use crate::codes;
+use crate::diag::Diagnostic;
+use crate::ir::{
+    BadgeClass, Carried, Direction, Info, Int, Interface, MESSAGE_CAPS, MESSAGE_WORDS, Member,
+    Message, Method, Object, Package, Param, Protocol, Reference, Rights,
+};
+use crate::layout::{Extent, packed};
+use crate::names::Style;
+use crate::objects::{ENDPOINT_RIGHTS, OBJECTS, RIGHTS, right};
+use crate::source::Span;
+use crate::suggest::did_you_mean;
+
+const U64: Int = Int {
+    signed: false,
+    bits: 64,
+};
+
+impl Checker<'_> {
+    pub(super) fn protocol(
+        &mut self,
+        file: usize,
+        info: Info,
+        protocol: &ast::Protocol,
+    ) -> Protocol {
+        if protocol.methods.is_empty()
+            && protocol.events.is_empty()
+            && protocol.class != BadgeClass::Object
+        {
+            let message = format!("protocol `{}` has nothing in it", info.name);
+            self.error(
+                Diagnostic::error(codes::EMPTY, info.span, message)
+                    .label("empty")
+                    .help("only an `object protocol` may be empty: its capabilities are handed over, not called"),
+            );
+        }
+        let rights = self.bits(file, &protocol.rights, 16..=31, "right");
+        for right in &protocol.rights {
+            if RIGHTS.iter().any(|(name, _)| *name == right.name.text) {
+                let message = format!("`{}` is a right of the kernel", right.name.text);
+                self.error(
+                    Diagnostic::error(codes::KERNEL_RIGHT, right.name.span, message)
+                        .label("choose another name")
+                        .help(format!("for example `{}_DATA`", right.name.text)),
+                );
+            }
+        }
+        let events = self.bits(file, &protocol.events, 0..=63, "event");
+        self.check_unique(protocol.methods.iter().map(|m| &m.name), "method");
+        let mut methods = Vec::new();
+        for method in &protocol.methods {
+            let made = self.method(file, &info.name, protocol, &rights, method);
+            methods.extend(made);
+        }
+        let all = methods
+            .iter()
+            .map(|m| (m.ordinal, m.info.span, m.info.name.clone()))
+            .collect();
+        self.check_ordinals(all);
+        Protocol {
+            info,
+            class: protocol.class,
+            rights,
+            events,
+            methods,
+        }
+    }
+
+    /// Rights or events: bit numbers become masks.
+    fn bits(
+        &mut self,
+        file: usize,
+        members: &[ast::Member],
+        range: std::ops::RangeInclusive<u64>,
+        what: &str,
+    ) -> Vec<Member> {
+        let mut made = self.members(file, members, U64);
+        self.check_same_value(&made);
+        for (member, written) in made.iter_mut().filter_map(|m| {
+            let written = members.iter().find(|w| w.name.text == m.info.name)?;
+            Some((m, written))
+        }) {
+            if !range.contains(&member.value) {
+                let message = format!(
+                    "{what} `{}` cannot be bit {}",
+                    member.info.name, member.value
+                );
+                self.diagnostics.push(
+                    Diagnostic::error(codes::BIT, written.value.span, message)
+                        .label("out of range")
+                        .help(format!("accepted are {} to {}", range.start(), range.end())),
+                );
+            }
+            member.value = 1_u64.checked_shl(member.value.min(63) as u32).unwrap_or(0);
+        }
+        made
+    }
+
+    fn method(
+        &mut self,
+        file: usize,
+        protocol_name: &str,
+        protocol: &ast::Protocol,
+        rights: &[Member],
+        method: &ast::Method,
+    ) -> Option<Method> {
+        let package = self.package_of_file[file]?;
+        self.check_name(&method.name, Style::Snake, "method");
+        let allowed = [
+            "since",
+            "deprecated",
+            "ordinal",
+            "requires",
+            "idempotent",
+            "deferrable",
+            "deadline",
+            "c_name",
+        ];
+        let attributes = self.attributes(package, &method.head, &allowed);
+        let request = self.message(file, &method.parameters, Some(&method.name.text));
+        let response = self.message(file, method.results.as_deref().unwrap_or(&[]), None);
+        let both = method.parameters.iter().map(|p| &p.name);
+        self.check_unique(both, "parameter");
+        self.check_unique(method.results.iter().flatten().map(|p| &p.name), "result");
+        let fails = method.fails.as_ref();
+        let error = match fails.or(protocol.fails.as_ref()) {
+            Some(path) if method.oneway.is_none() || fails.is_some() => {
+                self.error_reference(file, path)
+            }
+            _ => None,
+        };
+        let timing = attributes
+            .idempotent
+            .or(attributes.deferrable)
+            .or(attributes.deadline_ns.map(|(_, span)| span));
+        if let Some(keyword) = method.oneway {
+            let results = method.results.as_ref().map(|_| method.name.span);
+            let answer = results
+                .or(method.fails.as_ref().map(ast::Path::span))
+                .or(timing);
+            if let Some(span) = answer {
+                let message = format!(
+                    "nobody waits for an answer of one-way method `{}`",
+                    method.name.text
+                );
+                self.error(
+                    Diagnostic::error(codes::ONEWAY, span, message)
+                        .label("means nothing without an answer")
+                        .related(keyword, "declared one-way here")
+                        .help("remove it, or remove `oneway`"),
+                );
+            }
+        }
+        if let (Some(span), Some(moved)) = (
+            attributes.idempotent,
+            method.parameters.iter().find(|p| is_moved(p)),
+        ) {
+            self.error(
+                Diagnostic::error(
+                    codes::MOVED_RETRY,
+                    moved.ty.span,
+                    "a moved capability cannot be sent a second time",
+                )
+                .label("moved")
+                .related(span, "the method is idempotent")
+                .help("remove `move`, or remove `@idempotent`"),
+            );
+        }
+        let requires = attributes.requires.map(|expr| self.required(expr, rights));
+        let scope = &self.packages[package];
+        let ordinal = attributes.ordinal.map_or_else(
+            || hashed(&scope.name, protocol_name, &method.name.text),
+            |(ordinal, _)| ordinal,
+        );
+        let upper = method.name.text.to_uppercase();
+        let c_name = attributes
+            .c_name
+            .unwrap_or_else(|| format!("{}_METHOD_{upper}", scope.c_prefix));
+        Some(Method {
+            info: Info {
+                name: method.name.text.clone(),
+                docs: method.head.docs.clone(),
+                since: attributes.since,
+                deprecated: attributes.deprecated,
+                span: method.name.span,
+            },
+            ordinal,
+            c_name,
+            oneway: method.oneway.is_some(),
+            idempotent: attributes.idempotent.is_some(),
+            deferrable: attributes.deferrable.is_some(),
+            deadline_ns: attributes.deadline_ns.map(|(ns, _)| ns),
+            requires: requires.unwrap_or_default(),
+            request: request?,
+            response: response?,
+            error,
+        })
+    }
+
+    fn error_reference(&mut self, file: usize, path: &ast::Path) -> Option<Reference> {
+        let symbol = self.resolve(file, path, "error")?;
+        if !matches!(self.declaration(symbol).kind, DeclarationKind::Error { .. }) {
+            self.wrong_kind(path.span(), symbol, "an error");
+            return None;
+        }
+        self.reference(symbol)
+    }
+
+    fn reference(&self, symbol: super::Symbol) -> Option<Reference> {
+        let package = self.package_of_file[symbol.0]?;
+        Some(Reference {
+            package: self.packages[package].name.clone(),
+            name: self.declaration(symbol).name.text.clone(),
+        })
+    }
+
+    fn required(&mut self, expr: &Expr, known: &[Member]) -> Rights {
+        let mut rights = Rights::default();
+        for (name, span) in self.right_names(expr) {
+            match known.iter().find(|member| member.info.name == name) {
+                Some(member) => rights.mask |= member.value as u32,
+                None => {
+                    let message = format!("the protocol has no right `{name}`");
+                    let code = if right(&name).is_some() {
+                        codes::RIGHT_PLACE
+                    } else {
+                        codes::UNKNOWN_OBJECT
+                    };
+                    let list = known.iter().map(|m| m.info.name.as_str());
+                    self.error(
+                        Diagnostic::error(code, span, message)
+                            .label("not a right of this protocol")
+                            .maybe_help(did_you_mean(&name, list).or_else(|| {
+                                Some(
+                                    "rights are declared in the protocol: `right NAME = 16;`"
+                                        .to_owned(),
+                                )
+                            })),
+                    );
+                }
+            }
+            rights.names.push(name);
+        }
+        rights
+    }
+
+    /// `A | B` as names.
+    fn right_names(&mut self, expr: &Expr) -> Vec<(String, Span)> {
+        match &expr.kind {
+            ExprKind::Name(path) if path.qualifier.is_none() => {
+                vec![(path.name.text.clone(), path.span())]
+            }
+            ExprKind::Binary(Operator::Or, left, right) => {
+                let mut names = self.right_names(left);
+                names.extend(self.right_names(right));
+                names
+            }
+            _ => {
+                let message = "rights are names joined by `|`";
+                self.error(
+                    Diagnostic::error(codes::UNKNOWN_OBJECT, expr.span, message)
+                        .label("not a right"),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// Lays out a request (of the method named) or a response.
+    fn message(
+        &mut self,
+        file: usize,
+        fields: &[ast::Field],
+        request_of: Option<&str>,
+    ) -> Option<Message> {
+        let package = self.package_of_file[file]?;
+        let mut complete = true;
+        let mut params = Vec::new();
+        let mut extents = Vec::new();
+        let mut caps = 0;
+        let mut optional: Option<Span> = None;
+        for field in fields {
+            let info = self.param_info(package, &field.head, &field.name);
+            let Some((carried, size)) = self.carried(file, &field.ty, caps, request_of.is_some())
+            else {
+                complete = false;
+                continue;
+            };
+            if let Carried::Cap { .. } | Carried::Buffer { .. } = carried {
+                caps += 1;
+                if let Some(first) = optional {
+                    self.error(
+                        Diagnostic::error(
+                            codes::TYPE_PLACE,
+                            first,
+                            "only the last capability may be optional",
+                        )
+                        .label("optional")
+                        .related(field.ty.span, "another capability follows")
+                        .help("move the optional capability behind the others"),
+                    );
+                }
+                if let Carried::Cap { optional: true, .. } = carried {
+                    optional = Some(field.ty.span);
+                }
+            }
+            extents.push(size.unwrap_or(Extent { size: 0, align: 1 }));
+            params.push(Param { info, carried });
+        }
+        let (offsets, used) = packed(&extents);
+        for (param, place) in params.iter_mut().zip(offsets) {
+            match &mut param.carried {
+                Carried::Data { offset, .. } | Carried::Buffer { offset, .. } => *offset = place,
+                Carried::Cap { .. } => {}
+            }
+        }
+        let words = used.div_ceil(8);
+        if words > MESSAGE_WORDS {
+            self.report_too_large(fields, &extents, words, used, request_of.is_some());
+        }
+        if caps > MESSAGE_CAPS {
+            let fifth = fields
+                .iter()
+                .filter(|f| is_cap(&f.ty))
+                .nth(MESSAGE_CAPS as usize);
+            let message =
+                format!("the message has {caps} capabilities, {MESSAGE_CAPS} are the most");
+            let span = fifth.map_or(fields[0].ty.span, |f| f.ty.span);
+            self.error(
+                Diagnostic::error(codes::TOO_MANY_CAPS, span, message)
+                    .label("one too many")
+                    .help("a buffer counts as one; several ranges of the same object may share a buffer"),
+            );
+        }
+        complete.then_some(Message {
+            words,
+            caps,
+            params,
+        })
+    }
+
+    fn report_too_large(
+        &mut self,
+        fields: &[ast::Field],
+        extents: &[Extent],
+        words: u32,
+        used: u32,
+        request: bool,
+    ) {
+        let Some((largest, extent)) = fields.iter().zip(extents).max_by_key(|(_, e)| e.size) else {
+            return;
+        };
+        let direction = if request { "in" } else { "out" };
+        let kind = if request { "request" } else { "response" };
+        let message = format!(
+            "the {kind} needs {words} words ({used} bytes), a message has {MESSAGE_WORDS} (64 bytes)"
+        );
+        let place = if request {
+            "declare it"
+        } else {
+            "write it to a parameter declared"
+        };
+        self.error(
+            Diagnostic::error(codes::TOO_MANY_WORDS, largest.ty.span, message)
+                .label(format!("`{}` is the largest: {} bytes", largest.name.text, extent.size))
+                .help(format!("{place} `buffer<{direction}>`: that takes 2 words and a capability, whatever its length")),
+        );
+    }
+
+    fn carried(
+        &mut self,
+        file: usize,
+        ty: &ast::Type,
+        slot: u32,
+        request: bool,
+    ) -> Option<(Carried, Option<Extent>)> {
+        match &ty.kind {
+            ast::TypeKind::Cap {
+                moved,
+                object,
+                rights,
+            } => self
+                .cap(file, object, rights.as_ref(), *moved, false, slot)
+                .map(|c| (c, None)),
+            ast::TypeKind::Optional(inner) if is_cap(inner) => match &inner.kind {
+                ast::TypeKind::Cap {
+                    moved,
+                    object,
+                    rights,
+                } => self
+                    .cap(file, object, rights.as_ref(), *moved, true, slot)
+                    .map(|c| (c, None)),
+                _ => {
+                    let message = "a buffer cannot be optional";
+                    self.error(
+                        Diagnostic::error(codes::TYPE_PLACE, ty.span, message)
+                            .label("optional buffer")
+                            .help("a buffer of length 0 says that there is none"),
+                    );
+                    None
+                }
+            },
+            ast::TypeKind::Buffer(direction) => {
+                let direction = match direction.text.as_str() {
+                    "in" => Direction::In,
+                    "out" => Direction::Out,
+                    "inout" => Direction::Inout,
+                    other => {
+                        let message = format!("a buffer cannot be `{other}`");
+                        self.error(
+                            Diagnostic::error(codes::UNKNOWN_OBJECT, direction.span, message)
+                                .label("unknown direction")
+                                .help(
+                                    "`in`: the server reads it, `out`: it writes it, `inout`: both",
+                                ),
+                        );
+                        return None;
+                    }
+                };
+                if !request {
+                    let message = "a result cannot be a buffer";
+                    self.error(
+                        Diagnostic::error(codes::TYPE_PLACE, ty.span, message)
+                            .label("in the results")
+                            .help("make it a parameter: the server writes to `buffer<out>` of the request"),
+                    );
+                    return None;
+                }
+                Some((
+                    Carried::Buffer {
+                        direction,
+                        slot,
+                        offset: 0,
+                    },
+                    Some(Extent { size: 16, align: 8 }),
+                ))
+            }
+            _ => {
+                let ty = self.data_type(file, ty)?;
+                let extent = extent(&ty);
+                Some((Carried::Data { ty, offset: 0 }, Some(extent)))
+            }
+        }
+    }
+
+    fn cap(
+        &mut self,
+        file: usize,
+        object: &ast::Path,
+        rights: Option<&Expr>,
+        moved: bool,
+        optional: bool,
+        slot: u32,
+    ) -> Option<Carried> {
+        let name = object.name.text.as_str();
+        let own = self.package_of_file[file]?;
+        let declared = object.qualifier.is_some() || self.packages[own].symbols.contains_key(name);
+        let (object, server_rights, endpoint) = if declared {
+            let symbol = self.resolve(file, object, "protocol")?;
+            let DeclarationKind::Protocol(protocol) = &self.declaration(symbol).kind else {
+                self.wrong_kind(object.span(), symbol, "a kernel object or a protocol");
+                return None;
+            };
+            let mut server = Vec::new();
+            for right in &protocol.rights {
+                let bit = self.integer(symbol.0, &right.value);
+                server.push((
+                    right.name.text.clone(),
+                    1_u32
+                        .checked_shl(bit.unwrap_or(16).clamp(0, 31) as u32)
+                        .unwrap_or(0),
+                ));
+            }
+            (Object::Protocol(self.reference(symbol)?), server, true)
+        } else if OBJECTS.contains(&name) {
+            (
+                Object::Kernel(name.to_owned()),
+                Vec::new(),
+                matches!(name, "Endpoint"),
+            )
+        } else {
+            let known = OBJECTS
+                .iter()
+                .copied()
+                .chain(self.packages[own].symbols.keys().map(String::as_str));
+            let help = did_you_mean(name, known).unwrap_or_else(|| {
+                format!(
+                    "kernel objects are {}; protocols are declared",
+                    OBJECTS.join(", ")
+                )
+            });
+            let message = format!("`{name}` is neither a kernel object nor a protocol");
+            self.error(
+                Diagnostic::error(codes::UNKNOWN_OBJECT, object.span(), message)
+                    .label("unknown")
+                    .help(help),
+            );
+            return None;
+        };
+        let mut found = Rights::default();
+        for (name, span) in rights
+            .map(|expr| self.right_names(expr))
+            .unwrap_or_default()
+        {
+            let server = server_rights
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, mask)| *mask);
+            match (server, right(&name)) {
+                (Some(mask), _) => found.mask |= mask,
+                (None, Some(mask)) if !endpoint || ENDPOINT_RIGHTS.contains(&name.as_str()) => {
+                    found.mask |= mask
+                }
+                (None, Some(_)) => {
+                    let message = format!("a capability to an endpoint has no right `{name}`");
+                    let help = format!(
+                        "it has {}, and what the protocol declares",
+                        ENDPOINT_RIGHTS.join(", ")
+                    );
+                    self.error(
+                        Diagnostic::error(codes::RIGHT_PLACE, span, message)
+                            .label("not possible")
+                            .help(help),
+                    );
+                }
+                (None, None) => {
+                    let kernel = RIGHTS.iter().map(|(known, _)| *known);
+                    let known: Vec<_> = kernel
+                        .chain(server_rights.iter().map(|(known, _)| known.as_str()))
+                        .collect();
+                    let help = did_you_mean(&name, known.iter().copied())
+                        .unwrap_or_else(|| format!("rights are {}", known.join(", ")));
+                    let message = format!("no right `{name}`");
+                    self.error(
+                        Diagnostic::error(codes::UNKNOWN_OBJECT, span, message)
+                            .label("unknown")
+                            .help(help),
+                    );
+                }
+            }
+            found.names.push(name);
+        }
+        Some(Carried::Cap {
+            object,
+            rights: found,
+            moved,
+            optional,
+            slot,
+        })
+    }
+
+    fn check_ordinals(&mut self, methods: Vec<(u32, Span, String)>) {
+        let mut seen: HashMap<u32, (Span, String)> = HashMap::new();
+        for (ordinal, span, name) in methods {
+            if let Some((first, other)) = seen.get(&ordinal) {
+                let message = format!("`{name}` has the number of `{other}`, {ordinal:#x}");
+                let first = *first;
+                self.error(
+                    Diagnostic::error(codes::ORDINAL, span, message)
+                        .label("same number")
+                        .related(first, "first used here")
+                        .help("give one of them another `@ordinal(…)`"),
+                );
+            } else {
+                seen.insert(ordinal, (span, name));
+            }
+        }
+    }
+
+    pub(super) fn check_c_names(&mut self, package: &Package) {
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        for method in package.protocols.iter().flat_map(|p| &p.methods) {
+            if let Some(first) = seen.get(method.c_name.as_str()) {
+                let message = format!("two methods are called `{}` in C", method.c_name);
+                self.error(
+                    Diagnostic::error(codes::C_NAME, method.info.span, message)
+                        .label("second method")
+                        .related(*first, "the first is here")
+                        .help(format!(
+                            "name one of them: `@c_name(\"{}_2\")`",
+                            method.c_name
+                        )),
+                );
+            } else {
+                seen.insert(&method.c_name, method.info.span);
+            }
+        }
+    }
+
+    pub(super) fn server_protocols(&mut self, file: usize, paths: &[ast::Path]) -> Vec<Reference> {
+        let mut references: Vec<Reference> = Vec::new();
+        for path in paths {
+            let Some(symbol) = self.resolve(file, path, "protocol") else {
+                continue;
+            };
+            if !matches!(self.declaration(symbol).kind, DeclarationKind::Protocol(_)) {
+                self.wrong_kind(path.span(), symbol, "a protocol");
+                continue;
+            }
+            let Some(reference) = self.reference(symbol) else {
+                continue;
+            };
+            if references.contains(&reference) {
+                let message = format!("`{}` is listed twice", path.text());
+                self.error(
+                    Diagnostic::error(codes::SERVER_TWICE, path.span(), message)
+                        .label("second time"),
+                );
+            } else {
+                references.push(reference);
+            }
+        }
+        references
+    }
+
+    /// Ordinals must differ among all protocols of a server.
+    pub(super) fn check_servers(&mut self, interface: &Interface) {
+        for server in interface
+            .packages
+            .iter()
+            .flat_map(|package| &package.servers)
+        {
+            let mut methods = Vec::new();
+            for protocol in server
+                .protocols
+                .iter()
+                .filter_map(|reference| interface.protocol(reference))
+            {
+                methods.extend(
+                    protocol
+                        .methods
+                        .iter()
+                        .map(|m| (m.ordinal, m.info.span, m.info.name.clone())),
+                );
+            }
+            self.check_ordinals(methods);
+        }
+    }
+}
+
+fn is_cap(ty: &ast::Type) -> bool {
+    match &ty.kind {
+        ast::TypeKind::Cap { .. } | ast::TypeKind::Buffer(_) => true,
+        ast::TypeKind::Optional(inner) => is_cap(inner),
+        _ => false,
+    }
+}
+
+fn is_moved(field: &ast::Field) -> bool {
+    match &field.ty.kind {
+        ast::TypeKind::Cap { moved, .. } => *moved,
+        ast::TypeKind::Optional(inner) => {
+            matches!(inner.kind, ast::TypeKind::Cap { moved: true, .. })
+        }
+        _ => false,
+    }
+}
+
+/// FNV-1a of the full name, folded to 31 bits under a set top bit.
+fn hashed(package: &str, protocol: &str, method: &str) -> u32 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in format!("{package}.{protocol}.{method}").bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    (hash ^ hash >> 32) as u32 | 0x8000_0000
+}

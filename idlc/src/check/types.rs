@@ -1,0 +1,599 @@
+//! Types of values: enums, flags, structs, unions, and their sizes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Checker, Progress, Symbol};
+use crate::ast::{self, DeclarationKind, Head, Ident};
+use crate::codes;
+use crate::diag::Diagnostic;
+use crate::ir::{
+    Enum, Field, Flags, Info, Int, Member, Reference, Struct, Type, TypeDef, TypeKind, Union,
+    Variant,
+};
+use crate::layout::{Extent, in_order};
+use crate::names::{BUILT_IN, Style};
+use crate::source::Span;
+use crate::suggest::nearest;
+
+/// No type is larger.
+const MAX_SIZE: u64 = 16 << 20;
+/// Structs in structs in structs.
+const MAX_NESTED_TYPES: usize = 100;
+const U32: Int = Int {
+    signed: false,
+    bits: 32,
+};
+
+impl Checker<'_> {
+    pub(super) fn enumeration(
+        &mut self,
+        file: usize,
+        info: Info,
+        base: Option<&Ident>,
+        members: &[ast::Member],
+        flexible: bool,
+    ) -> Option<Enum> {
+        let int = self.base(base);
+        self.not_empty(members.is_empty(), &info, "enum");
+        let members = self.members(file, members, int?);
+        self.check_same_value(&members);
+        Some(Enum {
+            info,
+            error: false,
+            base: int?,
+            flexible,
+            members,
+        })
+    }
+
+    pub(super) fn error_type(&mut self, file: usize, info: Info, members: &[ast::Member]) -> Enum {
+        self.not_empty(members.is_empty(), &info, "error");
+        let laid_out = self.members(file, members, U32);
+        self.check_same_value(&laid_out);
+        for (member, written) in laid_out
+            .iter()
+            .filter_map(|m| Some((m, members.iter().find(|w| w.name.text == m.info.name)?)))
+        {
+            if member.value == 0 {
+                let message = "an error number must not be zero, which means success";
+                self.error(
+                    Diagnostic::error(codes::ZERO, written.value.span, message).label("zero"),
+                );
+            } else if member.value > 0x7fff_ffff {
+                let message = "error numbers are below 0x8000_0000";
+                self.error(
+                    Diagnostic::error(codes::TYPE_PLACE, written.value.span, message)
+                        .label("too large")
+                        .help("numbers above say that the message itself was wrong"),
+                );
+            }
+        }
+        Enum {
+            info,
+            error: true,
+            base: U32,
+            flexible: true,
+            members: laid_out,
+        }
+    }
+
+    pub(super) fn flags(
+        &mut self,
+        file: usize,
+        info: Info,
+        base: Option<&Ident>,
+        members: &[ast::Member],
+        flexible: bool,
+    ) -> Option<Flags> {
+        let int = self.base(base);
+        self.not_empty(members.is_empty(), &info, "flags");
+        let laid_out = self.members(file, members, int?);
+        for (member, written) in laid_out
+            .iter()
+            .filter_map(|m| Some((m, members.iter().find(|w| w.name.text == m.info.name)?)))
+        {
+            if member.value == 0 {
+                let message = "a flag has at least one bit";
+                self.error(
+                    Diagnostic::error(codes::ZERO, written.value.span, message)
+                        .label("zero")
+                        .help("no flags at all is `empty()` in generated code"),
+                );
+            }
+        }
+        Some(Flags {
+            info,
+            base: int?,
+            flexible,
+            members: laid_out,
+        })
+    }
+
+    fn not_empty(&mut self, empty: bool, info: &Info, what: &str) {
+        if empty {
+            let message = format!("{what} `{}` has nothing in it", info.name);
+            self.error(Diagnostic::error(codes::EMPTY, info.span, message).label("empty"));
+        }
+    }
+
+    fn base(&mut self, base: Option<&Ident>) -> Option<Int> {
+        let Some(base) = base else { return Some(U32) };
+        match Int::from_name(&base.text) {
+            Some(int) if !int.signed => Some(int),
+            _ => {
+                let message = format!("`{}` cannot hold an enum or flags", base.text);
+                self.error(
+                    Diagnostic::error(codes::TYPE_PLACE, base.span, message)
+                        .label("not an unsigned integer")
+                        .help("`u8`, `u16`, `u32` or `u64` can"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Names and values of members, in order.
+    pub(super) fn members(
+        &mut self,
+        file: usize,
+        members: &[ast::Member],
+        int: Int,
+    ) -> Vec<Member> {
+        let Some(package) = self.package_of_file[file] else {
+            return Vec::new();
+        };
+        self.check_unique(members.iter().map(|m| &m.name), "member");
+        let mut made = Vec::new();
+        for member in members {
+            self.check_name(&member.name, Style::Upper, "member");
+            let info = self.info(
+                package,
+                &member.head,
+                &member.name,
+                &["since", "deprecated"],
+            );
+            let value = self.integer(file, &member.value);
+            if let Some(value) = value.and_then(|v| self.check_range(v, int, member.value.span)) {
+                made.push(Member {
+                    info,
+                    value: value as u64,
+                });
+            }
+        }
+        made
+    }
+
+    pub(super) fn check_same_value(&mut self, members: &[Member]) {
+        let mut seen: HashMap<u64, &Member> = HashMap::new();
+        for member in members {
+            if let Some(first) = seen.get(&member.value) {
+                let message = format!(
+                    "`{}` has the number of `{}`",
+                    member.info.name, first.info.name
+                );
+                self.error(
+                    Diagnostic::error(codes::SAME_VALUE, member.info.span, message)
+                        .label(format!("{} again", member.value))
+                        .related(first.info.span, "first used here"),
+                );
+            } else {
+                seen.insert(member.value, member);
+            }
+        }
+    }
+
+    pub(super) fn structure(
+        &mut self,
+        symbol: Symbol,
+        info: Info,
+        fields: &[ast::Field],
+    ) -> Option<Struct> {
+        self.not_empty(fields.is_empty(), &info, "struct");
+        self.check_unique(fields.iter().map(|f| &f.name), "field");
+        let package = self.package_of_file[symbol.0]?;
+        let mut typed = Vec::new();
+        for field in fields {
+            self.check_name(&field.name, Style::Snake, "field");
+            let info = self.info(package, &field.head, &field.name, &["since", "deprecated"]);
+            if let Some(ty) = self.data_type(symbol.0, &field.ty) {
+                typed.push((info, ty));
+            }
+        }
+        let extents: Vec<_> = typed.iter().map(|(_, ty)| extent(ty)).collect();
+        let (offsets, whole) = in_order(&extents);
+        self.layout_of(symbol)?;
+        let fields = typed.into_iter().zip(offsets);
+        let fields = fields
+            .map(|((info, ty), offset)| Field { info, ty, offset })
+            .collect();
+        Some(Struct {
+            info,
+            size: whole.size,
+            align: whole.align,
+            fields,
+        })
+    }
+
+    pub(super) fn union(
+        &mut self,
+        symbol: Symbol,
+        info: Info,
+        variants: &[ast::Field],
+    ) -> Option<Union> {
+        self.not_empty(variants.is_empty(), &info, "union");
+        self.check_unique(variants.iter().map(|v| &v.name), "variant");
+        let package = self.package_of_file[symbol.0]?;
+        let mut made: Vec<Variant> = Vec::new();
+        let mut first_use: BTreeMap<u8, Span> = BTreeMap::new();
+        for variant in variants {
+            self.check_name(&variant.name, Style::Snake, "variant");
+            let info = self.info(
+                package,
+                &variant.head,
+                &variant.name,
+                &["since", "deprecated"],
+            );
+            let number = variant.value.as_ref().and_then(|value| {
+                let number = self.integer(symbol.0, value)?;
+                self.check_range(
+                    number,
+                    Int {
+                        signed: false,
+                        bits: 8,
+                    },
+                    value.span,
+                )
+            });
+            let ty = self.data_type(symbol.0, &variant.ty);
+            let (Some(number), Some(ty)) = (number, ty) else {
+                continue;
+            };
+            let number = number as u8;
+            if let Some(first) = first_use.get(&number) {
+                let message = format!("variant `{}` has a number that is taken", variant.name.text);
+                self.error(
+                    Diagnostic::error(codes::SAME_VALUE, variant.name.span, message)
+                        .label(format!("{number} again"))
+                        .related(*first, "first used here"),
+                );
+            } else {
+                first_use.insert(number, variant.name.span);
+            }
+            made.push(Variant { info, number, ty });
+        }
+        let (size, align) = self.layout_of(symbol)?;
+        Some(Union {
+            info,
+            size,
+            align,
+            payload_offset: align,
+            variants: made,
+        })
+    }
+
+    /// The type of a value; capabilities and buffers are refused.
+    pub(super) fn data_type(&mut self, file: usize, ty: &ast::Type) -> Option<Type> {
+        let (kind, extent) = match &ty.kind {
+            ast::TypeKind::Named(path) => return self.named_type(file, path),
+            ast::TypeKind::Array(element, length) => {
+                let element = self.data_type(file, element);
+                let length = self.length(file, length, "the length of an array");
+                let (element, length) = (element?, length?);
+                let size = u64::from(element.size) * u64::from(length);
+                if size > MAX_SIZE {
+                    return self.too_large(ty.span, size);
+                }
+                let extent = Extent {
+                    size: size as u32,
+                    align: element.align,
+                };
+                (
+                    TypeKind::Array {
+                        element: Box::new(element),
+                        length,
+                    },
+                    extent,
+                )
+            }
+            ast::TypeKind::Text(max) => {
+                let max = self.length(file, max, "the length of a text")?;
+                (TypeKind::Text { max }, Extent::counted(max))
+            }
+            ast::TypeKind::Bytes(max) => {
+                let max = self.length(file, max, "the length of a byte vector")?;
+                (TypeKind::Bytes { max }, Extent::counted(max))
+            }
+            ast::TypeKind::Optional(value) => {
+                let value = self.data_type(file, value)?;
+                let extent = extent(&value).optional();
+                (
+                    TypeKind::Optional {
+                        value: Box::new(value),
+                    },
+                    extent,
+                )
+            }
+            ast::TypeKind::Cap { .. } => return self.not_a_value(ty.span, "a capability"),
+            ast::TypeKind::Buffer(_) => return self.not_a_value(ty.span, "a buffer"),
+        };
+        Some(Type {
+            kind,
+            size: extent.size,
+            align: extent.align,
+        })
+    }
+
+    fn not_a_value(&mut self, span: Span, what: &str) -> Option<Type> {
+        self.error(
+            Diagnostic::error(
+                codes::TYPE_PLACE,
+                span,
+                format!("{what} cannot be part of a value"),
+            )
+            .label("not possible here")
+            .help(format!("make {what} a parameter of its own")),
+        );
+        None
+    }
+
+    fn too_large(&mut self, span: Span, size: u64) -> Option<Type> {
+        let message = format!("the type has {size} bytes, {MAX_SIZE} are the most");
+        self.error(Diagnostic::error(codes::OUT_OF_RANGE, span, message).label("too large"));
+        None
+    }
+
+    fn named_type(&mut self, file: usize, path: &ast::Path) -> Option<Type> {
+        let name = path.name.text.as_str();
+        if path.qualifier.is_none() {
+            if name == "bool" {
+                return Some(Type {
+                    kind: TypeKind::Bool,
+                    size: 1,
+                    align: 1,
+                });
+            }
+            if let Some(int) = Int::from_name(name) {
+                return Some(Type {
+                    kind: TypeKind::Int(int),
+                    size: int.size(),
+                    align: int.size(),
+                });
+            }
+            let own = self.package_of_file[file]?;
+            if !self.packages[own].symbols.contains_key(name)
+                && let Some(meant) = nearest(name, BUILT_IN)
+                && !self.packages[own]
+                    .symbols
+                    .keys()
+                    .any(|known| nearest(name, [known.as_str()]).is_some())
+            {
+                let message = format!("there is no type `{name}`");
+                self.error(
+                    Diagnostic::error(codes::UNKNOWN_NAME, path.span(), message)
+                        .label("not declared")
+                        .help(format!("did you mean `{meant}`?")),
+                );
+                return None;
+            }
+        }
+        let symbol = self.resolve(file, path, "type")?;
+        let package = self.package_of_file[symbol.0]?;
+        let reference = Reference {
+            package: self.packages[package].name.clone(),
+            name: path.name.text.clone(),
+        };
+        let scalar = |kind, base: Int| {
+            Some(Type {
+                kind,
+                size: base.size(),
+                align: base.size(),
+            })
+        };
+        match &self.declaration(symbol).kind {
+            DeclarationKind::Enum { base, .. } => {
+                let base = plain_base(base.as_ref())?;
+                scalar(
+                    TypeKind::Enum {
+                        name: reference,
+                        base,
+                    },
+                    base,
+                )
+            }
+            DeclarationKind::Error { .. } => scalar(
+                TypeKind::Enum {
+                    name: reference,
+                    base: U32,
+                },
+                U32,
+            ),
+            DeclarationKind::Flags { base, .. } => {
+                let base = plain_base(base.as_ref())?;
+                scalar(
+                    TypeKind::Flags {
+                        name: reference,
+                        base,
+                    },
+                    base,
+                )
+            }
+            DeclarationKind::Struct { .. } => {
+                let (size, align) = self.layout_of(symbol)?;
+                Some(Type {
+                    kind: TypeKind::Struct { name: reference },
+                    size,
+                    align,
+                })
+            }
+            DeclarationKind::Union { .. } => {
+                let (size, align) = self.layout_of(symbol)?;
+                Some(Type {
+                    kind: TypeKind::Union { name: reference },
+                    size,
+                    align,
+                })
+            }
+            DeclarationKind::Protocol(_) => {
+                let found = self.declaration(symbol);
+                let message = format!("protocol `{name}` is no type of values");
+                self.error(
+                    Diagnostic::error(codes::WRONG_KIND, path.span(), message)
+                        .label("expected a type")
+                        .related(found.name.span, "declared here")
+                        .help(format!(
+                            "a capability to a server of it is `cap<{}>`",
+                            path.text()
+                        )),
+                );
+                None
+            }
+            _ => {
+                self.wrong_kind(path.span(), symbol, "a type");
+                None
+            }
+        }
+    }
+
+    /// Size and alignment of a struct or union, computed once.
+    fn layout_of(&mut self, symbol: Symbol) -> Option<(u32, u32)> {
+        let name = &self.declaration(symbol).name;
+        match self.layouts.get(&symbol) {
+            Some(Progress::Done(layout)) => return *layout,
+            Some(Progress::Running) => {
+                let message = format!("`{}` contains itself", name.text);
+                self.error(
+                    Diagnostic::error(codes::RECURSIVE, name.span, message)
+                        .label("would be infinitely large")
+                        .help("keep lists of values in a buffer and refer to them by position"),
+                );
+                return None;
+            }
+            None => {}
+        }
+        let running = self
+            .layouts
+            .values()
+            .filter(|p| matches!(p, Progress::Running))
+            .count();
+        if running > MAX_NESTED_TYPES {
+            let message =
+                format!("types contain each other more than {MAX_NESTED_TYPES} levels deep");
+            self.error(
+                Diagnostic::error(codes::TOO_DEEP, name.span, message)
+                    .label("the limit is reached here"),
+            );
+            return None;
+        }
+        self.layouts.insert(symbol, Progress::Running);
+        let layout = self.compute_layout(symbol);
+        self.layouts.insert(symbol, Progress::Done(layout));
+        layout
+    }
+
+    fn compute_layout(&mut self, symbol: Symbol) -> Option<(u32, u32)> {
+        let declaration = self.declaration(symbol);
+        let (fields, union) = match &declaration.kind {
+            DeclarationKind::Struct { fields } => (fields, false),
+            DeclarationKind::Union { variants } => (variants, true),
+            _ => return None,
+        };
+        let types: Vec<_> = fields
+            .iter()
+            .map(|field| self.data_type(symbol.0, &field.ty))
+            .collect();
+        let extents: Vec<_> = types
+            .iter()
+            .map(|ty| ty.as_ref().map(extent))
+            .collect::<Option<_>>()?;
+        if extents.is_empty() {
+            return None;
+        }
+        let sum: u64 = extents.iter().map(|e| u64::from(e.size) + 8).sum();
+        if sum > MAX_SIZE {
+            let _ = self.too_large(declaration.name.span, sum);
+            return None;
+        }
+        let whole = if union {
+            let align = extents.iter().map(|e| e.align).max()?;
+            let size = extents.iter().map(|e| e.size).max()?;
+            in_order(&[Extent::scalar(1), Extent { size, align }]).1
+        } else {
+            in_order(&extents).1
+        };
+        Some((whole.size, whole.align))
+    }
+
+    /// Documentation and attributes of a parameter: it may have the former only.
+    pub(super) fn param_info(&mut self, package: usize, head: &Head, name: &Ident) -> Info {
+        self.check_name(name, Style::Snake, "parameter");
+        self.info(package, head, name, &[])
+    }
+}
+
+fn plain_base(base: Option<&Ident>) -> Option<Int> {
+    base.map_or(Some(U32), |base| {
+        Int::from_name(&base.text).filter(|int| !int.signed)
+    })
+}
+
+pub(super) fn extent(ty: &Type) -> Extent {
+    Extent {
+        size: ty.size,
+        align: ty.align,
+    }
+}
+
+/// Sorts types so that what is contained comes first, otherwise as declared.
+pub(super) fn contained_first(types: Vec<TypeDef>, package: &str) -> Vec<TypeDef> {
+    fn parts<'t>(ty: &'t Type, out: &mut Vec<&'t Reference>) {
+        match &ty.kind {
+            TypeKind::Enum { name, .. }
+            | TypeKind::Flags { name, .. }
+            | TypeKind::Struct { name }
+            | TypeKind::Union { name } => out.push(name),
+            TypeKind::Array { element: inner, .. } | TypeKind::Optional { value: inner } => {
+                parts(inner, out)
+            }
+            TypeKind::Bool | TypeKind::Int(_) | TypeKind::Text { .. } | TypeKind::Bytes { .. } => {}
+        }
+    }
+    fn visit(
+        at: usize,
+        needs: &[Vec<usize>],
+        placed: &mut BTreeSet<usize>,
+        order: &mut Vec<usize>,
+    ) {
+        if placed.insert(at) {
+            needs[at]
+                .iter()
+                .for_each(|need| visit(*need, needs, placed, order));
+            order.push(at);
+        }
+    }
+    let index: HashMap<&str, usize> = types
+        .iter()
+        .zip(0..)
+        .map(|(t, i)| (t.info().name.as_str(), i))
+        .collect();
+    let needs: Vec<Vec<usize>> = types
+        .iter()
+        .map(|def| {
+            let mut names = Vec::new();
+            match def {
+                TypeDef::Struct(s) => s.fields.iter().for_each(|f| parts(&f.ty, &mut names)),
+                TypeDef::Union(u) => u.variants.iter().for_each(|v| parts(&v.ty, &mut names)),
+                TypeDef::Enum(_) | TypeDef::Flags(_) => {}
+            }
+            let own = names.into_iter().filter(|name| name.package == package);
+            own.filter_map(|name| index.get(name.name.as_str()).copied())
+                .collect()
+        })
+        .collect();
+    let (mut placed, mut order) = (BTreeSet::new(), Vec::new());
+    (0..types.len()).for_each(|at| visit(at, &needs, &mut placed, &mut order));
+    let mut slots: Vec<_> = types.into_iter().map(Some).collect();
+    order
+        .into_iter()
+        .filter_map(|at| slots[at].take())
+        .collect()
+}
