@@ -49,6 +49,9 @@ enum Verb {
     /// Measures the kernel against its budgets in ci/budgets.toml
     #[command(after_help = "Example:\n  cargo xtask size")]
     Size,
+    /// Writes the files that are generated and committed: the C header
+    #[command(after_help = "Example:\n  cargo xtask codegen --check")]
+    Codegen(verb::codegen::Options),
     /// Checks format, lints (for this machine and for the target) and the rules of the tree
     #[command(after_help = "Example:\n  cargo xtask check")]
     Check,
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
             Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
             Verb::Test(options) => verb::test::run(&workspace, &options),
             Verb::Size => verb::size::run(&workspace),
+            Verb::Codegen(options) => verb::codegen::run(&workspace, &options).map(|()| 0),
             Verb::Check => verb::check::run(&workspace).map(|()| 0),
         }
     };

@@ -1,6 +1,7 @@
 //! What `cargo xtask` can be told to do, a module for each verb.
 
 pub(crate) mod check;
+pub(crate) mod codegen;
 pub(crate) mod image;
 pub(crate) mod qemu;
 pub(crate) mod size;
