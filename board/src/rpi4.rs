@@ -1,7 +1,7 @@
 //! Raspberry Pi 4 Model B (BCM2711), in the firmware's default "low peripheral" mode.
 //!
 //! Source: *BCM2711 ARM Peripherals*, section 1.2 "Address Map" (legacy master addresses
-//! 0x7e00_0000 appear at 0xfe00_0000 to the ARM) and the chapters named below.
+//! `0x7e00_0000` appear at `0xfe00_0000` to the ARM) and the chapters named below.
 
 use crate::{Board, BoardId};
 

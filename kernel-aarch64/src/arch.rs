@@ -1,4 +1,8 @@
-//! The processor: address-space layout, exceptions of the kernel itself, system registers.
+//! The processor: address-space layout, translation tables of the kernel, exceptions of the kernel
+//! itself, and the few instructions that Rust has no words for.
 
+pub(crate) mod crc;
 pub(crate) mod fault;
 pub(crate) mod layout;
+pub(crate) mod mmu;
+pub(crate) mod semihosting;

@@ -8,6 +8,7 @@ use core::arch::global_asm;
 use crate::arch::layout;
 
 mod boot;
+mod start;
 
 global_asm!(
     include_str!("entry/reset.s"),

@@ -28,8 +28,19 @@ pub(crate) const fn level1_index(address: usize) -> usize {
     address >> 30 & 511
 }
 
-/// `MAIR_EL1`: the memory types that [`DEVICE`] to [`DEVICE_EARLY_ACK`] select.
-pub(crate) const MAIR: u64 = 0x00 | 0xff << 8 | 0x44 << 16 | 0x04 << 24;
+/// Index of the entry for `address` in a level-2 table.
+pub(crate) const fn level2_index(address: usize) -> usize {
+    address >> 21 & 511
+}
+
+/// Index of the entry for `address` in a level-3 table.
+pub(crate) const fn level3_index(address: usize) -> usize {
+    address >> 12 & 511
+}
+
+/// `MAIR_EL1`: memory types by attribute index: 0 Device-nGnRnE, 1 Normal write-back, 2 Normal
+/// non-cacheable, 3 Device-nGnRE.
+pub(crate) const MAIR: u64 = 0xff << 8 | 0x44 << 16 | 0x04 << 24;
 
 /// Descriptor of a table ("VMSAv8-64 Table descriptor format").
 pub(crate) const TABLE: u64 = 0b11;

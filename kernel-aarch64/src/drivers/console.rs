@@ -35,6 +35,7 @@ pub(crate) unsafe fn set_base(base: usize) {
 pub(crate) struct Console;
 
 impl Console {
+    #[inline(never)]
     fn byte(self, byte: u8) {
         let base = ptr::with_exposed_provenance_mut::<u8>(CONSOLE_BASE.load(Ordering::Relaxed));
         // SAFETY: the reset code and `set_base` keep a PL011 mapped there; both registers are
@@ -46,6 +47,7 @@ impl Console {
     }
 
     /// Writes `text`; a newline becomes carriage return and newline.
+    #[inline(never)]
     pub(crate) fn text(self, text: &str) -> Self {
         for byte in text.bytes() {
             if byte == b'\n' {
@@ -57,17 +59,23 @@ impl Console {
     }
 
     /// Writes `value` in hexadecimal with at least `digits` digits, after `0x`.
+    #[inline(never)]
     pub(crate) fn hex(self, value: u64, digits: u32) -> Self {
         self.text("0x");
         let needed = (u64::BITS - value.leading_zeros()).div_ceil(4);
         for digit in (0..needed.max(digits)).rev() {
             let digit = (value >> (4 * digit) & 0xf) as u8;
-            self.byte(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+            self.byte(if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            });
         }
         self
     }
 
     /// Writes `value` in decimal.
+    #[inline(never)]
     pub(crate) fn number(self, value: u64) -> Self {
         let mut power = 1;
         while value / power >= 10 {

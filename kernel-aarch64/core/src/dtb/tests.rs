@@ -1,0 +1,507 @@
+//! Trees of both boards, layouts of every Pi 4, and a great many damaged blobs.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, as it should"
+)]
+
+use std::{format, string::String, vec, vec::Vec};
+
+use proptest::{
+    prelude::{ProptestConfig, any, prop_assert},
+    proptest, sample,
+};
+use vm_fdt::FdtWriter;
+
+use super::{Conduit, Error, Gic, PlatformInfo, Problem, total_size};
+use crate::memory_map::{Region, RegionSet};
+
+const VIRT_GICV2: &[u8] = include_bytes!("testdata/virt-gicv2.dtb");
+const VIRT_GICV3: &[u8] = include_bytes!("testdata/virt-gicv3.dtb");
+const VIRT_SECURE: &[u8] = include_bytes!("testdata/virt-gicv2-el2-secure.dtb");
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+fn region(start: u64, size: u64) -> Region {
+    Region::new(start, size).expect("test regions do not wrap")
+}
+
+fn read(blob: &[u8]) -> PlatformInfo {
+    PlatformInfo::from_device_tree(blob).expect("a good tree")
+}
+
+#[test]
+fn qemu_virt_with_gicv2() {
+    let info = read(VIRT_GICV2);
+    assert_eq!(info.ram.as_slice(), [region(GIB, GIB)]);
+    assert_eq!(info.reserved.as_slice(), []);
+    let (distributor, cpu) = (region(0x800_0000, 0x1_0000), region(0x801_0000, 0x1_0000));
+    assert_eq!(info.gic, Gic::V2 { distributor, cpu });
+    assert_eq!(
+        (info.uart.registers, info.uart.irq),
+        (region(0x900_0000, 0x1000), 33)
+    );
+    assert_eq!((info.timer_irq, info.psci), (27, Some(Conduit::Hvc)));
+    assert_eq!((info.processors, info.bcm_pm), (4, None));
+}
+
+#[test]
+fn qemu_virt_with_gicv3() {
+    let (distributor, redistributors) =
+        (region(0x800_0000, 0x1_0000), region(0x80a_0000, 0xf6_0000));
+    assert_eq!(
+        read(VIRT_GICV3).gic,
+        Gic::V3 {
+            distributor,
+            redistributors
+        }
+    );
+}
+
+#[test]
+fn qemu_virt_with_a_secure_uart_uses_the_one_that_is_enabled() {
+    let info = read(VIRT_SECURE);
+    assert_eq!(info.uart.registers.start, 0x900_0000);
+    assert_eq!(info.psci, None, "whoever starts at EL3 is the firmware");
+}
+
+/// What goes into a tree of a Pi 4.
+struct Pi {
+    memory: Vec<Region>,
+    reserved: Vec<Region>,
+    uart_status: &'static str,
+    soc_ranges: Vec<u32>,
+    size_cells: u32,
+}
+
+impl Pi {
+    /// As the firmware describes a board with `gib` of RAM and a VideoCore share of 76 MiB.
+    fn with_ram(gib: u64) -> Self {
+        let low = region(0, 0x3b40_0000);
+        let above = match gib {
+            1 => vec![],
+            2 => vec![region(GIB, GIB)],
+            4 => vec![region(GIB, 0xfc00_0000 - GIB)],
+            // One cell of size cannot say 4 GiB.
+            _ => vec![
+                region(GIB, 0xfc00_0000 - GIB),
+                region(4 * GIB, 2 * GIB),
+                region(6 * GIB, 2 * GIB),
+            ],
+        };
+        Self {
+            memory: [vec![low], above].concat(),
+            reserved: vec![region(0, 0x1000)],
+            uart_status: "okay",
+            soc_ranges: vec![
+                0x7e00_0000,
+                0,
+                0xfe00_0000,
+                0x180_0000,
+                0x4000_0000,
+                0,
+                0xff80_0000,
+                0x80_0000,
+            ],
+            size_cells: 1,
+        }
+    }
+
+    fn blob(&self) -> Vec<u8> {
+        self.write().expect("a tree that can be written")
+    }
+
+    fn write(&self) -> Result<Vec<u8>, vm_fdt::Error> {
+        let reserved = self.reserved.iter().map(|region| {
+            vm_fdt::FdtReserveEntry::new(region.start, region.size()).expect("no overflow")
+        });
+        let mut fdt = FdtWriter::new_with_mem_reserv(&reserved.collect::<Vec<_>>())?;
+        let root = fdt.begin_node("")?;
+        fdt.property_u32("#address-cells", 2)?;
+        fdt.property_u32("#size-cells", self.size_cells)?;
+        let cells = self.memory.iter().flat_map(|bank| {
+            let cell = |value: u64| u32::try_from(value & 0xffff_ffff).expect("masked");
+            let (start, size) = (bank.start, bank.size());
+            let size = [cell(size >> 32), cell(size)];
+            let skip = if self.size_cells == 1 { 1 } else { 0 };
+            [[cell(start >> 32), cell(start)].as_slice(), &size[skip..]].concat()
+        });
+        let memory = fdt.begin_node("memory@0")?;
+        fdt.property_string("device_type", "memory")?;
+        fdt.property_array_u32("reg", &cells.collect::<Vec<_>>())?;
+        fdt.end_node(memory)?;
+        let chosen = fdt.begin_node("chosen")?;
+        fdt.property_string("stdout-path", "serial1:115200n8")?;
+        fdt.property("rng-seed", &[7; 80])?;
+        fdt.end_node(chosen)?;
+        let timer = fdt.begin_node("timer")?;
+        fdt.property_string("compatible", "arm,armv8-timer")?;
+        fdt.property_array_u32("interrupts", &[1, 13, 8, 1, 14, 8, 1, 11, 8, 1, 10, 8])?;
+        fdt.end_node(timer)?;
+        let cpus = fdt.begin_node("cpus")?;
+        for n in 0..4_u32 {
+            let cpu = fdt.begin_node(&format!("cpu@{n}"))?;
+            fdt.property_string("device_type", "cpu")?;
+            fdt.property_u64("cpu-release-addr", 0xd8 + 8 * u64::from(n))?;
+            fdt.end_node(cpu)?;
+        }
+        fdt.end_node(cpus)?;
+        let soc = fdt.begin_node("soc")?;
+        fdt.property_u32("#address-cells", 1)?;
+        fdt.property_u32("#size-cells", 1)?;
+        fdt.property_array_u32("ranges", &self.soc_ranges)?;
+        let gic = fdt.begin_node("interrupt-controller@40041000")?;
+        fdt.property_string("compatible", "arm,gic-400")?;
+        fdt.property_u32("#interrupt-cells", 3)?;
+        fdt.property_array_u32("reg", &[0x4004_1000, 0x1000, 0x4004_2000, 0x2000])?;
+        fdt.end_node(gic)?;
+        for (address, status) in [(0x7e20_1000, self.uart_status), (0x7e20_1400, "disabled")] {
+            let uart = fdt.begin_node(&format!("serial@{address:x}"))?;
+            fdt.property("compatible", b"arm,pl011\0arm,primecell\0")?;
+            fdt.property_string("status", status)?;
+            fdt.property_array_u32("reg", &[address, 0x200])?;
+            fdt.property_array_u32("interrupts", &[0, 121, 4])?;
+            fdt.end_node(uart)?;
+        }
+        let pm = fdt.begin_node("watchdog@7e100000")?;
+        fdt.property("compatible", b"brcm,bcm2711-pm\0brcm,bcm2835-pm-wdt\0")?;
+        fdt.property_array_u32("reg", &[0x7e10_0000, 0x114, 0x7e00_a000, 0x24])?;
+        fdt.end_node(pm)?;
+        fdt.end_node(soc)?;
+        fdt.end_node(root)?;
+        fdt.finish()
+    }
+}
+
+#[test]
+fn every_pi_has_its_banks_and_devices_where_the_processor_sees_them() {
+    for gib in [1, 2, 4, 8] {
+        let pi = Pi::with_ram(gib);
+        let info = read(&pi.blob());
+        let mut ram = RegionSet::<8>::new();
+        pi.memory
+            .iter()
+            .for_each(|&bank| ram.insert(bank).expect("four banks"));
+        assert_eq!(info.ram, ram, "{gib} GiB");
+        assert_eq!(ram.as_slice().len(), [1, 2, 2, 3][gib.ilog2() as usize]);
+        assert_eq!(
+            info.reserved.as_slice(),
+            [region(0, 0x1000)],
+            "stub and spin table"
+        );
+        let (distributor, cpu) = (region(0xff84_1000, 0x1000), region(0xff84_2000, 0x2000));
+        assert_eq!(info.gic, Gic::V2 { distributor, cpu });
+        assert_eq!(
+            (info.uart.registers.start, info.uart.irq),
+            (0xfe20_1000, 153)
+        );
+        assert_eq!(info.bcm_pm, Some(region(0xfe10_0000, 0x114)));
+        assert_eq!((info.timer_irq, info.psci, info.processors), (27, None, 4));
+        assert_eq!(info.seed.as_slice(), [7; 64]);
+
+        let taken = [info.reserved.as_slice(), &[region(2 * MIB, 5 * MIB)]].concat();
+        let free: RegionSet<32> = info.ram.free_pages(&taken, 64 * GIB).expect("few regions");
+        let total: u64 = pi.memory.iter().map(Region::size).sum();
+        assert_eq!(free.total_bytes(), total - 0x1000 - 5 * MIB);
+        assert_eq!(free.as_slice()[0], region(0x1000, 2 * MIB - 0x1000));
+    }
+}
+
+#[test]
+fn sizes_of_four_gibibytes_and_more_take_two_cells() {
+    let pi = Pi {
+        size_cells: 2,
+        memory: vec![region(0, 8 * GIB)],
+        ..Pi::with_ram(8)
+    };
+    assert_eq!(read(&pi.blob()).ram.as_slice(), [region(0, 8 * GIB)]);
+}
+
+/// The blob with every property called `from` renamed to `to` (of the same length).
+fn renamed(blob: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = blob
+        .windows(from.len())
+        .rposition(|bytes| bytes == from.as_bytes());
+    let at = at.expect("the name occurs");
+    let mut blob = blob.to_vec();
+    blob[at..at + to.len()].copy_from_slice(to.as_bytes());
+    blob
+}
+
+fn refused<'a>(blob: &'a [u8]) -> Error<'a> {
+    PlatformInfo::from_device_tree(blob).expect_err("a bad tree")
+}
+
+#[test]
+fn errors_name_what_is_wrong() {
+    let blob = Pi {
+        uart_status: "disabled",
+        ..Pi::with_ram(2)
+    }
+    .blob();
+    let error = refused(&blob);
+    assert_eq!((error.problem, error.node), (Problem::Missing, "arm,pl011"));
+
+    let blob = Pi {
+        soc_ranges: vec![0x7e00_0000, 0, 0xfe00_0000],
+        ..Pi::with_ram(2)
+    }
+    .blob();
+    let error = refused(&blob);
+    assert_eq!(
+        (error.problem, error.node, error.property),
+        (Problem::BadLength, "soc", "ranges")
+    );
+
+    let blob = Pi {
+        soc_ranges: vec![0, 0, 0, 0x1000],
+        ..Pi::with_ram(2)
+    }
+    .blob();
+    let error = refused(&blob);
+    assert_eq!(
+        (error.problem, error.property),
+        (Problem::OutOfRange, "reg")
+    );
+    assert_eq!(error.node, "interrupt-controller@40041000");
+
+    let blob = Pi {
+        memory: vec![],
+        ..Pi::with_ram(2)
+    }
+    .blob();
+    assert_eq!(
+        (refused(&blob).problem, refused(&blob).node),
+        (Problem::Missing, "memory")
+    );
+
+    let blob = Pi {
+        memory: vec![region(u64::MAX, 0)],
+        ..Pi::with_ram(2)
+    };
+    let blob = renamed(&blob.blob(), "#size-cells", "#SIZE-cells");
+    assert_eq!(
+        refused(&blob).problem,
+        Problem::Missing,
+        "an empty bank is no RAM"
+    );
+
+    let banks = (0..9).map(|n| region(n * GIB, MIB)).collect();
+    let blob = Pi {
+        memory: banks,
+        ..Pi::with_ram(2)
+    }
+    .blob();
+    let error = refused(&blob);
+    assert_eq!(
+        (error.problem, error.node, error.property),
+        (Problem::TooMany, "memory@0", "reg")
+    );
+
+    let blob = Pi {
+        size_cells: 3,
+        ..Pi::with_ram(2)
+    }
+    .blob();
+    assert_eq!(
+        (refused(&blob).problem, refused(&blob).property),
+        (Problem::BadCells, "#size-cells")
+    );
+
+    let blob = renamed(&Pi::with_ram(2).blob(), "interrupts", "interruptz");
+    let error = refused(&blob);
+    assert_eq!((error.problem, error.node), (Problem::Missing, "timer"));
+}
+
+#[test]
+fn a_bad_header_is_told_by_field() {
+    let put = |offset: usize, value: u32| {
+        let mut blob = VIRT_GICV2.to_vec();
+        blob[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
+        blob
+    };
+    let refused = |blob: Vec<u8>| {
+        let error = refused(&blob);
+        (error.problem, error.offset)
+    };
+    assert_eq!(refused(vec![]), (Problem::NoMagic, 0));
+    assert_eq!(refused(put(0, 0)), (Problem::NoMagic, 0));
+    assert_eq!(refused(put(4, 39)), (Problem::BadHeader, 4));
+    assert_eq!(refused(put(4, u32::MAX)), (Problem::BadHeader, 4));
+    assert_eq!(
+        refused(VIRT_GICV2[..4000].to_vec()),
+        (Problem::Truncated, 4000)
+    );
+    assert_eq!(refused(put(8, 2)), (Problem::BadHeader, 8));
+    assert_eq!(refused(put(24, 18)), (Problem::BadVersion, 24));
+    assert_eq!(refused(put(32, u32::MAX)), (Problem::BadHeader, 32));
+    assert_eq!(refused(put(36, u32::MAX)), (Problem::BadHeader, 36));
+    assert_eq!(total_size(VIRT_GICV2), Ok(VIRT_GICV2.len()));
+}
+
+/// A blob with these tokens and no strings.
+fn tree_of(tokens: &[u32]) -> Vec<u8> {
+    let size = 56 + 4 * u32::try_from(tokens.len()).expect("a short list");
+    let header = [
+        0xd00d_feed,
+        size,
+        56,
+        size,
+        40,
+        17,
+        16,
+        0,
+        0,
+        size - 56,
+        0,
+        0,
+        0,
+        0,
+    ];
+    header
+        .iter()
+        .chain(tokens)
+        .flat_map(|word| word.to_be_bytes())
+        .collect()
+}
+
+#[test]
+fn a_bad_structure_is_told_by_offset() {
+    let refused = |tokens: &[u32]| {
+        let blob = tree_of(tokens);
+        let error = refused(&blob);
+        (error.problem, error.offset)
+    };
+    assert_eq!(
+        refused(&[1, 0, 2, 9]),
+        (Problem::Missing, 0),
+        "well-formed, but empty"
+    );
+    assert_eq!(
+        refused(&[4, 1, 0, 4, 2, 4, 9]).0,
+        Problem::Missing,
+        "NOPs go anywhere"
+    );
+    assert_eq!(refused(&[1, 0, 2]), (Problem::Truncated, 68));
+    assert_eq!(refused(&[1, 0, 2, 1, 0, 2, 9]), (Problem::Unbalanced, 68));
+    assert_eq!(refused(&[2, 9]), (Problem::Unbalanced, 56));
+    assert_eq!(refused(&[1, 0, 9]), (Problem::Unbalanced, 64));
+    assert_eq!(refused(&[1, 0, 5, 2, 9]), (Problem::BadToken, 64));
+    assert_eq!(refused(&[1, 0x0102_0304]), (Problem::Truncated, 60));
+    assert_eq!(refused(&[1, 0x0a00_0000, 2, 9]), (Problem::BadName, 60));
+    assert_eq!(
+        refused(&[1, 0, 3, 0, 0, 2, 9]),
+        (Problem::BadNameOffset, 72)
+    );
+    assert_eq!(refused(&[1, 0].repeat(33)), (Problem::TooDeep, 56 + 32 * 8));
+    let blob = renamed(VIRT_GICV2, "psci", "psci");
+    assert!(PlatformInfo::from_device_tree(&blob).is_ok());
+}
+
+#[test]
+fn a_property_after_a_child_is_refused() {
+    let mut blob = tree_of(&[1, 0, 1, 0x6100_0000, 2, 3, 0, 0, 2, 9, 0x7800_0000]);
+    let size = u32::try_from(blob.len()).expect("small");
+    blob[12..16].copy_from_slice(&(size - 4).to_be_bytes());
+    blob[32..36].copy_from_slice(&4_u32.to_be_bytes());
+    blob[36..40].copy_from_slice(&(size - 60).to_be_bytes());
+    let error = refused(&blob);
+    assert_eq!(
+        (error.problem, error.offset),
+        (Problem::PropertyAfterChild, 76)
+    );
+}
+
+/// Values that break arithmetic and bounds checks.
+const NASTY: [u32; 12] = [
+    0,
+    1,
+    2,
+    3,
+    4,
+    9,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_fff0,
+    0xffff_fffc,
+    u32::MAX - 1,
+    u32::MAX,
+];
+
+/// Reads a damaged tree; whatever it says must at least be consistent.
+fn survives(blob: &[u8]) -> Result<(), String> {
+    match PlatformInfo::from_device_tree(blob) {
+        Ok(info) => {
+            let free: Result<RegionSet<64>, _> =
+                info.ram.free_pages(info.reserved.as_slice(), 64 * GIB);
+            let free = free.map_err(|_| String::from("8 banks and 24 holes are too many"))?;
+            let ram = |page: &Region| info.ram.as_slice().iter().any(|bank| bank.contains(page));
+            let taken = |page: &Region| {
+                info.reserved
+                    .as_slice()
+                    .iter()
+                    .any(|hole| hole.overlaps(page))
+            };
+            match free
+                .as_slice()
+                .iter()
+                .find(|page| !ram(page) || taken(page))
+            {
+                Some(page) => Err(format!("{page:x?} is not free RAM")),
+                None => Ok(()),
+            }
+        }
+        Err(error) => {
+            let located = error.offset <= blob.len() && !error.problem.text().is_empty();
+            if located {
+                Ok(())
+            } else {
+                Err(format!("{error:?} is nowhere in the blob"))
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60_000))]
+
+    #[test]
+    fn damaged_trees_never_panic(
+        which in 0_usize..3,
+        words in proptest::collection::vec((any::<sample::Index>(), sample::select(&NASTY[..])), 0..4),
+        bytes in proptest::collection::vec((any::<sample::Index>(), any::<u8>()), 0..4),
+        cut in proptest::option::weighted(0.1, any::<sample::Index>()),
+    ) {
+        let pi;
+        let mut blob = match which {
+            0 => VIRT_GICV2.to_vec(),
+            1 => VIRT_SECURE.to_vec(),
+            _ => {
+                pi = Pi::with_ram(8).blob();
+                pi
+            }
+        };
+        for (at, word) in words {
+            let at = at.index(blob.len() / 4) * 4;
+            blob[at..at + 4].copy_from_slice(&word.to_be_bytes());
+        }
+        for (at, byte) in bytes {
+            let at = at.index(blob.len());
+            blob[at] = byte;
+        }
+        if let Some(cut) = cut {
+            blob.truncate(cut.index(blob.len()));
+        }
+        let result = survives(&blob);
+        prop_assert!(result.is_ok(), "{:?}", result);
+    }
+
+    #[test]
+    fn trees_of_random_tokens_never_panic(tokens in proptest::collection::vec(sample::select(&NASTY[..]), 0..40)) {
+        let result = survives(&tree_of(&tokens));
+        prop_assert!(result.is_ok(), "{:?}", result);
+    }
+}
