@@ -312,7 +312,7 @@ pub const fn object_layout(object: crate::ObjectType, size: u64) -> Option<(u64,
             Some((size, if size >= 1 << 21 { 1 << 21 } else { 4096 }))
         }
         T::CNode if size > 0 && size <= 0x1_0000 => Some((SLOT_BYTES * (size + 1), 64)),
-        T::Tcb if size == 0 => Some((1024, 64)),
+        T::Tcb if size == 0 => Some((1152, 64)),
         T::SchedulingContext if size == 0 => Some((128, 64)),
         T::Endpoint | T::Notification | T::Reply if size == 0 => Some((64, 64)),
         T::AddressSpace if size == 0 => Some((4096 * 2, 4096)),

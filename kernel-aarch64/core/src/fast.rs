@@ -1,0 +1,1 @@
+//! The common calls in as few instructions as possible.

@@ -1,0 +1,253 @@
+//! Thread control blocks.
+
+use core::cell::Cell;
+
+use super::{Header, Slot, TimerNode};
+use crate::handle::{ContextRef, NotificationRef, ReplyRef, SlotRef, TcbRef};
+
+/// What a thread is doing; bits 8–11 of the header word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum State {
+    /// Never resumed, or suspended.
+    Inactive = 0,
+    /// Running, or able to as soon as it has budget and its turn comes.
+    Ready = 1 << 8,
+    /// Queued on an endpoint as a caller, or as a faulted thread.
+    Send = 2 << 8,
+    /// Queued on an endpoint as a receiver.
+    Receive = 3 << 8,
+    /// Waiting for the answer of a Reply.
+    Reply = 4 << 8,
+    /// Queued on a notification.
+    Wait = 5 << 8,
+    /// Sleeping until its deadline.
+    Sleep = 6 << 8,
+    /// Ended for good.
+    Terminated = 7 << 8,
+}
+
+/// Bits of the header word of a TCB.
+pub mod flag {
+    /// Mask of the [`State`](super::State).
+    pub const STATE: u32 = 0xf00;
+    /// No context of its own is bound: runs on its callers'.
+    pub const PASSIVE: u32 = 1 << 12;
+    /// Waits to receive with a Reply armed.
+    pub const ARMED: u32 = 1 << 13;
+    /// May use FP and SIMD registers.
+    pub const FP: u32 = 1 << 14;
+    /// Has a deadline in the timer tree.
+    pub const TIMED: u32 = 1 << 15;
+    /// Is in a ready queue.
+    pub const QUEUED: u32 = 1 << 16;
+    /// Its context is lent to a server.
+    pub const LENT: u32 = 1 << 17;
+    /// Runs on a borrowed context.
+    pub const BORROWS: u32 = 1 << 18;
+    /// Its message is a fault, not a Call.
+    pub const FAULTED: u32 = 1 << 19;
+    /// The reply half of a `ReplyRecv` is done; its receive starts anew.
+    pub const REPLIED: u32 = 1 << 21;
+    /// Its FP registers lie in the TCB and must be restored.
+    pub const FP_SAVED: u32 = 1 << 20;
+}
+
+/// The registers of a thread that is not running.
+///
+/// In the order in which the entry code saves them: what a call preserves
+/// fills two cache lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Frame {
+    /// x19–x30.
+    pub preserved: [Cell<u64>; 12],
+    /// Stack pointer.
+    pub sp: Cell<u64>,
+    /// Program counter.
+    pub pc: Cell<u64>,
+    /// `SPSR_EL1`.
+    pub pstate: Cell<u64>,
+    /// `TPIDR_EL0`.
+    pub thread_pointer: Cell<u64>,
+    /// x0–x18.
+    pub x: [Cell<u64>; 19],
+    /// `FPCR` in the low half, `FPSR` in the high half.
+    pub fp_control: Cell<u64>,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        const ZERO: Cell<u64> = Cell::new(0);
+        Self {
+            preserved: [ZERO; 12],
+            sp: ZERO,
+            pc: ZERO,
+            pstate: ZERO,
+            thread_pointer: ZERO,
+            x: [ZERO; 19],
+            fp_control: ZERO,
+        }
+    }
+}
+
+/// A thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Tcb {
+    /// Common header; state and [`flag`]s in its word.
+    pub header: Header,
+    /// Priority, 0 highest.
+    pub priority: Cell<u32>,
+    /// Next in the queue that the thread is in.
+    pub next: Cell<Option<TcbRef>>,
+    /// Previous in that queue; none at its head.
+    pub prev: Cell<Option<TcbRef>>,
+    /// The context it holds; see `Kernel::context_of` for when this is valid.
+    pub context: Cell<Option<ContextRef>>,
+    /// First slot of the root CNode.
+    pub cspace: Cell<Option<SlotRef>>,
+    /// Number of slots of the root CNode.
+    pub cspace_len: Cell<u32>,
+    /// The Reply armed by its last receive.
+    pub armed: Cell<Option<ReplyRef>>,
+    /// The Reply whose answer it waits for.
+    pub awaits: Cell<Option<ReplyRef>>,
+    /// Who lent the context it borrows; none if the lender is gone.
+    pub donor: Cell<Option<TcbRef>>,
+    /// Translation table base and ASID, ready for `TTBR0_EL1`.
+    pub ttbr0: Cell<u64>,
+    /// Notification bound to it.
+    pub notification: Cell<Option<NotificationRef>>,
+    /// Handle of the endpoint or notification it is queued on.
+    pub queued_on: Cell<u32>,
+    /// Its deadline.
+    pub timer: TimerNode,
+    /// Badge of the endpoint capability it sends through.
+    pub badge: Cell<u32>,
+    /// Rights of that capability.
+    pub rights: Cell<u32>,
+    /// Highest priority it can hand out.
+    pub ceiling: Cell<u32>,
+    /// To whom its context is lent, while `LENT`.
+    pub borrower: Cell<Option<TcbRef>>,
+    /// List of threads of its address space.
+    pub space_next: Cell<Option<TcbRef>>,
+    /// See [`space_next`](Self::space_next).
+    pub space_prev: Cell<Option<TcbRef>>,
+    /// Kind of its fault, a `gritos_abi::fault::FaultKind` number.
+    pub fault_kind: Cell<u32>,
+    /// Syndrome of its fault.
+    pub fault_syndrome: Cell<u32>,
+    /// Address of its fault.
+    pub fault_address: Cell<u64>,
+    /// Its registers.
+    pub frame: Frame,
+    _pad: [u64; 4],
+    /// Root CNode, AddressSpace and fault endpoint.
+    pub slots: [Slot; 3],
+}
+
+impl Tcb {
+    /// What the thread is doing.
+    #[inline(always)]
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.header.word.get() & flag::STATE {
+            0x000 => State::Inactive,
+            0x100 => State::Ready,
+            0x200 => State::Send,
+            0x300 => State::Receive,
+            0x400 => State::Reply,
+            0x500 => State::Wait,
+            0x600 => State::Sleep,
+            _ => State::Terminated,
+        }
+    }
+
+    /// Changes what the thread is doing.
+    #[inline(always)]
+    pub fn set_state(&self, state: State) {
+        self.header
+            .word
+            .set(self.header.word.get() & !flag::STATE | state as u32);
+    }
+
+    /// Whether all these flags are set.
+    #[inline(always)]
+    #[must_use]
+    pub fn has(&self, flags: u32) -> bool {
+        self.header.has(flags)
+    }
+
+    /// Register x`N`, `N` at most 18.
+    #[inline(always)]
+    #[must_use]
+    pub fn x<const N: usize>(&self) -> u64 {
+        const { assert!(N < 19) };
+        self.frame.x[N].get()
+    }
+
+    /// Sets register x`N`, `N` at most 18.
+    #[inline(always)]
+    pub fn set_x<const N: usize>(&self, value: u64) {
+        const { assert!(N < 19) };
+        self.frame.x[N].set(value);
+    }
+
+    /// Register by its number in `ReadRegisters`.
+    #[must_use]
+    pub fn register(&self, number: u64) -> Option<&Cell<u64>> {
+        let number = usize::try_from(number).ok()?;
+        match number {
+            0..=18 => self.frame.x.get(number),
+            19..=30 => self.frame.preserved.get(number - 19),
+            31 => Some(&self.frame.sp),
+            32 => Some(&self.frame.pc),
+            33 => Some(&self.frame.pstate),
+            34 => Some(&self.frame.thread_pointer),
+            _ => None,
+        }
+    }
+}
+
+impl TcbRef {
+    /// Slot of the root CNode.
+    #[must_use]
+    pub fn cspace_slot(self) -> Option<SlotRef> {
+        SlotRef::from_raw(self.raw().wrapping_add(SLOTS_UNITS))
+    }
+
+    /// Slot of the AddressSpace.
+    #[must_use]
+    pub fn vspace_slot(self) -> Option<SlotRef> {
+        self.cspace_slot().and_then(|slot| slot.nth(1))
+    }
+
+    /// Slot of the fault endpoint.
+    #[must_use]
+    pub fn fault_slot(self) -> Option<SlotRef> {
+        self.cspace_slot().and_then(|slot| slot.nth(2))
+    }
+
+    /// The thread that embedded slot `index` belongs to.
+    #[must_use]
+    pub fn of_slot(slot: SlotRef, index: u32) -> Option<Self> {
+        Self::from_raw(slot.raw().wrapping_sub(SLOTS_UNITS + 4 * index))
+    }
+}
+
+const SLOTS_UNITS: u32 = (core::mem::offset_of!(Tcb, slots) / 16) as u32;
+
+/// Offset of the FP registers v0–v31 behind the TCB proper, for the entry code.
+pub const FP_OFFSET: usize = 640;
+/// Bytes of a TCB with its FP registers.
+pub const TCB_BYTES: usize = 1152;
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Tcb, timer) == 64);
+    assert!(offset_of!(Tcb, frame) == 128 && offset_of!(Frame, x) == 128);
+    assert!(offset_of!(Tcb, slots) == 448 && size_of::<Tcb>() == FP_OFFSET);
+    assert!(FP_OFFSET + 512 == TCB_BYTES);
+};

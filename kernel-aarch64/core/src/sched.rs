@@ -1,0 +1,331 @@
+//! Who runs: priorities, round robin, budgets and periods, lent contexts.
+//!
+//! Which context a thread holds:
+//! - the running thread holds `cpu.context`; its TCB field is not kept up;
+//! - a thread with `LENT` holds none, whatever its TCB field says;
+//! - a `PASSIVE` thread without `BORROWS` holds none;
+//! - any other thread holds the one in its TCB.
+//!
+//! That a call need not write the field is what makes donation cheap.
+
+use crate::handle::{ContextRef, TcbRef};
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::object::{Queue, State, flag};
+use crate::queue;
+use crate::store::Store;
+
+/// The ready queues of a processor: one FIFO for each of 256 priorities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Bit p of word p / 64, counted from the top: queue p is not empty.
+    map: [u64; 4],
+    queues: [Queue; 256],
+}
+
+impl Ready {
+    /// "Best priority" of empty queues.
+    pub const NONE: u32 = 256;
+
+    /// Empty queues.
+    #[must_use]
+    pub const fn new() -> Self {
+        use core::cell::Cell;
+        Self {
+            map: [0; 4],
+            queues: [const {
+                Queue {
+                    head: Cell::new(None),
+                    tail: Cell::new(None),
+                }
+            }; 256],
+        }
+    }
+
+    /// The queue of a priority; there is one for every value.
+    #[must_use]
+    pub fn queue(&self, priority: u32) -> &Queue {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "the mask keeps the index below 256"
+        )]
+        &self.queues[(priority & 255) as usize]
+    }
+
+    fn best(&self) -> u32 {
+        for (i, word) in (0..).zip(&self.map) {
+            if *word != 0 {
+                return 64 * i + word.leading_zeros();
+            }
+        }
+        Self::NONE
+    }
+
+    fn mark(&mut self, priority: u32, filled: bool) {
+        let bit = 1 << (63 - (priority & 63));
+        if let Some(word) = self.map.get_mut((priority as usize / 64) & 3) {
+            *word = if filled { *word | bit } else { *word & !bit };
+        }
+    }
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Store, M: Machine> Kernel<S, M> {
+    /// The context that a thread holds.
+    #[must_use]
+    pub fn context_of(&self, thread: TcbRef) -> Option<ContextRef> {
+        let t = self.tcb(thread);
+        let word = t.header.word.get();
+        if self.is_current(thread) {
+            self.cpu.context
+        } else if word & flag::LENT != 0 || word & (flag::PASSIVE | flag::BORROWS) == flag::PASSIVE
+        {
+            None
+        } else {
+            t.context.get()
+        }
+    }
+
+    /// Gives a thread that is not running a context to hold, or none.
+    pub(crate) fn hold(&mut self, thread: TcbRef, context: Option<ContextRef>) {
+        self.tcb(thread).context.set(context);
+        if let Some(context) = context {
+            self.context(context).holder.set(Some(thread));
+        }
+    }
+
+    /// Puts a ready thread into its queue.
+    fn enqueue(&mut self, thread: TcbRef, front: bool) {
+        let t = self.store.tcb(thread);
+        let priority = t.priority.get();
+        t.header.set(flag::QUEUED);
+        let q = self.cpu.ready.queue(priority);
+        if front {
+            queue::push_front(&self.store, q, thread);
+        } else {
+            queue::push_back(&self.store, q, thread);
+        }
+        self.cpu.ready.mark(priority, true);
+        self.cpu.best = self.cpu.best.min(priority);
+    }
+
+    /// Takes a thread out of its ready queue.
+    pub(crate) fn dequeue(&mut self, thread: TcbRef) {
+        let t = self.store.tcb(thread);
+        let priority = t.priority.get();
+        t.header.clear(flag::QUEUED);
+        let q = self.cpu.ready.queue(priority);
+        queue::remove(&self.store, q, thread);
+        if q.is_empty() {
+            self.cpu.ready.mark(priority, false);
+            self.cpu.best = self.cpu.ready.best();
+        }
+    }
+
+    /// Lets a thread that is in no queue run when it has the means and its turn
+    /// comes.
+    pub(crate) fn make_ready(&mut self, thread: TcbRef) {
+        self.tcb(thread).set_state(State::Ready);
+        self.admit(thread, false);
+    }
+
+    /// Queues a ready thread that is not queued, if it holds a context with
+    /// budget; else arranges for the refill.
+    pub(crate) fn admit(&mut self, thread: TcbRef, front: bool) {
+        match self.context_of(thread) {
+            Some(context) => {
+                if self.refill(context) {
+                    self.enqueue(thread, front);
+                } else {
+                    self.await_refill(context, thread);
+                }
+            }
+            None if self.tcb(thread).has(flag::BORROWS) => self.lost_context(thread),
+            None => {}
+        }
+    }
+
+    /// Starts a new period if the last one is over; whether budget is left.
+    fn refill(&mut self, context: ContextRef) -> bool {
+        let now = self.machine.now();
+        let c = self.context(context);
+        if now >= c.refill_at.get() && c.is_configured() {
+            c.left.set(c.budget.get());
+            c.refill_at.set(now.saturating_add(c.period.get()));
+        }
+        c.left.get() != 0
+    }
+
+    fn await_refill(&mut self, context: ContextRef, thread: TcbRef) {
+        let c = self.store.context(context);
+        c.holder.set(Some(thread));
+        if c.timer.height.get() == 0 && c.is_configured() {
+            let at = c.refill_at.get();
+            self.cpu.timers.insert(&self.store, context.into(), at);
+        }
+    }
+
+    /// Charges the running thread's context for the time since the last charge.
+    pub(crate) fn charge(&mut self) {
+        let now = self.machine.now();
+        if let Some(context) = self.cpu.context {
+            let c = self.context(context);
+            let spent = now.wrapping_sub(self.cpu.started);
+            c.left.set(c.left.get().saturating_sub(spent));
+            c.used.set(c.used.get().wrapping_add(spent));
+        }
+        self.cpu.started = now;
+    }
+
+    /// Takes the processor from the running thread; it keeps its context.
+    pub(crate) fn stop_running(&mut self) {
+        if let Some(current) = self.cpu.current {
+            self.charge();
+            let context = self.cpu.context;
+            self.cpu.current = None;
+            self.cpu.context = None;
+            self.hold(current, context);
+        }
+    }
+
+    /// The running thread stops to wait in `state`.
+    pub(crate) fn block(&mut self, state: State) {
+        if let Some(current) = self.cpu.current {
+            self.stop_running();
+            self.tcb(current).set_state(state);
+        }
+    }
+
+    /// Decides who runs next, and for when the timer must be set. Ends every
+    /// entry into the kernel.
+    pub fn reschedule(&mut self) {
+        if let Some(current) = self.cpu.current
+            && self.tcb(current).priority.get() > self.cpu.best
+        {
+            self.stop_running();
+            self.admit(current, true);
+        }
+        while self.cpu.current.is_none() && self.cpu.best != Ready::NONE {
+            let Some(next) = self.cpu.ready.queue(self.cpu.best).first() else {
+                break;
+            };
+            self.dequeue(next);
+            self.run(next);
+        }
+        self.set_timer();
+    }
+
+    /// Gives the processor to a ready thread, if it still holds a context with
+    /// budget.
+    fn run(&mut self, next: TcbRef) {
+        let Some(context) = self.context_of(next) else {
+            return;
+        };
+        if !self.refill(context) {
+            return self.await_refill(context, next);
+        }
+        self.cpu.current = Some(next);
+        self.cpu.context = Some(context);
+        self.cpu.started = self.machine.now();
+    }
+
+    fn set_timer(&mut self) {
+        let mut at = match self.cpu.timers.first() {
+            Some(first) => self.store.timer(first).at.get(),
+            None => u64::MAX,
+        };
+        if let Some(context) = self.cpu.context {
+            at = at.min(
+                self.cpu
+                    .started
+                    .saturating_add(self.context(context).left.get()),
+            );
+        }
+        if at != self.cpu.timer_set {
+            self.cpu.timer_set = at;
+            self.machine.set_timer(at);
+        }
+    }
+
+    /// The running thread goes behind the others of its priority.
+    pub(crate) fn yield_now(&mut self) {
+        if let Some(current) = self.cpu.current {
+            self.stop_running();
+            self.admit(current, false);
+        }
+    }
+
+    /// Most due nodes that one timer interrupt handles; the rest follow in the
+    /// next, so that the time without interrupts is bounded.
+    const DUE_PER_INTERRUPT: u32 = 4;
+
+    /// The timer interrupt: charges, refills, ends waits whose deadline passed.
+    pub fn timer_interrupt(&mut self) {
+        self.cpu.timer_set = u64::MAX;
+        self.charge();
+        if let (Some(current), Some(context)) = (self.cpu.current, self.cpu.context)
+            && self.context(context).left.get() == 0
+        {
+            if self.refill(context) {
+                self.yield_now();
+            } else if self.tcb(current).has(flag::BORROWS) {
+                self.timeout_fault();
+            } else {
+                self.stop_running();
+                self.await_refill(context, current);
+            }
+        }
+        let now = self.machine.now();
+        for _ in 0..Self::DUE_PER_INTERRUPT {
+            let Some(first) = self.cpu.timers.first() else {
+                break;
+            };
+            if self.store.timer(first).at.get() > now {
+                break;
+            }
+            self.cpu.timers.remove(&self.store, first);
+            // Both kinds begin with a header, whose tag tells them apart.
+            let Some(object) = crate::handle::ObjectRef::from_raw(first.raw()) else {
+                break;
+            };
+            if self.header(object).is(crate::object::Tag::Tcb) {
+                self.deadline(object.into());
+            } else {
+                self.refilled(object.into());
+            }
+        }
+    }
+
+    /// A context whose budget was used up begins a new period.
+    fn refilled(&mut self, context: ContextRef) {
+        if let Some(holder) = self.context(context).holder.get()
+            && self.context_of(holder) == Some(context)
+            && !self.is_current(holder)
+        {
+            let t = self.tcb(holder);
+            if t.state() == State::Ready && !t.has(flag::QUEUED) {
+                self.admit(holder, false);
+            }
+        }
+    }
+
+    /// Sets the deadline of a thread that waits.
+    pub(crate) fn set_deadline(&mut self, thread: TcbRef, at: u64) {
+        self.tcb(thread).header.set(flag::TIMED);
+        self.cpu.timers.insert(&self.store, thread.into(), at);
+    }
+
+    /// Forgets the deadline of a thread, if it has one.
+    #[inline]
+    pub(crate) fn clear_deadline(&mut self, thread: TcbRef) {
+        if self.tcb(thread).has(flag::TIMED) {
+            self.tcb(thread).header.clear(flag::TIMED);
+            self.cpu.timers.remove(&self.store, thread.into());
+        }
+    }
+}
