@@ -1,7 +1,7 @@
 //! Builds programs for the target.
 
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -27,6 +27,21 @@ pub(crate) const TESTS: &str = "gritos-target-tests";
 /// Paths of this machine are mapped away, and flags from the environment are ignored: the same
 /// source gives the same bytes everywhere.
 pub(crate) fn build(workspace: &Workspace, package: &str, features: &[&str]) -> Result<PathBuf> {
+    build_in(
+        workspace,
+        workspace.metadata.target_directory.as_std_path(),
+        package,
+        features,
+    )
+}
+
+/// As [`build`], with another folder for what the compiler makes.
+pub(crate) fn build_in(
+    workspace: &Workspace,
+    folder: &Path,
+    package: &str,
+    features: &[&str],
+) -> Result<PathBuf> {
     let known = workspace
         .member(package)
         .with_context(|| format!("the workspace has no package {package}"))?;
@@ -47,6 +62,8 @@ pub(crate) fn build(workspace: &Workspace, package: &str, features: &[&str]) -> 
             "--package",
             package,
         ])
+        .arg("--target-dir")
+        .arg(folder)
         .args(["--message-format", "json-render-diagnostics"])
         .args(["--features", &features.join(",")])
         .env_remove("RUSTFLAGS")

@@ -23,7 +23,12 @@ mod workspace;
 
 /// Builds, boots, tests and measures gRiTOS
 #[derive(Parser)]
-#[command(name = "cargo xtask", version, max_term_width = 100)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -38,7 +43,11 @@ enum Verb {
     )]
     Qemu(verb::qemu::Options),
     /// Builds the flat image that a board boots
-    #[command(after_help = "Example:\n  cargo xtask image --board rpi4 --out kernel8.img")]
+    #[command(
+        after_help = "Example:\n  cargo xtask image --board rpi4 --out kernel8.img\n\n\
+        One image boots on all boards. For rpi4 its config.txt is written beside it; both belong\n\
+        on a FAT32 boot partition with the Raspberry Pi's firmware."
+    )]
     Image(verb::image::Options),
     /// Runs the tests: on this machine, then on the target, on every board that QEMU has
     #[command(
@@ -46,6 +55,12 @@ enum Verb {
         The last line is `N passed, M failed`; what is skipped is said, with the reason."
     )]
     Test(verb::test::Options),
+    /// Measures what operations cost, in guest instructions, beside seL4's figures
+    #[command(after_help = "Example:\n  cargo xtask bench --json target/bench.json")]
+    Bench(verb::bench::Options),
+    /// Boots with the machine stopped and a debugger attached, with symbols of kernel and root task
+    #[command(after_help = "Example:\n  cargo xtask gdb --board rpi4")]
+    Gdb(verb::gdb::Options),
     /// Measures the kernel against its budgets in ci/budgets.toml
     #[command(after_help = "Example:\n  cargo xtask size")]
     Size,
@@ -55,6 +70,12 @@ enum Verb {
     /// Checks format, lints (for this machine and for the target) and the rules of the tree
     #[command(after_help = "Example:\n  cargo xtask check")]
     Check,
+    /// Writes the documentation of all crates
+    #[command(after_help = "Example:\n  cargo xtask doc")]
+    Doc,
+    /// Does everything that must hold, in order: what a continuous-integration job calls
+    #[command(after_help = "Example:\n  cargo xtask ci")]
+    Ci,
 }
 
 /// The emulated machine.
@@ -93,9 +114,13 @@ fn main() -> ExitCode {
             Verb::Qemu(options) => verb::qemu::run(&workspace, &options),
             Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
             Verb::Test(options) => verb::test::run(&workspace, &options),
+            Verb::Bench(options) => verb::bench::run(&workspace, &options).map(|()| 0),
+            Verb::Gdb(options) => verb::gdb::run(&workspace, &options).map(|()| 0),
             Verb::Size => verb::size::run(&workspace),
             Verb::Codegen(options) => verb::codegen::run(&workspace, &options).map(|()| 0),
             Verb::Check => verb::check::run(&workspace).map(|()| 0),
+            Verb::Doc => verb::ci::doc(&workspace).map(|()| 0),
+            Verb::Ci => verb::ci::run(&workspace),
         }
     };
     match run() {

@@ -15,6 +15,12 @@ pub(crate) struct Options {
     check: bool,
 }
 
+impl Options {
+    pub(crate) fn checking() -> Self {
+        Self { check: true }
+    }
+}
+
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut header = String::new();
     gritos_abi::c_header::write(&mut header).context("a string takes everything")?;

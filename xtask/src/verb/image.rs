@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Board that the image is for; the image boots on all boards
+    /// Board that the image is for
     #[arg(long, value_enum, default_value = "virt")]
     board: Board,
     #[command(flatten)]
@@ -47,14 +47,25 @@ impl ProgramOptions {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let _ = options.board;
     let path = match &options.out {
         Some(path) => path.clone(),
         None => workspace.output("kernel8.img")?,
     };
     write(workspace, &options.programs, &Contents::default(), &path)?;
+    if options.board == Board::Rpi4 {
+        let config = path.with_file_name("config.txt");
+        fs::write(&config, gritos_board::rpi4::CONFIG_TXT)
+            .with_context(|| format!("cannot write {}", config.display()))?;
+        println!("{}", config.display());
+    }
     println!("{}", path.display());
     Ok(())
+}
+
+/// The programs of an image, with their symbols.
+pub(crate) struct Programs {
+    pub(crate) kernel: PathBuf,
+    pub(crate) root: Option<PathBuf>,
 }
 
 /// Builds kernel and programs, and writes the image of them and `contents` to `path`.
@@ -63,7 +74,7 @@ pub(crate) fn write(
     programs: &ProgramOptions,
     contents: &Contents,
     path: &Path,
-) -> Result<()> {
+) -> Result<Programs> {
     toolchain::ensure_rust()?;
     let kernel = compile::build(workspace, compile::KERNEL, &[])?;
     let root = match programs.root.as_str() {
@@ -76,5 +87,5 @@ pub(crate) fn write(
         "Wrote",
         format!("{} ({} KiB)", path.display(), image.len() / 1024),
     );
-    Ok(())
+    Ok(Programs { kernel, root })
 }

@@ -14,7 +14,7 @@ mod host;
 pub(crate) mod run;
 mod target;
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Options {
     /// Run the tests of the host, and not those of the target unless --target is given too
     #[arg(long)]

@@ -1,0 +1,247 @@
+//! `cargo xtask bench`: what operations cost, in instructions of the guest.
+//!
+//! The bench image runs with one instruction per tick of QEMU's clock, so that every run gives the
+//! same numbers. The task measures and takes its own instructions off; here they are collected and
+//! set beside those of seL4 16 on the same emulator (release build, fast paths on).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use gritos_abi::boot_image::{FLAG_COUNTERS, FLAG_SEMIHOSTING};
+use gritos_abi::frame::Channel;
+use serde::Serialize;
+
+use crate::frames::{Item, Next, Stream};
+use crate::image::Contents;
+use crate::qemu::{Board, Machine, Running};
+use crate::workspace::Workspace;
+use crate::{compile, report, toolchain, verb};
+
+/// Longest time without a result.
+const LIMIT: Duration = Duration::from_secs(180);
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Write the results here as well, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// A line of the table.
+struct Row {
+    /// Name of the measurement in its frame.
+    name: &'static str,
+    what: &'static str,
+    sel4: &'static str,
+    sel4_mcs: &'static str,
+    /// Most instructions of the kernel that are acceptable.
+    target: u64,
+}
+
+macro_rules! rows {
+    ($($name:literal $what:literal, $sel4:literal, $mcs:literal, $target:literal;)*) => {
+        &[$(Row { name: $name, what: $what, sel4: $sel4, sel4_mcs: $mcs, target: $target },)*]
+    };
+}
+
+const ROWS: &[Row] = rows! {
+    "ipc_passive_0" "Call + ReplyRecv, passive server, 0 words", "–", "474–521", 225;
+    "ipc_passive_4" "the same, 4 words", "–", "474–521", 225;
+    "ipc_passive_8" "the same, 8 words", "–", "1989+", 225;
+    "ipc_active_0" "Call + ReplyRecv, active server, 0 words", "405–452", "–", 250;
+    "ipc_active_4" "the same, 4 words", "405–452", "–", 250;
+    "ipc_active_8" "the same, 8 words", "1338+", "–", 250;
+    "ipc_fp" "the same, both sides use FP registers", "510", "579", 320;
+    "ipc_deadline" "the same, with a deadline", "–", "–", 350;
+    "cap_transfer" "Call with 1 capability into a slot, one way", "952", "1182", 450;
+    "cap_unwrap" "Call with 1 capability that unwraps, one way", "–", "–", 140;
+    "invalid_syscall" "invalid system call", "91", "–", 45;
+    "signal" "Signal, no waiter", "339", "139–409", 80;
+    "signal_wake" "Signal, waiter runs and waits again", "881", "1151", 500;
+    "page_fault" "page fault to a handler and back", "419–1035", "456–1677", 420;
+    "timer" "timer interrupt to a handler, waiting again", "1080", "1406", 550;
+    "map" "map 4 KiB", "535", "609", 350;
+    "unmap" "unmap 4 KiB", "487", "561", 350;
+    "retype_endpoint" "retype an endpoint", "679", "782", 500;
+    "retype_tcb" "retype a TCB", "681", "780", 600;
+    "revoke_64" "revoke, 64 children", "14,973", "15,516", 12_000;
+};
+
+/// A measurement as the task reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Measurement {
+    name: String,
+    /// What was measured, by name: `kernel` (mode of the kernel's instructions), `kernel_max`,
+    /// `user`, `n` and whatever else the task finds worth telling.
+    values: BTreeMap<String, u64>,
+}
+
+impl Measurement {
+    /// Reads `NAME key=value ...`.
+    fn parse(payload: &str) -> Result<Self> {
+        let mut words = payload.split_whitespace();
+        let name = words.next().context("a result without a name")?.to_string();
+        let values = words
+            .map(|word| {
+                let (key, value) = word
+                    .split_once('=')
+                    .with_context(|| format!("`{word}` is not key=value"))?;
+                let value = value
+                    .parse()
+                    .with_context(|| format!("`{word}` has no number"))?;
+                Ok((key.to_string(), value))
+            })
+            .collect::<Result<_>>()
+            .with_context(|| format!("result `{payload}`"))?;
+        Ok(Self { name, values })
+    }
+
+    fn value(&self, key: &str) -> Option<u64> {
+        self.values.get(key).copied()
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    unit: &'static str,
+    kernel_constant_bytes: u64,
+    kernel_static_ram_bytes: u64,
+    measurements: &'a [Measurement],
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    toolchain::ensure_qemu(false)?;
+    let contents = Contents {
+        flags: FLAG_SEMIHOSTING | FLAG_COUNTERS,
+        data: vec![(verb::image::COMMAND_LINE.into(), b"bench".to_vec())],
+    };
+    let image = workspace.output("bench.img")?;
+    let programs = verb::image::ProgramOptions::starting(compile::TESTS);
+    verb::image::write(workspace, &programs, &contents, &image)?;
+    let machine = Machine {
+        icount: true,
+        ..Machine::new(Board::Virt, None, None)?
+    };
+    report::step(
+        "Measuring",
+        format!("on {}, one instruction per tick", machine.label()),
+    );
+    let mut qemu = Running::start_headless(&mut machine.command(workspace, &image)?)?;
+    let measurements = collect(&Stream::new(qemu.serial()?))?;
+    let code = qemu.wait(Some(LIMIT))?;
+    print_table(&measurements);
+    let sizes = verb::size::Sizes::of(&compile::build(workspace, compile::KERNEL, &[])?)?;
+    println!(
+        "{:<48} {:>9}",
+        "kernel text + read-only data, bytes", sizes.constant_bytes
+    );
+    println!(
+        "{:<48} {:>9}",
+        "kernel static RAM, bytes", sizes.static_ram_bytes
+    );
+    if let Some(path) = &options.json {
+        let report = Report {
+            unit: "guest instructions",
+            kernel_constant_bytes: sizes.constant_bytes,
+            kernel_static_ram_bytes: sizes.static_ram_bytes,
+            measurements: &measurements,
+        };
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    ensure!(!measurements.is_empty(), "the bench image measured nothing");
+    ensure!(
+        code == Some(0),
+        "the bench image ended with {code:?} instead of status 0"
+    );
+    Ok(())
+}
+
+/// Collects results until the machine ends.
+fn collect(stream: &Stream) -> Result<Vec<Measurement>> {
+    let mut measurements = Vec::new();
+    loop {
+        match stream.next(Instant::now() + LIMIT) {
+            Next::Item(Item::Frame(Channel::Bench, payload)) => {
+                measurements.push(Measurement::parse(&payload)?);
+            }
+            Next::Item(Item::Damaged) => bail!("a result arrived damaged"),
+            Next::Item(Item::Line(line)) => report::step("Console", line),
+            Next::Item(Item::Frame(..)) => {}
+            Next::TimedOut => bail!("no result for {} s", LIMIT.as_secs()),
+            Next::End => return Ok(measurements),
+        }
+    }
+}
+
+fn print_table(measurements: &[Measurement]) {
+    println!(
+        "{:<48} {:>9} {:>9} {:>8} {:>8} {:>7} {:>7}",
+        "kernel instructions", "seL4", "seL4 MCS", "target", "gRiTOS", "max", "user"
+    );
+    let number = |value: Option<u64>| value.map_or("–".to_string(), |value| value.to_string());
+    for row in ROWS {
+        let found = measurements.iter().find(|m| m.name == row.name);
+        let value = |key| found.and_then(|m| m.value(key));
+        let kernel = value("kernel");
+        let verdict = match kernel {
+            None => "  not measured",
+            Some(kernel) if kernel > row.target => "  over",
+            Some(_) => "",
+        };
+        println!(
+            "{:<48} {:>9} {:>9} {:>8} {:>8} {:>7} {:>7}{verdict}",
+            row.what,
+            row.sel4,
+            row.sel4_mcs,
+            format!("≤ {}", row.target),
+            number(kernel),
+            number(value("kernel_max")),
+            number(value("user")),
+        );
+    }
+    for other in measurements
+        .iter()
+        .filter(|m| ROWS.iter().all(|row| row.name != m.name))
+    {
+        let values: Vec<_> = other
+            .values
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        println!("{:<48} {}", other.name, values.join(" "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Measurement, ROWS};
+
+    #[test]
+    fn a_result_is_a_name_and_numbers() {
+        let m = Measurement::parse("signal kernel=79 kernel_max=81 n=2000").expect("a result");
+        assert_eq!(m.name, "signal");
+        assert_eq!(
+            (m.value("kernel"), m.value("kernel_max"), m.value("user")),
+            (Some(79), Some(81), None)
+        );
+        for bad in ["", "signal kernel", "signal kernel=many"] {
+            assert!(Measurement::parse(bad).is_err(), "`{bad}`");
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_name_of_its_own() {
+        for (i, row) in ROWS.iter().enumerate() {
+            assert!(
+                ROWS.iter().skip(i + 1).all(|other| other.name != row.name),
+                "{}",
+                row.name
+            );
+        }
+    }
+}
