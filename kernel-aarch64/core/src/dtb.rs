@@ -28,7 +28,7 @@ pub struct PlatformInfo {
     /// All RAM.
     pub ram: RegionSet<8>,
     /// Parts of RAM that somebody else uses, spin tables included; not the device tree itself.
-    pub reserved: RegionSet<24>,
+    pub reserved: RegionSet<16>,
     /// The interrupt controller.
     pub gic: Gic,
     /// The UART to print on.
@@ -181,7 +181,7 @@ const UARTS: usize = 4;
 #[derive(Default)]
 struct Found<'a> {
     ram: RegionSet<8>,
-    reserved: RegionSet<24>,
+    reserved: RegionSet<16>,
     gic: Option<Gic>,
     uarts: [Option<(&'a str, Uart)>; UARTS],
     stdout: Option<&'a [u8]>,

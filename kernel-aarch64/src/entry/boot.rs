@@ -29,14 +29,14 @@ use crate::{
 };
 
 /// Number of free regions that boot can cope with: more than banks and holes make.
-pub(crate) const FREE_REGIONS: usize = 40;
+pub(crate) const FREE_REGIONS: usize = 32;
 
 /// All that booting found out, for the first code that is not about booting.
 pub(crate) struct BootFacts<'a> {
     pub(crate) board: &'static Board,
     /// Exception level the boot loader entered the kernel at.
     pub(crate) entry_el: u64,
-    pub(crate) platform: PlatformInfo,
+    pub(crate) platform: &'a PlatformInfo,
     /// The kernel image in memory, tables and stacks included.
     pub(crate) kernel: Region,
     /// The boot image in memory, whole pages; empty if there is none.
@@ -46,7 +46,7 @@ pub(crate) struct BootFacts<'a> {
     /// Pages of the linear map's tables.
     pub(crate) tables: Region,
     /// All other RAM: whole pages, in the linear map, nobody's yet.
-    pub(crate) free: RegionSet<FREE_REGIONS>,
+    pub(crate) free: &'a RegionSet<FREE_REGIONS>,
     /// The boot image, every checksum checked; readable until `boot_tables` is closed.
     pub(crate) image: Option<BootImage<'a>>,
     pub(crate) gic: Gic,
@@ -63,31 +63,34 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
     let mut tables = unsafe { BootTables::new(load) };
 
     let blob = show_device_tree(&mut tables, board, device_tree);
-    let platform = PlatformInfo::from_device_tree(blob).unwrap_or_else(|error| refuse(&error));
-    let uart = show_device(&mut tables, &platform, platform.uart.registers);
+    // Large results are looked at where they are: the stack has no room for copies.
+    let platform = &PlatformInfo::from_device_tree(blob);
+    let platform = platform.as_ref().unwrap_or_else(|error| refuse(error));
+    let uart = show_device(&mut tables, platform, platform.uart.registers);
     // SAFETY: the device tree says that a PL011 is there, and the window keeps it mapped. It is set
     // up: either it is the one that `reset.s` set up, or the boot loader's console.
     unsafe { console::set_base(uart.addr()) };
 
     let kernel = kernel_extent(load);
-    let (payload, image) = show_boot_image(&mut tables, &platform, kernel);
+    let (payload, image) = show_boot_image(&mut tables, platform, kernel);
     let device_tree = Region {
         start: device_tree,
         end: device_tree + blob.len() as u64,
     };
     let taken = [kernel, payload, device_tree.pages_around()];
-    let (free, pool) = take_stock(&platform, &taken).unwrap_or_else(|Full| {
+    let stock = &take_stock(platform, &taken);
+    let (free, pool) = stock.as_ref().unwrap_or_else(|Full| {
         stop("device tree: too many memory regions, or no RAM left behind the kernel")
     });
     // SAFETY: `free` is RAM apart from the image, all Rust objects and the pool, and the pool is
     // apart from all of them.
-    let mapped = unsafe { tables.map_linear(free.as_slice(), pool) };
+    let mapped = unsafe { tables.map_linear(free.as_slice(), *pool) };
     mapped.unwrap_or_else(|WindowFull| stop_window());
 
-    let gic = show_gic(&mut tables, &platform);
+    let gic = show_gic(&mut tables, platform);
     gic.init();
     timer::init();
-    let power = show_power(&mut tables, &platform);
+    let power = show_power(&mut tables, platform);
     start::start(BootFacts {
         board,
         entry_el,
@@ -95,7 +98,7 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
         kernel,
         payload,
         device_tree: device_tree.pages_around(),
-        tables: pool,
+        tables: *pool,
         free,
         image,
         gic,

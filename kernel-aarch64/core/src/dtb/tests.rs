@@ -437,7 +437,7 @@ fn survives(blob: &[u8]) -> Result<(), String> {
         Ok(info) => {
             let free: Result<RegionSet<64>, _> =
                 info.ram.free_pages(info.reserved.as_slice(), 64 * GIB);
-            let free = free.map_err(|_| String::from("8 banks and 24 holes are too many"))?;
+            let free = free.map_err(|_| String::from("8 banks and 16 holes are too many"))?;
             let ram = |page: &Region| info.ram.as_slice().iter().any(|bank| bank.contains(page));
             let taken = |page: &Region| {
                 info.reserved
