@@ -12,6 +12,8 @@ pub mod ast;
 pub mod check;
 pub mod codes;
 pub mod diag;
+pub mod driver;
+pub mod emit;
 pub mod ir;
 pub mod layout;
 pub mod lex;

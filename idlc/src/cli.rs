@@ -1,0 +1,158 @@
+//! Arguments and what they do. Exit codes: 0 done, 1 the input is wrong (or a
+//! check says no), 2 the command could not be carried out.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use idlc::codes;
+use idlc::diag::{render_all, to_json};
+use idlc::driver::{Compiled, compile};
+use idlc::emit::{self, Output};
+use idlc::load::Disk;
+
+/// The gRiTOS interface compiler.
+#[derive(Parser)]
+#[command(version, after_help = "Example: idlc build servers/fs/fs.gidl --out /tmp/fs-api")]
+struct Arguments {
+    /// How diagnostics are printed.
+    #[arg(long, global = true, default_value = "text")]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Rust,
+    C,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write stubs: a Rust crate or a C header per package.
+    #[command(after_help = "Example: idlc build echo.gidl --out echo-api --path gritos-idl-runtime=../idlc/runtime")]
+    Build {
+        /// Files or folders.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Folder to write to; with several packages each gets a folder in it.
+        #[arg(long)]
+        out: PathBuf,
+        /// What to write.
+        #[arg(long, default_value = "rust")]
+        lang: Language,
+        /// `CRATE=PATH`: where the generated manifest finds a crate; without
+        /// any it takes them from the workspace.
+        #[arg(long = "path", value_name = "CRATE=PATH")]
+        paths: Vec<String>,
+    },
+    /// Report what is wrong and write nothing.
+    #[command(after_help = "Example: idlc check servers/*.gidl")]
+    Check {
+        /// Files or folders.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Say more about a diagnostic.
+    #[command(after_help = "Example: idlc explain G0060")]
+    Explain {
+        /// Its number; without it all are listed.
+        code: Option<String>,
+    },
+}
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let Arguments { format, command } = Arguments::parse();
+    match command {
+        Command::Build { files, out, lang, paths } => {
+            let Some(compiled) = compiled(&files, format)? else { return Ok(ExitCode::FAILURE) };
+            build(&compiled, &out, lang, &paths)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check { files } => {
+            Ok(if compiled(&files, format)?.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Explain { code } => explain(code.as_deref()),
+    }
+}
+
+/// Compiles and prints what is wrong; `None` if there are errors.
+fn compiled(files: &[PathBuf], format: Format) -> Result<Option<Compiled>> {
+    let compiled = compile(&Disk, files).map_err(|message| anyhow!(message))?;
+    match format {
+        Format::Text => eprint!("{}", render_all(&compiled.diagnostics, &compiled.program.sources)),
+        Format::Json => {
+            let list = to_json(&compiled.diagnostics, &compiled.program.sources);
+            print(&format!("{list:#}\n"))?;
+        }
+    }
+    Ok((!compiled.diagnostics.has_errors()).then_some(compiled))
+}
+
+fn build(compiled: &Compiled, out: &Path, lang: Language, paths: &[String]) -> Result<()> {
+    let mut known = emit::rust::Paths::new();
+    for path in paths {
+        let (name, path) = path.split_once('=').context("--path takes CRATE=PATH")?;
+        known.insert(name.to_owned(), path.to_owned());
+    }
+    let packages: Vec<_> = compiled.interface.root_packages().collect();
+    for package in &packages {
+        let outputs = match lang {
+            Language::Rust => emit::rust::emit(&compiled.interface, package, &known),
+            Language::C => bail!("not yet"),
+        };
+        let folder = match (packages.len(), lang) {
+            (1, _) | (_, Language::C) => out.to_path_buf(),
+            _ => out.join(emit::rust::crate_name(&package.name)),
+        };
+        write(&folder, &outputs)?;
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, outputs: &[Output]) -> Result<()> {
+    for output in outputs {
+        let path = folder.join(&output.path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        }
+        std::fs::write(&path, &output.text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn explain(code: Option<&str>) -> Result<ExitCode> {
+    let Some(code) = code else {
+        for page in codes::PAGES {
+            print(&format!("{}  {}\n", page.code, page.title))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    match codes::page(code) {
+        Some(page) => {
+            print(&format!("{}: {}\n\n{}\n", page.code, page.title, page.text))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            eprintln!("idlc: there is no diagnostic `{code}`; `idlc explain` lists them");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Prints to standard output; a reader that has gone away is no mistake.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
