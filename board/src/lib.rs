@@ -35,6 +35,9 @@ pub struct Board {
     pub ram_start: u64,
     /// End (exclusive) of the physical addresses a device tree can be passed at.
     pub ram_end: u64,
+    /// Physical range of device registers that user space may have: without the interrupt
+    /// controller, which is the kernel's alone.
+    pub devices: (u64, u64),
     /// Where the flat kernel image lands when its arm64 header asks for `text_offset` 0.
     pub load_address: u64,
 }

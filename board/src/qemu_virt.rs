@@ -14,5 +14,7 @@ pub const BOARD: Board = Board {
     ram_start: 0x4000_0000,
     // RAM ends at most here without high memory; the tree is placed in the first 128 MiB.
     ram_end: 0x100_0000_0000,
+    // Behind GIC and its MSI frames: UART, clock, GPIO, virtio, platform bus, PCIe window.
+    devices: (0x0900_0000, 0x4000_0000),
     load_address: 0x4020_0000,
 };

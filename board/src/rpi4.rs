@@ -18,6 +18,8 @@ pub const BOARD: Board = Board {
     ram_start: 0,
     // The firmware places the tree in the RAM bank below the VideoCore's share.
     ram_end: 0x4000_0000,
+    // Up to the ARM's local peripherals, among which is the GIC.
+    devices: (0xfc00_0000, 0xff80_0000),
     load_address: 0x20_0000,
 };
 

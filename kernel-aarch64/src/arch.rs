@@ -6,3 +6,4 @@ pub(crate) mod fault;
 pub(crate) mod layout;
 pub(crate) mod mmu;
 pub(crate) mod semihosting;
+pub(crate) mod trap;

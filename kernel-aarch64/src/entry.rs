@@ -31,5 +31,3 @@ global_asm!(
     PI_BAUD_DIVISOR = const gritos_board::rpi4::UART_BAUD_DIVISOR,
     VIRT_UART = const gritos_board::qemu_virt::BOARD.uart,
 );
-
-global_asm!(include_str!("entry/trap.s"));

@@ -12,6 +12,10 @@ mod arch;
 mod drivers;
 #[cfg(target_os = "none")]
 mod entry;
+#[cfg(target_os = "none")]
+mod machine;
+#[cfg(target_os = "none")]
+mod store;
 
 /// Lets `cargo check|clippy|test --workspace` pass on a host, where there is no kernel.
 #[cfg(not(target_os = "none"))]

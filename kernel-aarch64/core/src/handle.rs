@@ -105,12 +105,3 @@ impl From<ContextRef> for TimerRef {
         Self(handle.0)
     }
 }
-
-/// The number of an optional handle; 0 is none.
-#[inline(always)]
-pub(crate) fn raw<T: Into<ObjectRef>>(handle: Option<T>) -> u32 {
-    match handle {
-        Some(handle) => handle.into().raw(),
-        None => 0,
-    }
-}

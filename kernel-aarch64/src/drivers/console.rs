@@ -35,8 +35,9 @@ pub(crate) unsafe fn set_base(base: usize) {
 pub(crate) struct Console;
 
 impl Console {
+    /// Writes one byte as it is.
     #[inline(never)]
-    fn byte(self, byte: u8) {
+    pub(crate) fn byte(self, byte: u8) {
         let base = ptr::with_exposed_provenance_mut::<u8>(CONSOLE_BASE.load(Ordering::Relaxed));
         // SAFETY: the reset code and `set_base` keep a PL011 mapped there; both registers are
         // 32 bits wide, and reading the flag register has no effect.
@@ -77,12 +78,11 @@ impl Console {
     /// Writes `value` in decimal.
     #[inline(never)]
     pub(crate) fn number(self, value: u64) -> Self {
-        let mut power = 1;
-        while value / power >= 10 {
-            power *= 10;
-        }
+        let mut power = 10_u64.pow(19);
         while power > 0 {
-            self.byte(b'0' + (value / power % 10) as u8);
+            if value >= power || power == 1 {
+                self.byte(b'0' + (value / power % 10) as u8);
+            }
             power /= 10;
         }
         self

@@ -8,6 +8,9 @@
 
 use core::arch::asm;
 
+use tock_registers::interfaces::{Readable, Writeable};
+use tock_registers::registers::ReadWrite;
+
 mod v2;
 mod v3;
 
@@ -21,7 +24,25 @@ const PRIORITY_WORD: u32 = u32::from_ne_bytes([PRIORITY; 4]);
 /// Identifiers from here on mean "none" or are not interrupts ("Special interrupt numbers").
 const SPECIAL: u32 = 1020;
 
+/// First identifier that belongs to a device; those below are sent by processors.
+const FIRST_PRIVATE: u32 = 16;
+/// First identifier whose trigger can be set; those below are wired.
+const FIRST_SHARED: u32 = 32;
+
+/// Sets the trigger in `ICFGR`: two bits each, the upper one for edge ("Interrupt Configuration
+/// Registers").
+fn configure(registers: &[ReadWrite<u32>; 64], irq: u32, edge: bool) {
+    if irq < FIRST_SHARED {
+        return;
+    }
+    let register = &registers[(irq as usize / 16) & 63];
+    let bit = 2 << (2 * (irq & 15));
+    let others = register.get() & !bit;
+    register.set(if edge { others | bit } else { others });
+}
+
 /// An interrupt controller.
+#[derive(Clone, Copy)]
 pub(crate) enum Gic {
     /// `GICv2`.
     V2(GicV2),
@@ -62,6 +83,18 @@ impl Gic {
             Self::V2(gic) => gic.disable(irq),
             Self::V3(gic) => gic.disable(irq),
         }
+    }
+
+    /// Sets the trigger of a masked interrupt that user space may have; `false` if it may not.
+    pub(crate) fn configure(&self, irq: u32, edge: bool) -> bool {
+        if irq < FIRST_PRIVATE || irq >= self.lines() {
+            return false;
+        }
+        match self {
+            Self::V2(gic) => gic.configure(irq, edge),
+            Self::V3(gic) => gic.configure(irq, edge),
+        }
+        true
     }
 
     /// Takes the interrupt that is signalled, if it still is.

@@ -43,8 +43,6 @@ pub(crate) struct BootFacts<'a> {
     pub(crate) payload: Region,
     /// Pages of the device tree.
     pub(crate) device_tree: Region,
-    /// Pages of the linear map's tables.
-    pub(crate) tables: Region,
     /// All other RAM: whole pages, in the linear map, nobody's yet.
     pub(crate) free: &'a RegionSet<FREE_REGIONS>,
     /// The boot image, every checksum checked; readable until `boot_tables` is closed.

@@ -1,18 +1,142 @@
-//! Where booting ends.
+//! Where booting ends and the first thread begins.
 
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+
+use gritos_abi::boot_image::{EntryKind, FLAG_COUNTERS, FLAG_QUIET, FLAG_SEMIHOSTING};
+use gritos_abi::boot_info;
+use gritos_board::BoardId;
+use gritos_kernel_core::boot::{RootError, RootFacts};
+use gritos_kernel_core::handle::TcbRef;
+use gritos_kernel_core::kernel::Kernel;
 use gritos_kernel_core::memory_map::Region;
 
 use super::boot::BootFacts;
 use crate::{
-    arch::fault,
+    arch::{
+        fault,
+        layout::KERNEL_BASE,
+        trap::{self, Processor},
+    },
     drivers::{console::Console, gic::Gic, timer},
+    machine::Hardware,
+    store::LinearStore,
 };
 
-/// Takes over from [`boot`](super::boot).
+/// The state of the boot processor, which is the only one in use.
+struct BootProcessor(UnsafeCell<MaybeUninit<Processor>>);
+
+// SAFETY: `start`, which runs once, on one processor, takes the only reference there ever is.
+unsafe impl Sync for BootProcessor {}
+
+static BOOT_PROCESSOR: BootProcessor = BootProcessor(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// Takes over from [`boot`](super::boot): starts the root task.
 pub(crate) fn start(facts: BootFacts<'_>) -> ! {
-    banner(&facts);
+    let flags = facts.image.as_ref().map_or(0, |image| image.header().flags);
+    if flags & FLAG_QUIET == 0 {
+        banner(&facts);
+    }
+    let root = facts.image.as_ref().and_then(|image| {
+        image
+            .entries()
+            .find(|entry| entry.kind == EntryKind::Root as u32)
+    });
+    let Some(root) = root else {
+        stop("no root task: the boot image has no such entry")
+    };
+    let processor = make_processor(&facts, flags);
+    if flags & FLAG_COUNTERS != 0 {
+        open_counters();
+    }
+    let board = match facts.board.id {
+        BoardId::QemuVirt => boot_info::Board::Virt,
+        BoardId::Rpi4 => boot_info::Board::RaspberryPi4,
+    };
+    let (start, end) = facts.board.devices;
+    let root_facts = RootFacts {
+        board: board as u64,
+        image: facts.payload,
+        flags,
+        entry: &root,
+        device_tree: facts.device_tree,
+        free: facts.free.as_slice(),
+        devices: &[Region { start, end }],
+    };
+    match processor.kernel.start_root(&root_facts) {
+        Ok(()) => {}
+        Err(RootError::Memory) => stop("no memory for the root task"),
+        Err(RootError::Segment(_)) => stop("a segment of the root task cannot be mapped"),
+        Err(RootError::Regions) => stop("too many regions of memory"),
+    }
+    processor.root = processor.kernel.cpu.current;
+    processor.kernel.machine.gic.enable(processor.timer_irq);
     facts.boot_tables.close();
-    fault::halt()
+    trap::enter_user(processor)
+}
+
+/// Sets up the kernel's state.
+fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
+    unsafe extern "C" {
+        safe static __empty_table: u8;
+    }
+    let dczid: u64;
+    // SAFETY: reads a constant of the processor.
+    unsafe { asm!("mrs {}, dczid_el0", out(reg) dczid, options(nomem, nostack, pure)) };
+    if dczid & 0x1f != 4 {
+        stop("DC ZVA is prohibited, or its block is not 64 bytes");
+    }
+    let empty = facts.kernel.start + ((&raw const __empty_table).addr() - KERNEL_BASE) as u64;
+    let seed = facts
+        .platform
+        .seed
+        .as_slice()
+        .first_chunk::<32>()
+        .map(|bytes| {
+            let mut words = [0; 4];
+            for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+                *word = chunk.iter().fold(0, |w, byte| w << 8 | u64::from(*byte));
+            }
+            words
+        });
+    let semihosting = flags & FLAG_SEMIHOSTING != 0;
+    // SAFETY: boot mapped exactly the free RAM into the linear map, and closes the tables.
+    let store = unsafe { LinearStore::new() };
+    // SAFETY: called once, see `BootProcessor`.
+    let slot = unsafe { &mut *BOOT_PROCESSOR.0.get() };
+    slot.write(Processor {
+        kernel: Kernel::new(
+            store,
+            Hardware::new(facts.gic, facts.power, empty, seed, semihosting),
+        ),
+        timer_irq: facts.platform.timer_irq,
+        root: None::<TcbRef>,
+    })
+}
+
+/// Lets EL0 read the cycle counter (Arm ARM, "The Performance Monitors Extension").
+fn open_counters() {
+    // SAFETY: starts a counter that nothing in the kernel depends on.
+    unsafe {
+        asm!(
+            "msr pmccfiltr_el0, xzr",
+            "msr pmcntenset_el0, {cycle}",
+            "msr pmuserenr_el0, {user}",
+            "msr pmcr_el0, {start}",
+            cycle = in(reg) 1_u64 << 31,
+            user = in(reg) 0b1101_u64,
+            start = in(reg) 0b100_0111_u64,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// Ends a boot that cannot succeed.
+#[cold]
+fn stop(why: &str) -> ! {
+    Console.text("\n").text(why).text("\ngRiTOS cannot boot.\n");
+    fault::stop()
 }
 
 /// Says what was booted on what.

@@ -78,15 +78,14 @@ pub struct Frame {
 
 impl Default for Frame {
     fn default() -> Self {
-        const ZERO: Cell<u64> = Cell::new(0);
         Self {
-            preserved: [ZERO; 12],
-            sp: ZERO,
-            pc: ZERO,
-            pstate: ZERO,
-            thread_pointer: ZERO,
-            x: [ZERO; 19],
-            fp_control: ZERO,
+            preserved: [const { Cell::new(0) }; 12],
+            sp: Cell::new(0),
+            pc: Cell::new(0),
+            pstate: Cell::new(0),
+            thread_pointer: Cell::new(0),
+            x: [const { Cell::new(0) }; 19],
+            fp_control: Cell::new(0),
         }
     }
 }
@@ -185,6 +184,7 @@ impl Tcb {
     #[must_use]
     pub fn x<const N: usize>(&self) -> u64 {
         const { assert!(N < 19) };
+        #[expect(clippy::indexing_slicing, reason = "checked at compile time")]
         self.frame.x[N].get()
     }
 
@@ -192,6 +192,7 @@ impl Tcb {
     #[inline(always)]
     pub fn set_x<const N: usize>(&self, value: u64) {
         const { assert!(N < 19) };
+        #[expect(clippy::indexing_slicing, reason = "checked at compile time")]
         self.frame.x[N].set(value);
     }
 
@@ -242,7 +243,7 @@ const SLOTS_UNITS: u32 = (core::mem::offset_of!(Tcb, slots) / 16) as u32;
 /// Offset of the FP registers v0–v31 behind the TCB proper, for the entry code.
 pub const FP_OFFSET: usize = 640;
 /// Bytes of a TCB with its FP registers.
-pub const TCB_BYTES: usize = 1152;
+const TCB_BYTES: usize = 1152;
 
 const _: () = {
     use core::mem::offset_of;

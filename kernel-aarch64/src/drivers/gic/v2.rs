@@ -27,7 +27,8 @@ register_structs! {
         (0x380 => ICACTIVER: [ReadWrite<u32>; 32]),
         (0x400 => IPRIORITYR: [ReadWrite<u32>; 256]),
         (0x800 => ITARGETSR: [ReadWrite<u32>; 256]),
-        (0xc00 => @END),
+        (0xc00 => ICFGR: [ReadWrite<u32>; 64]),
+        (0xd00 => @END),
     }
 }
 
@@ -45,6 +46,7 @@ register_structs! {
 }
 
 /// A `GICv2`.
+#[derive(Clone, Copy)]
 pub(crate) struct GicV2 {
     distributor: &'static V2Distributor,
     cpu: &'static V2Cpu,
@@ -101,6 +103,11 @@ impl GicV2 {
     #[inline]
     pub(super) fn disable(&self, irq: u32) {
         self.distributor.ICENABLER[(irq as usize / 32) & 31].set(1 << (irq & 31));
+    }
+
+    /// Sets the trigger of a shared interrupt; the line must be masked.
+    pub(super) fn configure(&self, irq: u32, edge: bool) {
+        super::configure(&self.distributor.ICFGR, irq, edge);
     }
 
     #[inline]

@@ -43,6 +43,8 @@ register_structs! {
         (0x0380 => ICACTIVER: [ReadWrite<u32>; 32]),
         (0x0400 => IPRIORITYR: [ReadWrite<u32>; 256]),
         (0x0800 => _reserved3),
+        (0x0c00 => ICFGR: [ReadWrite<u32>; 64]),
+        (0x0d00 => _reserved4),
         (0x6000 => IROUTER: [ReadWrite<u64>; 1024]),
         (0x8000 => @END),
     }
@@ -75,6 +77,7 @@ register_structs! {
 }
 
 /// A `GICv3`, and the redistributor of the boot processor.
+#[derive(Clone, Copy)]
 pub(crate) struct GicV3 {
     distributor: &'static V3Distributor,
     redistributor: &'static V3Redistributor,
@@ -205,6 +208,11 @@ impl GicV3 {
             word => self.distributor.ICENABLER[word].set(bit),
         }
         self.wait();
+    }
+
+    /// Sets the trigger of a shared interrupt; the line must be masked.
+    pub(super) fn configure(&self, irq: u32, edge: bool) {
+        super::configure(&self.distributor.ICFGR, irq, edge);
     }
 
     #[inline]

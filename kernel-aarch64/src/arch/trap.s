@@ -1,0 +1,220 @@
+// Exceptions from EL0: saving, and the one way back.
+//
+// While a thread runs SP_EL1 is the address of its TCB, so its registers are saved without a
+// scratch register. Rust code preserves x19-x28 by itself: they are saved only when the processor
+// goes to another thread. SP_EL0, TPIDR_EL0 and SPSR likewise stay in their registers until then,
+// but are stored at once: the core shows and changes them.
+
+// The only code that touches FP registers; the compiler must not.
+.arch_extension fp
+.arch_extension simd
+
+.section .text.trap, "ax"
+
+// Saves x0-x18, x29, x30 and the system registers; moves to the kernel's stack.
+// Out: x29 the TCB, x0 the processor block.
+.macro trap_save
+    stp x0, x1, [sp, #{X}]
+    stp x2, x3, [sp, #{X} + 16]
+    stp x4, x5, [sp, #{X} + 32]
+    stp x6, x7, [sp, #{X} + 48]
+    stp x8, x9, [sp, #{X} + 64]
+    stp x10, x11, [sp, #{X} + 80]
+    stp x12, x13, [sp, #{X} + 96]
+    stp x14, x15, [sp, #{X} + 112]
+    stp x16, x17, [sp, #{X} + 128]
+    str x18, [sp, #{X} + 144]
+    stp x29, x30, [sp, #{PRESERVED} + 80]
+    mrs x0, sp_el0
+    mrs x1, elr_el1
+    mrs x2, spsr_el1
+    mrs x3, tpidr_el0
+    stp x0, x1, [sp, #{SP}]
+    stp x2, x3, [sp, #{PSTATE}]
+    mov x29, sp
+    adrp x1, __kernel_stack_top
+    mrs x0, tpidr_el1
+    mov sp, x1
+.endm
+
+.macro trap_preserved op, base
+    \op x19, x20, [\base, #{PRESERVED}]
+    \op x21, x22, [\base, #{PRESERVED} + 16]
+    \op x23, x24, [\base, #{PRESERVED} + 32]
+    \op x25, x26, [\base, #{PRESERVED} + 48]
+    \op x27, x28, [\base, #{PRESERVED} + 64]
+.endm
+
+// v0-v31 to or from x2.
+.macro trap_vectors op
+    \op q0, q1, [x2]
+    \op q2, q3, [x2, #32]
+    \op q4, q5, [x2, #64]
+    \op q6, q7, [x2, #96]
+    \op q8, q9, [x2, #128]
+    \op q10, q11, [x2, #160]
+    \op q12, q13, [x2, #192]
+    \op q14, q15, [x2, #224]
+    \op q16, q17, [x2, #256]
+    \op q18, q19, [x2, #288]
+    \op q20, q21, [x2, #320]
+    \op q22, q23, [x2, #352]
+    \op q24, q25, [x2, #384]
+    \op q26, q27, [x2, #416]
+    \op q28, q29, [x2, #448]
+    \op q30, q31, [x2, #480]
+.endm
+
+.globl lower_sync
+.type lower_sync, %function
+lower_sync:
+    trap_save
+    mrs x1, esr_el1
+    lsr w2, w1, #16
+    mov w3, #0x5600                 // SVC in AArch64 state, 32-bit instruction
+    cmp w2, w3
+    b.ne 1f
+    and w1, w1, #0xffff
+    bl trap_system_call
+    cmp x0, x29
+    b.eq trap_resume
+    ldr w1, [x29]
+    tbz w1, #{FP_BIT}, 2f
+    mrs x2, fpcr                    // a call that switches loses all else of FP
+    str x2, [x29, #{FP_CONTROL}]
+2:  trap_preserved stp, x29
+    b trap_switch
+1:  mrs x2, far_el1
+    bl trap_fault
+    b trap_interrupted
+.size lower_sync, . - lower_sync
+
+.globl lower_serror
+.type lower_serror, %function
+lower_serror:
+    trap_save
+    mrs x1, esr_el1
+    mov x2, #0
+    bl trap_fault
+    b trap_interrupted
+.size lower_serror, . - lower_serror
+
+.globl lower_irq
+.type lower_irq, %function
+lower_irq:
+    trap_save
+    bl trap_interrupt
+    // Falls through.
+.size lower_irq, . - lower_irq
+
+// A thread x29 that was interrupted keeps everything. In: x0 who runs now.
+.type trap_interrupted, %function
+trap_interrupted:
+    cmp x0, x29
+    b.eq trap_resume
+    trap_preserved stp, x29
+    ldr w1, [x29]
+    tbz w1, #{FP_BIT}, trap_switch
+    add x2, x29, #{FP}
+    trap_vectors stp
+    mrs x3, fpcr
+    mrs x4, fpsr
+    orr x3, x3, x4, lsl #32
+    str x3, [x29, #{FP_CONTROL}]
+    orr w1, w1, #{FP_SAVED}
+    str w1, [x29]
+    // Falls through.
+.size trap_interrupted, . - trap_interrupted
+
+// Another thread runs now: x0, its TCB.
+.type trap_switch, %function
+trap_switch:
+    ldr w1, [x0]
+    mrs x2, cpacr_el1
+    tbnz w1, #{FP_BIT}, trap_switch_fp
+    tbz x2, #21, 1f
+    bic x2, x2, #0x200000           // FPEN = 01: FP traps at EL0
+    msr cpacr_el1, x2
+1:  ldr x2, [x0, #{TTBR0}]
+    mrs x3, ttbr0_el1
+    cmp x2, x3
+    b.eq 2f
+    msr ttbr0_el1, x2               // see docs/reference/memory-map.md for why there is no barrier
+2:  mov sp, x0
+    ldp x1, x2, [sp, #{SP}]
+    ldp x3, x4, [sp, #{PSTATE}]
+    msr sp_el0, x1
+    msr elr_el1, x2
+    msr spsr_el1, x3
+    msr tpidr_el0, x4
+    trap_preserved ldp, sp
+    b trap_return
+.size trap_switch, . - trap_switch
+
+// As above, for a thread with FP registers: w1 is its word, x2 CPACR_EL1.
+.type trap_switch_fp, %function
+trap_switch_fp:
+    orr x2, x2, #0x200000
+    msr cpacr_el1, x2
+    ldr x3, [x0, #{FP_CONTROL}]
+    mov w4, w3
+    msr fpcr, x4
+    tbz w1, #{FP_SAVED_BIT}, 3f
+    lsr x3, x3, #32
+    msr fpsr, x3
+    bic w1, w1, #{FP_SAVED}
+    str w1, [x0]
+    add x2, x0, #{FP}
+    trap_vectors ldp
+    b 1b
+3:  msr fpsr, xzr
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movi v\n\().2d, #0
+    .endr
+    .irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    movi v\n\().2d, #0
+    .endr
+    b 1b
+.size trap_switch_fp, . - trap_switch_fp
+
+// The thread x29 goes on: its pc may have changed, and its address space may be gone.
+.type trap_resume, %function
+trap_resume:
+    ldr x2, [x29, #{TTBR0}]
+    mrs x3, ttbr0_el1
+    cmp x2, x3
+    b.eq 1f
+    msr ttbr0_el1, x2
+1:  mov sp, x29
+    ldr x2, [sp, #{SP} + 8]
+    msr elr_el1, x2
+    // Falls through.
+.size trap_resume, . - trap_resume
+
+.type trap_return, %function
+trap_return:
+    ldp x29, x30, [sp, #{PRESERVED} + 80]
+    ldp x2, x3, [sp, #{X} + 16]
+    ldp x4, x5, [sp, #{X} + 32]
+    ldp x6, x7, [sp, #{X} + 48]
+    ldp x8, x9, [sp, #{X} + 64]
+    ldp x10, x11, [sp, #{X} + 80]
+    ldp x12, x13, [sp, #{X} + 96]
+    ldp x14, x15, [sp, #{X} + 112]
+    ldp x16, x17, [sp, #{X} + 128]
+    ldr x18, [sp, #{X} + 144]
+    ldp x0, x1, [sp, #{X}]
+    eret
+.size trap_return, . - trap_return
+
+// The first thread of all. In: x0 its TCB.
+.globl trap_first
+.type trap_first, %function
+trap_first:
+    mov x1, #0x100000               // CPACR_EL1.FPEN = 01
+    msr cpacr_el1, x1
+    b trap_switch
+.size trap_first, . - trap_first
+
+.arch_extension nosimd
+.arch_extension nofp
