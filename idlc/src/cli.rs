@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use idlc::codegen;
 use idlc::codes;
 use idlc::diag::{render_all, to_json};
 use idlc::driver::{Compiled, compile};
@@ -15,7 +16,10 @@ use idlc::load::Disk;
 
 /// The gRiTOS interface compiler.
 #[derive(Parser)]
-#[command(version, after_help = "Example: idlc build servers/fs/fs.gidl --out /tmp/fs-api")]
+#[command(
+    version,
+    after_help = "Example: idlc build servers/fs/fs.gidl --out /tmp/fs-api"
+)]
 struct Arguments {
     /// How diagnostics are printed.
     #[arg(long, global = true, default_value = "text")]
@@ -39,7 +43,9 @@ enum Language {
 #[derive(Subcommand)]
 enum Command {
     /// Write stubs: a Rust crate or a C header per package.
-    #[command(after_help = "Example: idlc build echo.gidl --out echo-api --path gritos-idl-runtime=../idlc/runtime")]
+    #[command(
+        after_help = "Example: idlc build echo.gidl --out echo-api --path gritos-idl-runtime=../idlc/runtime"
+    )]
     Build {
         /// Files or folders.
         #[arg(required = true)]
@@ -62,6 +68,15 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Write the stubs of a whole source tree, each beside its interface.
+    #[command(after_help = "Example: idlc tree . --check")]
+    Tree {
+        /// Root of the workspace.
+        root: PathBuf,
+        /// Write nothing; fail if a file is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
     /// Say more about a diagnostic.
     #[command(after_help = "Example: idlc explain G0060")]
     Explain {
@@ -73,14 +88,24 @@ enum Command {
 pub(crate) fn run() -> Result<ExitCode> {
     let Arguments { format, command } = Arguments::parse();
     match command {
-        Command::Build { files, out, lang, paths } => {
-            let Some(compiled) = compiled(&files, format)? else { return Ok(ExitCode::FAILURE) };
+        Command::Build {
+            files,
+            out,
+            lang,
+            paths,
+        } => {
+            let Some(compiled) = compiled(&files, format)? else {
+                return Ok(ExitCode::FAILURE);
+            };
             build(&compiled, &out, lang, &paths)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check { files } => {
-            Ok(if compiled(&files, format)?.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Command::Check { files } => Ok(if compiled(&files, format)?.is_some() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
+        Command::Tree { root, check } => tree(&root, check),
         Command::Explain { code } => explain(code.as_deref()),
     }
 }
@@ -89,7 +114,10 @@ pub(crate) fn run() -> Result<ExitCode> {
 fn compiled(files: &[PathBuf], format: Format) -> Result<Option<Compiled>> {
     let compiled = compile(&Disk, files).map_err(|message| anyhow!(message))?;
     match format {
-        Format::Text => eprint!("{}", render_all(&compiled.diagnostics, &compiled.program.sources)),
+        Format::Text => eprint!(
+            "{}",
+            render_all(&compiled.diagnostics, &compiled.program.sources)
+        ),
         Format::Json => {
             let list = to_json(&compiled.diagnostics, &compiled.program.sources);
             print(&format!("{list:#}\n"))?;
@@ -123,11 +151,34 @@ fn write(folder: &Path, outputs: &[Output]) -> Result<()> {
     for output in outputs {
         let path = folder.join(&output.path);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+            std::fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make {}", parent.display()))?;
         }
-        std::fs::write(&path, &output.text).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, &output.text)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+fn tree(root: &Path, check: bool) -> Result<ExitCode> {
+    let changed = if check {
+        codegen::check_tree(root)
+    } else {
+        codegen::generate_tree(root)
+    };
+    let changed = changed.map_err(|message| anyhow!(message))?;
+    for path in &changed {
+        print(&format!(
+            "{} {}\n",
+            if check { "stale" } else { "wrote" },
+            path.display()
+        ))?;
+    }
+    Ok(if check && !changed.is_empty() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn explain(code: Option<&str>) -> Result<ExitCode> {

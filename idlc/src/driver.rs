@@ -26,5 +26,9 @@ pub fn compile(files: &dyn Files, roots: &[PathBuf]) -> Result<Compiled, String>
     let mut diagnostics = Diagnostics::default();
     let program = load(files, roots, &mut diagnostics)?;
     let interface = check(&program, &mut diagnostics);
-    Ok(Compiled { program, interface, diagnostics })
+    Ok(Compiled {
+        program,
+        interface,
+        diagnostics,
+    })
 }

@@ -10,6 +10,7 @@
 
 pub mod ast;
 pub mod check;
+pub mod codegen;
 pub mod codes;
 pub mod diag;
 pub mod driver;

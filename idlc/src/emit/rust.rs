@@ -16,7 +16,10 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 
 use super::{Output, banner};
-use crate::ir::{Carried, Info, Interface, Message, Object, Package, Param, Protocol, Reference, Rights, Type, TypeKind};
+use crate::ir::{
+    Carried, Info, Interface, Message, Object, Package, Param, Protocol, Reference, Rights, Type,
+    TypeKind,
+};
 use crate::names::{RUST_KEYWORDS, camel, snake};
 use crate::objects::RIGHTS;
 
@@ -41,18 +44,42 @@ pub fn emit(interface: &Interface, package: &Package, paths: &Paths) -> Vec<Outp
             modules.push((name.to_owned(), exports));
         }
     };
-    let emitter = Emitter { interface, package, module: Vec::new() };
+    let emitter = Emitter {
+        interface,
+        package,
+        module: Vec::new(),
+    };
     let (exports, code) = emitter.types();
     add("types", exports, code);
     for protocol in &package.protocols {
         let names = protocol_names(protocol);
-        let emitter = Emitter { interface, package, module: vec![protocol.info.name.clone()] };
-        add(&format!("{}_protocol", snake(&protocol.info.name)), names, emitter.protocol(protocol));
+        let emitter = Emitter {
+            interface,
+            package,
+            module: vec![protocol.info.name.clone()],
+        };
+        add(
+            &format!("{}_protocol", snake(&protocol.info.name)),
+            names,
+            emitter.protocol(protocol),
+        );
     }
-    let emitter = Emitter { interface, package, module: Vec::new() };
+    let emitter = Emitter {
+        interface,
+        package,
+        module: Vec::new(),
+    };
     let servers = package.servers.iter().map(|server| emitter.server(server));
-    let exports = package.servers.iter().map(|server| server.info.name.clone()).collect();
-    add("servers", exports, quote! { use gritos_idl_runtime as rt; #(#servers)* });
+    let exports = package
+        .servers
+        .iter()
+        .map(|server| server.info.name.clone())
+        .collect();
+    add(
+        "servers",
+        exports,
+        quote! { use gritos_idl_runtime as rt; #(#servers)* },
+    );
     files.push(Output::new("src/lib.rs", library(package, &modules)));
     files
 }
@@ -60,7 +87,10 @@ pub fn emit(interface: &Interface, package: &Package, paths: &Paths) -> Vec<Outp
 /// Everything public that a protocol's module declares, sorted.
 fn protocol_names(protocol: &Protocol) -> Vec<String> {
     let name = &protocol.info.name;
-    let mut names = vec![name.clone(), format!("{name}Client"), format!("{name}Server")];
+    let mut names = vec![name.clone()];
+    if !protocol.methods.is_empty() {
+        names.extend([format!("{name}Client"), format!("{name}Server")]);
+    }
     if !protocol.events.is_empty() {
         names.push(format!("{name}Events"));
     }
@@ -85,8 +115,15 @@ fn manifest(package: &Package, paths: &Paths) -> String {
         Some(path) => format!("{name} = {{ path = {path:?} }}\n"),
         None => format!("{name}.workspace = true\n"),
     };
-    let mut text = format!("# {}\n[package]\nname = \"{}\"\n", banner(package), crate_name(&package.name));
-    text += &format!("description = \"Types, client and server of interface {}.\"\n", package.name);
+    let mut text = format!(
+        "# {}\n[package]\nname = \"{}\"\n",
+        banner(package),
+        crate_name(&package.name)
+    );
+    text += &format!(
+        "description = \"Types, client and server of interface {}.\"\n",
+        package.name
+    );
     if paths.is_empty() {
         for key in ["version", "edition", "rust-version", "license", "publish"] {
             text += &format!("{key}.workspace = true\n");
@@ -95,7 +132,11 @@ fn manifest(package: &Package, paths: &Paths) -> String {
         text += "version = \"0.1.0\"\nedition = \"2024\"\npublish = false\n";
     }
     text += "\n[dependencies]\n";
-    let mut names: Vec<_> = package.imports.iter().map(|import| crate_name(import)).collect();
+    let mut names: Vec<_> = package
+        .imports
+        .iter()
+        .map(|import| crate_name(import))
+        .collect();
     names.push("gritos-idl-runtime".to_owned());
     names.sort();
     names.iter().for_each(|name| text += &dependency(name));
@@ -111,11 +152,23 @@ fn library(package: &Package, modules: &[(String, Vec<String>)]) -> String {
         lines.push(format!("Interface `{}`.", package.name));
     }
     lines.push(String::new());
-    lines.push(format!("Package `{}`, version {}.", package.name, package.version));
-    let docs = lines.iter().map(|line| if line.is_empty() { String::new() } else { format!(" {line}") });
+    lines.push(format!(
+        "Package `{}`, version {}.",
+        package.name, package.version
+    ));
+    let docs = lines.iter().map(|line| {
+        if line.is_empty() {
+            String::new()
+        } else {
+            format!(" {line}")
+        }
+    });
     let declared = modules.iter().map(|(name, _)| format_ident!("{name}"));
     let exported = modules.iter().map(|(name, exports)| {
-        let (module, exports) = (format_ident!("{name}"), exports.iter().map(|name| ident(name)));
+        let (module, exports) = (
+            format_ident!("{name}"),
+            exports.iter().map(|name| ident(name)),
+        );
         quote! { pub use #module::{#(#exports),*}; }
     });
     source(
@@ -162,21 +215,25 @@ fn verbatim(body: &str) -> String {
 /// What stands before such a literal.
 const VERBATIM: &str = "bitflags::bitflags! {";
 
-/// Blank lines between items, which tokens do not carry.
+/// Blank lines between items, which tokens do not carry: behind what closes on
+/// the level of a module or an impl, and behind the lines that open a file.
 fn spaced(body: &str) -> String {
     let mut out = String::new();
     let mut previous = "";
     for line in body.lines() {
-        let indent = line.len() - line.trim_start().len();
-        let same_level = previous.len() - previous.trim_start().len() == indent;
-        let closes = previous.trim_start() == "}" && !line.trim_start().starts_with(['}', ')']);
-        let opens = line.trim_start().starts_with("///") && previous.trim_end().ends_with([';', '}']);
-        let use_block = previous.starts_with("use ") && !line.starts_with("use ");
-        let attributes = previous.starts_with("#![") && !line.starts_with("#![");
-        let docs = previous.starts_with("//!") && !line.starts_with("//!");
-        let item = closes && same_level && (indent == 0 || line.trim_start().starts_with(['p', '#', '/', 'f', 'c', 't']));
-        let item = item && (indent <= 4);
-        if item || same_level && opens && indent <= 4 || use_block || attributes || docs {
+        let (indent, text) = (line.len() - line.trim_start().len(), line.trim_start());
+        let last = previous.trim();
+        let same_level = indent <= 4 && previous.len() - previous.trim_start().len() == indent;
+        let item = same_level && last.ends_with('}') && !text.starts_with(['}', ')', 'w', ']']);
+        let documented = same_level
+            && last.ends_with(';')
+            && (text.starts_with("///") || text.starts_with("fn "));
+        let opening = ["use ", "#![", "//!"];
+        let opened = opening
+            .iter()
+            .any(|start| last.starts_with(start) && !text.starts_with(start));
+        let nested_use = last.starts_with("use ") && indent > 0;
+        if item || documented || opened && !nested_use && indent == 0 {
             out.push('\n');
         }
         out.push_str(line);
@@ -188,7 +245,11 @@ fn spaced(body: &str) -> String {
 
 /// A name as a Rust identifier.
 fn ident(name: &str) -> Ident {
-    if RUST_KEYWORDS.contains(&name) { Ident::new_raw(name, Span::call_site()) } else { Ident::new(name, Span::call_site()) }
+    if RUST_KEYWORDS.contains(&name) {
+        Ident::new_raw(name, Span::call_site())
+    } else {
+        Ident::new(name, Span::call_site())
+    }
 }
 
 /// A name that none of `taken` is.
@@ -217,7 +278,11 @@ fn literal(value: impl Into<u64>) -> proc_macro2::Literal {
 
 /// Lines of documentation, with a stand-in if there are none.
 fn doc_lines(info: &Info, otherwise: &str, more: &[String]) -> Vec<String> {
-    let mut lines: Vec<String> = if info.docs.is_empty() { vec![otherwise.to_owned()] } else { info.docs.clone() };
+    let mut lines: Vec<String> = if info.docs.is_empty() {
+        vec![otherwise.to_owned()]
+    } else {
+        info.docs.clone()
+    };
     if let Some(since) = info.since {
         lines.extend([String::new(), format!("Since version {since}.")]);
     }
@@ -228,8 +293,17 @@ fn doc_lines(info: &Info, otherwise: &str, more: &[String]) -> Vec<String> {
 /// Lines of documentation as attributes.
 fn docs(info: &Info, otherwise: &str, more: &[String]) -> TokenStream {
     let lines = doc_lines(info, otherwise, more);
-    let lines = lines.iter().map(|line| if line.is_empty() { String::new() } else { format!(" {line}") });
-    let deprecated = info.deprecated.as_ref().map(|note| quote! { #[deprecated(note = #note)] });
+    let lines = lines.iter().map(|line| {
+        if line.is_empty() {
+            String::new()
+        } else {
+            format!(" {line}")
+        }
+    });
+    let deprecated = info
+        .deprecated
+        .as_ref()
+        .map(|note| quote! { #[deprecated(note = #note)] });
     quote! { #(#[doc = #lines])* #deprecated }
 }
 
@@ -249,7 +323,11 @@ impl Emitter<'_> {
             let krate = ident(&crate_name(&reference.package).replace('-', "_"));
             return quote! { #krate::#name };
         }
-        if self.module.contains(&reference.name) { quote! { #name } } else { quote! { crate::#name } }
+        if self.module.contains(&reference.name) {
+            quote! { #name }
+        } else {
+            quote! { crate::#name }
+        }
     }
 
     /// A link to a declared name for documentation.

@@ -3,7 +3,11 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{Emitter, docs, fresh, ident, literal, messages::{Read, Side}, ordinal};
+use super::{
+    Emitter, docs, fresh, ident, literal,
+    messages::{Read, Side},
+    ordinal,
+};
 use crate::ir::{Carried, Method, Param, Protocol};
 use crate::names::camel;
 
@@ -12,9 +16,14 @@ impl Emitter<'_> {
     pub(super) fn protocol(&self, protocol: &Protocol) -> TokenStream {
         let marker = self.marker(protocol);
         let events = self.events(protocol);
-        let replies = protocol.methods.iter().map(|method| self.reply_types(protocol, method));
-        let client = self.client(protocol);
-        let server = self.server_side(protocol);
+        let replies = protocol
+            .methods
+            .iter()
+            .map(|method| self.reply_types(protocol, method));
+        // What is only handed over needs neither.
+        let called = !protocol.methods.is_empty();
+        let client = called.then(|| self.client(protocol));
+        let server = called.then(|| self.server_side(protocol));
         quote! {
             use gritos_idl_runtime as rt;
             #marker
@@ -26,12 +35,22 @@ impl Emitter<'_> {
     }
 
     fn marker(&self, protocol: &Protocol) -> TokenStream {
-        let more = [String::new(), "Names the protocol in types of capabilities; no value of it exists.".to_owned()];
-        let docs_ = docs(&protocol.info, &format!("Protocol `{}`.", protocol.info.name), &more);
+        let more = [
+            String::new(),
+            "Names the protocol in types of capabilities; no value of it exists.".to_owned(),
+        ];
+        let docs_ = docs(
+            &protocol.info,
+            &format!("Protocol `{}`.", protocol.info.name),
+            &more,
+        );
         let name = ident(&protocol.info.name);
         let rights = protocol.rights.iter().map(|right| {
             let docs = docs(&right.info, &format!("Right `{}`.", right.info.name), &[]);
-            let (name, number) = (ident(&right.info.name), literal(right.value.trailing_zeros().saturating_sub(16)));
+            let (name, number) = (
+                ident(&right.info.name),
+                literal(right.value.trailing_zeros().saturating_sub(16)),
+            );
             quote! { #docs pub const #name: rt::Rights = rt::Rights::server(#number); }
         });
         let rights = (!protocol.rights.is_empty()).then(|| quote! { impl #name { #(#rights)* } });
@@ -49,7 +68,10 @@ impl Emitter<'_> {
     }
 
     fn events(&self, protocol: &Protocol) -> Option<TokenStream> {
-        let what = format!("Events of [`{}`], as bits of a notification.", protocol.info.name);
+        let what = format!(
+            "Events of [`{}`], as bits of a notification.",
+            protocol.info.name
+        );
         let name = format!("{}Events", protocol.info.name);
         (!protocol.events.is_empty())
             .then(|| super::types::flags_declaration(&[what], &name, "u64", &protocol.events))
@@ -74,37 +96,62 @@ impl Emitter<'_> {
                 pub struct #name { #(#fields),* }
             }
         };
-        let what = format!(" Results of [`{0}Client::{1}`].", protocol.info.name, method.info.name);
+        let what = format!(
+            " Results of [`{0}Client::{1}`].",
+            protocol.info.name, method.info.name
+        );
         let reply = structure("Reply", what, &|param| self.arriving(param, true));
         let answer = (method.response.caps > 0).then(|| {
-            let what = format!(" What [`{0}Server::{1}`] answers.", protocol.info.name, method.info.name);
+            let what = format!(
+                " What [`{0}Server::{1}`] answers.",
+                protocol.info.name, method.info.name
+            );
             structure("Answer", what, &|param| self.given(param, true))
         });
         quote! { #reply #answer }
     }
 
     /// Type of a method's result on a side.
-    pub(super) fn result_type(&self, protocol: &Protocol, method: &Method, side: Side) -> TokenStream {
+    pub(super) fn result_type(
+        &self,
+        protocol: &Protocol,
+        method: &Method,
+        side: Side,
+    ) -> TokenStream {
         match method.response.params.as_slice() {
             [] => quote! { () },
             [one] if side == Side::Client => self.arriving(one, true),
             [one] => self.given(one, true),
             _ => {
-                let suffix = if side == Side::Server && method.response.caps > 0 { "Answer" } else { "Reply" };
-                let name = format_ident!("{}{}{suffix}", protocol.info.name, camel(&method.info.name));
+                let suffix = if side == Side::Server && method.response.caps > 0 {
+                    "Answer"
+                } else {
+                    "Reply"
+                };
+                let name =
+                    format_ident!("{}{}{suffix}", protocol.info.name, camel(&method.info.name));
                 quote! { #name }
             }
         }
     }
 
     pub(super) fn error_type(&self, method: &Method) -> TokenStream {
-        method.error.as_ref().map_or_else(|| quote! { rt::NoError }, |error| self.path(error))
+        method
+            .error
+            .as_ref()
+            .map_or_else(|| quote! { rt::NoError }, |error| self.path(error))
     }
 
     fn client(&self, protocol: &Protocol) -> TokenStream {
-        let (marker, name) = (ident(&protocol.info.name), format_ident!("{}Client", protocol.info.name));
+        let (marker, name) = (
+            ident(&protocol.info.name),
+            format_ident!("{}Client", protocol.info.name),
+        );
         let what = format!(" Client of [`{}`].", protocol.info.name);
-        let methods = protocol.methods.iter().map(|method| self.client_method(protocol, method));
+        let methods = protocol
+            .methods
+            .iter()
+            .map(|method| self.client_method(protocol, method));
         quote! {
             #[doc = #what]
             #[derive(Clone, Copy, Debug)]
@@ -134,7 +181,11 @@ impl Emitter<'_> {
     fn client_method(&self, protocol: &Protocol, method: &Method) -> TokenStream {
         let params = &method.request.params;
         let name = ident(&method.info.name);
-        let docs_ = docs(&method.info, &format!("Method `{}`.", method.info.name), &self.method_notes(method));
+        let docs_ = docs(
+            &method.info,
+            &format!("Method `{}`.", method.info.name),
+            &self.method_notes(method),
+        );
         let arguments = params.iter().map(|param| {
             let (name, ty) = (ident(&param.info.name), self.given(param, false));
             quote! { #name: #ty }
@@ -184,7 +235,8 @@ impl Emitter<'_> {
         };
         let reply_tokens = quote! { #reply };
         let shape = self.shape(&method.response, &reply_tokens);
-        let discard = (method.response.caps > 0).then(|| quote! { self.transport.discard(&#reply) });
+        let discard =
+            (method.response.caps > 0).then(|| quote! { self.transport.discard(&#reply) });
         let decode = self.decode_response(protocol, method, &reply, discard.as_ref());
         let discard = discard.map(|discard| quote! { #discard; });
         quote! {
@@ -218,19 +270,26 @@ impl Emitter<'_> {
         let image = format_ident!("image");
         let incoming = reply.clone();
         let before = self.before_reading(&method.response, &incoming, &image);
-        let reads: Vec<_> =
-            params.iter().map(|param| self.read(&method.response, param, Side::Client, &incoming, &image)).collect();
+        let reads: Vec<_> = params
+            .iter()
+            .map(|param| self.read(&method.response, param, Side::Client, &incoming, &image))
+            .collect();
         let result = self.result_type(protocol, method, Side::Client);
         let value = match reads.as_slice() {
             [one] => one.as_result(),
             _ => {
-                let (names, values) = (params.iter().map(|param| ident(&param.info.name)), reads.iter().map(Read::tried));
+                let (names, values) = (
+                    params.iter().map(|param| ident(&param.info.name)),
+                    reads.iter().map(Read::tried),
+                );
                 quote! { Ok(#result { #(#names: #values),* }) }
             }
         };
         let discard = discard.map(|discard| quote! { .inspect_err(|_| #discard) });
         let decode = match reads.as_slice() {
-            _ if reads.iter().all(|read| !read.fallible) && !self.nests_try(method) => return quote! { #before #value },
+            _ if reads.iter().all(|read| !read.fallible) && !self.nests_try(method) => {
+                return quote! { #before #value };
+            }
             [_] if !self.nests_try(method) => quote! { #before #value },
             _ => quote! {
                 let decode = |#incoming: &rt::Incoming| -> Result<#result, rt::WireError> { #before #value };
@@ -242,21 +301,42 @@ impl Emitter<'_> {
 
     /// Whether reading an optional capability of the response has a `?` in it.
     fn nests_try(&self, method: &Method) -> bool {
-        method.response.params.iter().any(|param| matches!(param.carried, Carried::Cap { optional: true, .. }))
+        method
+            .response
+            .params
+            .iter()
+            .any(|param| matches!(param.carried, Carried::Cap { optional: true, .. }))
     }
 
     /// What the documentation of a method says besides its own words.
     fn method_notes(&self, method: &Method) -> Vec<String> {
         let mut notes = Vec::new();
         if !method.requires.names.is_empty() {
-            let names: Vec<_> = method.requires.names.iter().map(|name| format!("`{name}`")).collect();
-            notes.extend([String::new(), format!("Needs right {} on the capability used.", names.join(" and "))]);
+            let names: Vec<_> = method
+                .requires
+                .names
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect();
+            notes.extend([
+                String::new(),
+                format!(
+                    "Needs right {} on the capability used.",
+                    names.join(" and ")
+                ),
+            ]);
         }
         if let Some(ns) = method.deadline_ns {
-            notes.extend([String::new(), format!("Waits for at most {}.", super::super::duration(ns))]);
+            notes.extend([
+                String::new(),
+                format!("Waits for at most {}.", super::super::duration(ns)),
+            ]);
         }
         if method.idempotent {
-            notes.extend([String::new(), "Sent once more if the server dies on it.".to_owned()]);
+            notes.extend([
+                String::new(),
+                "Sent once more if the server dies on it.".to_owned(),
+            ]);
         }
         notes.extend([String::new(), "# Errors".to_owned()]);
         notes.push(match (&method.error, method.oneway) {

@@ -27,13 +27,21 @@ impl Read {
     /// The value, in a function that can fail.
     pub(super) fn tried(&self) -> TokenStream {
         let expression = &self.expression;
-        if self.fallible { quote! { #expression? } } else { quote! { #expression } }
+        if self.fallible {
+            quote! { #expression? }
+        } else {
+            quote! { #expression }
+        }
     }
 
     /// The value as a `Result`.
     pub(super) fn as_result(&self) -> TokenStream {
         let expression = &self.expression;
-        if self.fallible { quote! { #expression } } else { quote! { Ok(#expression) } }
+        if self.fallible {
+            quote! { #expression }
+        } else {
+            quote! { Ok(#expression) }
+        }
     }
 }
 
@@ -44,13 +52,19 @@ impl Emitter<'_> {
         match &param.carried {
             Carried::Data { ty, .. } => self.ty(ty),
             Carried::Buffer { .. } => quote! { rt::Buffer },
-            Carried::Cap { object, optional, .. } => {
+            Carried::Cap {
+                object, optional, ..
+            } => {
                 let kind = self.object(object);
                 let cap = match object {
                     Object::Protocol(_) if response => quote! { rt::Grant<#kind> },
                     _ => quote! { rt::Cap<#kind> },
                 };
-                if *optional { quote! { Option<#cap> } } else { cap }
+                if *optional {
+                    quote! { Option<#cap> }
+                } else {
+                    cap
+                }
             }
         }
     }
@@ -60,20 +74,30 @@ impl Emitter<'_> {
         match &param.carried {
             Carried::Data { ty, .. } => self.ty(ty),
             Carried::Buffer { .. } => quote! { rt::BufferRange },
-            Carried::Cap { object, optional, .. } => {
+            Carried::Cap {
+                object, optional, ..
+            } => {
                 let kind = self.object(object);
                 let cap = match object {
                     Object::Protocol(_) if !response => quote! { rt::EndpointCap<#kind> },
                     _ => quote! { rt::Cap<#kind> },
                 };
-                if *optional { quote! { Option<#cap> } } else { cap }
+                if *optional {
+                    quote! { Option<#cap> }
+                } else {
+                    cap
+                }
             }
         }
     }
 
     /// Statements that make `words` of the values of parameters, and the words
     /// as an expression.
-    pub(super) fn words(&self, message: &Message, value: &dyn Fn(&Param) -> TokenStream) -> (TokenStream, TokenStream) {
+    pub(super) fn words(
+        &self,
+        message: &Message,
+        value: &dyn Fn(&Param) -> TokenStream,
+    ) -> (TokenStream, TokenStream) {
         if is_plain(message) {
             let words = (0..8).map(|index| self.word(message, index, value));
             return (TokenStream::new(), quote! { [#(#words),*] });
@@ -96,22 +120,38 @@ impl Emitter<'_> {
                 Carried::Cap { .. } => None,
             }
         });
-        (quote! { let mut #image = [0; 64]; #(#puts)* }, quote! { rt::words_of(&#image) })
+        (
+            quote! { let mut #image = [0; 64]; #(#puts)* },
+            quote! { rt::words_of(&#image) },
+        )
     }
 
     /// One word as the union of the scalars in it.
-    fn word(&self, message: &Message, index: u32, value: &dyn Fn(&Param) -> TokenStream) -> TokenStream {
+    fn word(
+        &self,
+        message: &Message,
+        index: u32,
+        value: &dyn Fn(&Param) -> TokenStream,
+    ) -> TokenStream {
         let mut terms: Vec<(u32, TokenStream)> = Vec::new();
         for param in &message.params {
             let it = value(param);
             match &param.carried {
                 Carried::Data { ty, offset } if offset / 8 == index => {
-                    let integer = self.to_integer(ty, &it);
-                    let integer = if ty.size == 8 { integer } else { quote! { u64::from(#integer) } };
+                    let integer = self.integer_of(ty, &it);
+                    let integer = if ty.size == 8 {
+                        integer
+                    } else {
+                        quote! { u64::from(#integer) }
+                    };
                     terms.push((offset % 8 * 8, integer));
                 }
-                Carried::Buffer { offset, .. } if offset / 8 == index => terms.push((0, quote! { #it.offset() })),
-                Carried::Buffer { offset, .. } if offset / 8 + 1 == index => terms.push((0, quote! { #it.length() })),
+                Carried::Buffer { offset, .. } if offset / 8 == index => {
+                    terms.push((0, quote! { #it.offset() }))
+                }
+                Carried::Buffer { offset, .. } if offset / 8 + 1 == index => {
+                    terms.push((0, quote! { #it.length() }))
+                }
                 _ => {}
             }
         }
@@ -124,7 +164,11 @@ impl Emitter<'_> {
             }
         });
         let terms: Vec<_> = terms.collect();
-        if terms.is_empty() { quote! { 0 } } else { quote! { #(#terms)|* } }
+        if terms.is_empty() {
+            quote! { 0 }
+        } else {
+            quote! { #(#terms)|* }
+        }
     }
 
     /// The message as an expression, after the statements that it needs.
@@ -151,16 +195,30 @@ impl Emitter<'_> {
                     let rights = match direction {
                         Direction::In => quote! { rt::Rights::READ.union(rt::Rights::MAP) },
                         Direction::Out => quote! { rt::Rights::WRITE.union(rt::Rights::MAP) },
-                        Direction::Inout => quote! { rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP) },
+                        Direction::Inout => {
+                            quote! { rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP) }
+                        }
                     };
                     slots.push(quote! { #it.slot(#rights) });
                 }
-                Carried::Cap { object, rights, moved, optional, .. } => {
+                Carried::Cap {
+                    object,
+                    rights,
+                    moved,
+                    optional,
+                    ..
+                } => {
                     let grant = response && matches!(object, Object::Protocol(_));
                     let rights = self.cap_rights(rights, object);
-                    let arguments = if grant { quote! { #moved } } else { quote! { #rights, #moved } };
+                    let arguments = if grant {
+                        quote! { #moved }
+                    } else {
+                        quote! { #rights, #moved }
+                    };
                     if *optional {
-                        slots.push(quote! { #it.map(|cap| cap.slot(#arguments)).unwrap_or_default() });
+                        slots.push(
+                            quote! { #it.map(|cap| cap.slot(#arguments)).unwrap_or_default() },
+                        );
                         present = Some(quote! { .last_cap_if(#it.is_some()) });
                     } else {
                         slots.push(quote! { #it.slot(#arguments) });
@@ -172,32 +230,66 @@ impl Emitter<'_> {
             let used = literal(message.caps);
             slots.resize(4, quote! { rt::CapSlot::default() });
             let count_caps = match present {
-                Some(present) => quote! { rt::Outgoing { cap_count: #used, ..rt::Outgoing::with_caps(#tag, #words, #count, [#(#slots),*]) } #present },
-                None => quote! { rt::Outgoing { cap_count: #used, ..rt::Outgoing::with_caps(#tag, #words, #count, [#(#slots),*]) } },
+                Some(present) => {
+                    quote! { rt::Outgoing { cap_count: #used, ..rt::Outgoing::with_caps(#tag, #words, #count, [#(#slots),*]) } #present }
+                }
+                None => {
+                    quote! { rt::Outgoing { cap_count: #used, ..rt::Outgoing::with_caps(#tag, #words, #count, [#(#slots),*]) } }
+                }
             };
             return (before, count_caps);
         }
-        (before, quote! { rt::Outgoing::with_caps(#tag, #words, #count, [#(#slots),*]) #present })
+        (
+            before,
+            quote! { rt::Outgoing::with_caps(#tag, #words, #count, [#(#slots),*]) #present },
+        )
     }
 
     /// Statements that an arrived message needs before its parameters are read.
-    pub(super) fn before_reading(&self, message: &Message, incoming: &Ident, image: &Ident) -> TokenStream {
-        if is_plain(message) { TokenStream::new() } else { quote! { let #image = rt::image_of(&#incoming.words); } }
+    pub(super) fn before_reading(
+        &self,
+        message: &Message,
+        incoming: &Ident,
+        image: &Ident,
+    ) -> TokenStream {
+        if is_plain(message) {
+            TokenStream::new()
+        } else {
+            quote! { let #image = rt::image_of(&#incoming.words); }
+        }
     }
 
     /// One parameter of an arrived message.
-    pub(super) fn read(&self, message: &Message, param: &Param, side: Side, incoming: &Ident, image: &Ident) -> Read {
-        let fallible = |expression| Read { expression, fallible: true };
+    pub(super) fn read(
+        &self,
+        message: &Message,
+        param: &Param,
+        side: Side,
+        incoming: &Ident,
+        image: &Ident,
+    ) -> Read {
+        let fallible = |expression| Read {
+            expression,
+            fallible: true,
+        };
         match &param.carried {
             Carried::Data { ty, offset } if is_plain(message) => {
-                let (expression, fallible) = self.from_integer(ty, &raw_integer(incoming, *offset, ty.size));
-                Read { expression, fallible }
+                let (expression, fallible) =
+                    self.scalar_of(ty, &raw_integer(incoming, *offset, ty.size));
+                Read {
+                    expression,
+                    fallible,
+                }
             }
             Carried::Data { offset, .. } => {
                 let offset = literal(*offset);
                 fallible(quote! { rt::get(&#image, #offset) })
             }
-            Carried::Buffer { direction, slot, offset } => {
+            Carried::Buffer {
+                direction,
+                slot,
+                offset,
+            } => {
                 let slot = literal(*slot);
                 let (at, length) = (literal(offset / 8), literal(offset / 8 + 1));
                 let reads = *direction != Direction::Out;
@@ -206,7 +298,13 @@ impl Emitter<'_> {
                     rt::BufferRange::decode(#incoming, #slot, #reads, #writes, #incoming.words[#at], #incoming.words[#length])
                 })
             }
-            Carried::Cap { object, rights, optional, slot, .. } => {
+            Carried::Cap {
+                object,
+                rights,
+                optional,
+                slot,
+                ..
+            } => {
                 let needed = self.cap_rights(rights, object);
                 let at = literal(*slot);
                 let read = if side == Side::Server && matches!(object, Object::Protocol(_)) {
@@ -216,7 +314,10 @@ impl Emitter<'_> {
                 };
                 if *optional {
                     let expression = quote! { if #incoming.outcome.cap_count() > #at { Some(#read?) } else { None } };
-                    return Read { expression, fallible: false };
+                    return Read {
+                        expression,
+                        fallible: false,
+                    };
                 }
                 fallible(read)
             }
@@ -237,7 +338,10 @@ impl Emitter<'_> {
 
 /// Whether the last capability may be missing.
 pub(super) fn has_optional(message: &Message) -> bool {
-    message.params.iter().any(|param| matches!(param.carried, Carried::Cap { optional: true, .. }))
+    message
+        .params
+        .iter()
+        .any(|param| matches!(param.carried, Carried::Cap { optional: true, .. }))
 }
 
 /// The integer of `size` bytes at a byte offset of the words.

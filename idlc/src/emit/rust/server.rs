@@ -12,29 +12,49 @@ use crate::names::camel;
 impl Emitter<'_> {
     /// The server's half of a protocol's module.
     pub(super) fn server_side(&self, protocol: &Protocol) -> TokenStream {
-        let (marker, name) = (ident(&protocol.info.name), format_ident!("{}Server", protocol.info.name));
+        let (marker, name) = (
+            ident(&protocol.info.name),
+            format_ident!("{}Server", protocol.info.name),
+        );
         let what = format!(" Server of [`{}`].", protocol.info.name);
-        let methods = protocol.methods.iter().map(|method| self.trait_method(protocol, method));
+        let methods = protocol
+            .methods
+            .iter()
+            .map(|method| self.trait_method(protocol, method));
         let arms = protocol.methods.iter().map(|method| {
             let (ordinal, handler) = (ordinal(method.ordinal), handler_name(method));
-            let arguments = if method.deferrable { quote! { server, incoming, ticket } } else { quote! { server, incoming } };
+            let arguments = if method.deferrable {
+                quote! { server, incoming, ticket }
+            } else {
+                quote! { server, incoming }
+            };
             quote! { #ordinal => #handler(#arguments) }
         });
-        let handlers = protocol.methods.iter().map(|method| self.handler(protocol, method));
-        let encoders = protocol.methods.iter().map(|method| self.encoder(protocol, method));
-        let tickets = protocol.methods.iter().filter(|method| method.deferrable).map(|m| self.ticket(protocol, m));
-        let unused = protocol.methods.iter().all(|method| !method.deferrable).then(|| quote! { let _ = ticket; });
-        let body = if protocol.methods.is_empty() {
-            quote! { let _ = (server, incoming, ticket); rt::Answer::Refused(rt::WireError::UnknownMethod) }
-        } else {
-            quote! {
-                #unused
-                let answer = match incoming.tag {
-                    #(#arms,)*
-                    _ => Err(rt::WireError::UnknownMethod),
-                };
-                answer.unwrap_or_else(rt::Answer::Refused)
-            }
+        let handlers = protocol
+            .methods
+            .iter()
+            .map(|method| self.handler(protocol, method));
+        let encoders = protocol
+            .methods
+            .iter()
+            .map(|method| self.encoder(protocol, method));
+        let tickets = protocol
+            .methods
+            .iter()
+            .filter(|method| method.deferrable)
+            .map(|m| self.ticket(protocol, m));
+        let unused = protocol
+            .methods
+            .iter()
+            .all(|method| !method.deferrable)
+            .then(|| quote! { let _ = ticket; });
+        let body = quote! {
+            #unused
+            let answer = match incoming.tag {
+                #(#arms,)*
+                _ => Err(rt::WireError::UnknownMethod),
+            };
+            answer.unwrap_or_else(rt::Answer::Refused)
         };
         quote! {
             #[doc = #what]
@@ -64,13 +84,22 @@ impl Emitter<'_> {
         if method.deferrable {
             more.extend([
                 String::new(),
-                "The answer may come later: keep the ticket, return [`rt::Response::Later`].".to_owned(),
+                "The answer may come later: keep the ticket, return [`rt::Response::Later`]."
+                    .to_owned(),
             ]);
         }
         if let (Some(error), false) = (&method.error, method.deferrable) {
-            more.extend([String::new(), "# Errors".to_owned(), format!("A {} of the server's choice.", self.link(error))]);
+            more.extend([
+                String::new(),
+                "# Errors".to_owned(),
+                format!("A {} of the server's choice.", self.link(error)),
+            ]);
         }
-        let docs_ = docs(&method.info, &format!("Method `{}`.", method.info.name), &more);
+        let docs_ = docs(
+            &method.info,
+            &format!("Method `{}`.", method.info.name),
+            &more,
+        );
         let (name, caller) = (ident(&method.info.name), fresh("caller", params));
         let arguments: Vec<_> = params
             .iter()
@@ -113,13 +142,22 @@ impl Emitter<'_> {
         let request = &method.request;
         let (incoming, image) = (format_ident!("incoming"), format_ident!("image"));
         let before = self.before_reading(request, &incoming, &image);
-        let values: Vec<_> =
-            request.params.iter().map(|param| self.read(request, param, Side::Server, &incoming, &image).tried()).collect();
+        let values: Vec<_> = request
+            .params
+            .iter()
+            .map(|param| {
+                self.read(request, param, Side::Server, &incoming, &image)
+                    .tried()
+            })
+            .collect();
         let admit = self.admit(protocol, method);
         let call = quote! { server.#name(caller, #(#values),*) };
         let encode = encoder_name(method);
         let (generic, argument) = if method.deferrable {
-            (quote! { , ticket: impl FnOnce() -> Option<rt::Ticket> }, true)
+            (
+                quote! { , ticket: impl FnOnce() -> Option<rt::Ticket> },
+                true,
+            )
         } else {
             (TokenStream::new(), false)
         };
@@ -155,14 +193,21 @@ impl Emitter<'_> {
     }
 
     fn admit(&self, protocol: &Protocol, method: &Method) -> TokenStream {
-        let kind = if method.oneway { quote! { OneWay } } else { quote! { Call } };
+        let kind = if method.oneway {
+            quote! { OneWay }
+        } else {
+            quote! { Call }
+        };
         let words = literal(method.request.words);
         let class = match protocol.class {
             BadgeClass::Any => quote! { Any },
             BadgeClass::Session => quote! { Session },
             BadgeClass::Object => quote! { Object },
         };
-        let own = Reference { package: self.package.name.clone(), name: protocol.info.name.clone() };
+        let own = Reference {
+            package: self.package.name.clone(),
+            name: protocol.info.name.clone(),
+        };
         let requires = self.rights(&method.requires, Some(&own));
         let caps = literal(method.request.caps);
         let caps = if has_optional(&method.request) {
@@ -180,15 +225,30 @@ impl Emitter<'_> {
             return TokenStream::new();
         }
         let (encode, response) = (encoder_name(method), &method.response);
-        let (value, error) = (self.result_type(protocol, method, Side::Server), self.error_type(method));
+        let (value, error) = (
+            self.result_type(protocol, method, Side::Server),
+            self.error_type(method),
+        );
         let single = response.params.len() == 1;
         let access = |param: &Param| {
             let name = ident(&param.info.name);
-            if single { quote! { value } } else { quote! { value.#name } }
+            if single {
+                quote! { value }
+            } else {
+                quote! { value.#name }
+            }
         };
         let (before, outgoing) = self.outgoing(response, &quote! { 0 }, true, &access);
-        let bind = if response.params.is_empty() { quote! { () } } else { quote! { value } };
-        let success = if response.caps > 0 { quote! { Caps } } else { quote! { Words } };
+        let bind = if response.params.is_empty() {
+            quote! { () }
+        } else {
+            quote! { value }
+        };
+        let success = if response.caps > 0 {
+            quote! { Caps }
+        } else {
+            quote! { Words }
+        };
         let failure = if method.error.is_some() {
             quote! { Err(error) => rt::Answer::Words(rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0)), }
         } else {
@@ -207,8 +267,14 @@ impl Emitter<'_> {
 
     fn ticket(&self, protocol: &Protocol, method: &Method) -> TokenStream {
         let (name, encode) = (ticket_name(protocol, method), encoder_name(method));
-        let what = format!(" A caller of [`{0}Server::{1}`] that waits for its answer.", protocol.info.name, method.info.name);
-        let (value, error) = (self.result_type(protocol, method, Side::Server), self.error_type(method));
+        let what = format!(
+            " A caller of [`{0}Server::{1}`] that waits for its answer.",
+            protocol.info.name, method.info.name
+        );
+        let (value, error) = (
+            self.result_type(protocol, method, Side::Server),
+            self.error_type(method),
+        );
         quote! {
             #[doc = #what]
             #[derive(Debug, PartialEq, Eq)]
@@ -232,21 +298,36 @@ impl Emitter<'_> {
 
     /// A server of several protocols.
     pub(super) fn server(&self, server: &Server) -> TokenStream {
-        let protocols: Vec<_> =
-            server.protocols.iter().filter_map(|p| Some((p, self.interface.protocol(p)?))).collect();
-        let list: Vec<_> = server.protocols.iter().map(|p| format!("`{}`", p.name)).collect();
+        let protocols: Vec<_> = server
+            .protocols
+            .iter()
+            .filter_map(|p| Some((p, self.interface.protocol(p)?)))
+            .filter(|(_, p)| !p.methods.is_empty())
+            .collect();
+        let list: Vec<_> = server
+            .protocols
+            .iter()
+            .map(|p| format!("`{}`", p.name))
+            .collect();
         let more = [
             String::new(),
             format!("Serves {}; no value of it exists.", list.join(", ")),
         ];
-        let docs_ = docs(&server.info, &format!("Server `{}`.", server.info.name), &more);
+        let docs_ = docs(
+            &server.info,
+            &format!("Server `{}`.", server.info.name),
+            &more,
+        );
         let name = ident(&server.info.name);
-        let bounds = server.protocols.iter().map(|reference| {
-            self.path(&Reference { name: format!("{}Server", reference.name), ..reference.clone() })
+        let bounds = protocols.iter().map(|(reference, _)| {
+            self.path(&Reference {
+                name: format!("{}Server", reference.name),
+                ..(*reference).clone()
+            })
         });
-        let arms = protocols.iter().filter(|(_, p)| !p.methods.is_empty()).map(|(reference, protocol)| {
-            let (path, tags) = (self.path(reference), protocol.methods.iter().map(|m| ordinal(m.ordinal)));
-            quote! { #(#tags)|* => #path::dispatch(server, incoming, ticket) }
+        let arms = protocols.iter().map(|(reference, protocol)| {
+            let (path, tags) = (self.path(reference), tag_pattern(protocol));
+            quote! { #tags => #path::dispatch(server, incoming, ticket) }
         });
         quote! {
             #docs_
@@ -268,6 +349,32 @@ impl Emitter<'_> {
             }
         }
     }
+}
+
+/// The ordinals of a protocol as a pattern, with runs as ranges.
+fn tag_pattern(protocol: &Protocol) -> TokenStream {
+    let mut tags: Vec<u32> = protocol
+        .methods
+        .iter()
+        .map(|method| method.ordinal)
+        .collect();
+    tags.sort_unstable();
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for tag in tags {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == tag => *last = tag,
+            _ => runs.push((tag, tag)),
+        }
+    }
+    let runs = runs.into_iter().map(|(first, last)| {
+        let (from, to) = (ordinal(first), ordinal(last));
+        match last - first {
+            0 => quote! { #from },
+            1 => quote! { #from | #to },
+            _ => quote! { #from..=#to },
+        }
+    });
+    quote! { #(#runs)|* }
 }
 
 fn handler_name(method: &Method) -> Ident {

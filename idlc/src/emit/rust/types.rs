@@ -4,19 +4,31 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{Emitter, doc_lines, docs, ident, literal};
-use crate::ir::{Constant, ConstantType, Enum, Flags, Member, Struct, Type, TypeDef, TypeKind, Union, Value};
+use crate::ir::{
+    Constant, ConstantType, Enum, Flags, Member, Struct, Type, TypeDef, TypeKind, Union, Value,
+};
 use crate::names::camel;
 
 impl Emitter<'_> {
     /// The module of types and the names it exports.
     pub(super) fn types(&self) -> (Vec<String>, TokenStream) {
         let constants = self.package.constants.iter().map(constant);
-        let mut exports: Vec<_> = self.package.constants.iter().map(|c| c.info.name.clone()).collect();
+        let mut exports: Vec<_> = self
+            .package
+            .constants
+            .iter()
+            .map(|c| c.info.name.clone())
+            .collect();
         exports.extend(self.package.types.iter().map(|t| t.info().name.clone()));
         exports.sort();
         // In their own module types are named without a path.
         let here = Emitter {
-            module: self.package.types.iter().map(|t| t.info().name.clone()).collect(),
+            module: self
+                .package
+                .types
+                .iter()
+                .map(|t| t.info().name.clone())
+                .collect(),
             interface: self.interface,
             package: self.package,
         };
@@ -26,7 +38,8 @@ impl Emitter<'_> {
             TypeDef::Struct(s) => here.structure(s),
             TypeDef::Union(u) => here.union(u),
         });
-        let runtime = (!self.package.types.is_empty()).then(|| quote! { use gritos_idl_runtime as rt; });
+        let runtime =
+            (!self.package.types.is_empty()).then(|| quote! { use gritos_idl_runtime as rt; });
         (exports, quote! { #runtime #(#constants)* #(#types)* })
     }
 
@@ -38,7 +51,11 @@ impl Emitter<'_> {
             let (name, ty) = (ident(&field.info.name), self.ty(&field.ty));
             quote! { #docs pub #name: #ty }
         });
-        let names: Vec<_> = s.fields.iter().map(|field| ident(&field.info.name)).collect();
+        let names: Vec<_> = s
+            .fields
+            .iter()
+            .map(|field| ident(&field.info.name))
+            .collect();
         let offsets: Vec<_> = s.fields.iter().map(|field| literal(field.offset)).collect();
         quote! {
             #docs_
@@ -63,13 +80,25 @@ impl Emitter<'_> {
     fn union(&self, u: &Union) -> TokenStream {
         let docs_ = docs(&u.info, &format!("Union `{}`.", u.info.name), &[]);
         let (name, size, align) = (ident(&u.info.name), literal(u.size), literal(u.align));
-        let names: Vec<_> = u.variants.iter().map(|v| format_ident!("{}", camel(&v.info.name))).collect();
+        let names: Vec<_> = u
+            .variants
+            .iter()
+            .map(|v| format_ident!("{}", camel(&v.info.name)))
+            .collect();
         let variants = u.variants.iter().zip(&names).map(|(variant, name)| {
-            let docs = docs(&variant.info, &format!("Variant `{}`.", variant.info.name), &[]);
+            let docs = docs(
+                &variant.info,
+                &format!("Variant `{}`.", variant.info.name),
+                &[],
+            );
             let ty = self.ty(&variant.ty);
             quote! { #docs #name(#ty) }
         });
-        let numbers: Vec<_> = u.variants.iter().map(|v| proc_macro2::Literal::u8_unsuffixed(v.number)).collect();
+        let numbers: Vec<_> = u
+            .variants
+            .iter()
+            .map(|v| proc_macro2::Literal::u8_unsuffixed(v.number))
+            .collect();
         let at = literal(u.payload_offset);
         quote! {
             #docs_
@@ -103,7 +132,7 @@ impl Emitter<'_> {
     }
 
     /// The integer that stands for a scalar.
-    pub(super) fn to_integer(&self, ty: &Type, value: &TokenStream) -> TokenStream {
+    pub(super) fn integer_of(&self, ty: &Type, value: &TokenStream) -> TokenStream {
         match &ty.kind {
             TypeKind::Int(int) if int.signed => quote! { #value.cast_unsigned() },
             TypeKind::Enum { .. } => quote! { #value.number() },
@@ -114,7 +143,7 @@ impl Emitter<'_> {
 
     /// The scalar that an integer of its size stands for, and whether that can
     /// fail, in which case it is a `Result`.
-    pub(super) fn from_integer(&self, ty: &Type, raw: &TokenStream) -> (TokenStream, bool) {
+    pub(super) fn scalar_of(&self, ty: &Type, raw: &TokenStream) -> (TokenStream, bool) {
         match &ty.kind {
             TypeKind::Bool => (quote! { rt::bool_from(#raw) }, true),
             TypeKind::Int(int) if int.signed => (quote! { (#raw).cast_signed() }, false),
@@ -138,7 +167,14 @@ fn constant(c: &Constant) -> TokenStream {
         (ConstantType::Int(int), Value::Int(value)) => {
             let ty = ident(&int.name());
             let magnitude = literal(u64::try_from(value.unsigned_abs()).unwrap_or(u64::MAX));
-            (quote! { #ty }, if *value < 0 { quote! { -#magnitude } } else { quote! { #magnitude } })
+            (
+                quote! { #ty },
+                if *value < 0 {
+                    quote! { -#magnitude }
+                } else {
+                    quote! { #magnitude }
+                },
+            )
         }
         (_, Value::Bool(value)) => (quote! { bool }, quote! { #value }),
         (_, Value::Text(text)) => (quote! { &str }, quote! { #text }),
@@ -151,17 +187,31 @@ fn enumeration(e: &Enum) -> TokenStream {
     let what = if e.error { "Error" } else { "Enum" };
     let docs_ = docs(&e.info, &format!("{what} `{}`.", e.info.name), &[]);
     let (name, base) = (ident(&e.info.name), ident(&e.base.name()));
-    let names: Vec<_> = e.members.iter().map(|m| format_ident!("{}", camel(&m.info.name))).collect();
+    let names: Vec<_> = e
+        .members
+        .iter()
+        .map(|m| format_ident!("{}", camel(&m.info.name)))
+        .collect();
     let numbers: Vec<_> = e.members.iter().map(|m| literal(m.value)).collect();
     let documented: Vec<_> = e
         .members
         .iter()
-        .map(|member| docs(&member.info, &format!("Member `{}`.", member.info.name), &[]))
+        .map(|member| {
+            docs(
+                &member.info,
+                &format!("Member `{}`.", member.info.name),
+                &[],
+            )
+        })
         .collect();
     // Uses of deprecated members in their own type are no mistake.
-    let old = e.members.iter().any(|m| m.info.deprecated.is_some()).then(|| {
-        quote! { #[expect(deprecated, reason = "a deprecated member still has its number")] }
-    });
+    let old = e
+        .members
+        .iter()
+        .any(|m| m.info.deprecated.is_some())
+        .then(|| {
+            quote! { #[expect(deprecated, reason = "a deprecated member still has its number")] }
+        });
     let size = literal(e.base.size());
     let (declaration, number, otherwise) = if e.flexible {
         (
@@ -234,11 +284,24 @@ fn enumeration(e: &Enum) -> TokenStream {
     }
 }
 
-fn error(e: &Enum, name: &proc_macro2::Ident, names: &[proc_macro2::Ident], old: Option<&TokenStream>) -> TokenStream {
+fn error(
+    e: &Enum,
+    name: &proc_macro2::Ident,
+    names: &[proc_macro2::Ident],
+    old: Option<&TokenStream>,
+) -> TokenStream {
     let texts = e.members.iter().map(|member| {
         let doc = member.info.docs.first().map_or("", |line| line.trim());
-        let sentence = doc.split(". ").next().unwrap_or("").trim_end_matches(['.', ':']);
-        if sentence.is_empty() { member.info.name.to_lowercase().replace('_', " ") } else { sentence.to_owned() }
+        let sentence = doc
+            .split(". ")
+            .next()
+            .unwrap_or("")
+            .trim_end_matches(['.', ':']);
+        if sentence.is_empty() {
+            member.info.name.to_lowercase().replace('_', " ")
+        } else {
+            sentence.to_owned()
+        }
     });
     quote! {
         impl rt::ErrorNumber for #name {
@@ -262,11 +325,18 @@ fn error(e: &Enum, name: &proc_macro2::Ident, names: &[proc_macro2::Ident], old:
 }
 
 fn flags(f: &Flags) -> TokenStream {
-    let (name, base, size) = (ident(&f.info.name), ident(&f.base.name()), literal(f.base.size()));
+    let (name, base, size) = (
+        ident(&f.info.name),
+        ident(&f.base.name()),
+        literal(f.base.size()),
+    );
     let lines = doc_lines(&f.info, &format!("Flags `{}`.", f.info.name), &[]);
     let declared = flags_declaration(&lines, &f.info.name, &f.base.name(), &f.members);
     let (check, errors) = if f.flexible {
-        (quote! { Ok(Self::from_bits_retain(bits)) }, "None: bits that are not listed are kept.")
+        (
+            quote! { Ok(Self::from_bits_retain(bits)) },
+            "None: bits that are not listed are kept.",
+        )
     } else {
         (
             quote! { match Self::from_bits(bits) { Some(flags) => Ok(flags), None => Err(rt::WireError::BadFlags) } },
@@ -299,7 +369,12 @@ fn flags(f: &Flags) -> TokenStream {
 
 /// A type made with `bitflags`. Formatting does not reach into macros, so the
 /// text goes through it as one literal.
-pub(super) fn flags_declaration(docs: &[String], name: &str, base: &str, members: &[Member]) -> TokenStream {
+pub(super) fn flags_declaration(
+    docs: &[String],
+    name: &str,
+    base: &str,
+    members: &[Member],
+) -> TokenStream {
     let mut text = String::new();
     let comment = |text: &mut String, indent: &str, lines: &[String]| {
         for line in lines {
@@ -318,7 +393,9 @@ pub(super) fn flags_declaration(docs: &[String], name: &str, base: &str, members
         }
         // Single bits read best as shifts.
         let value = match member.value {
-            value if value.is_power_of_two() && value > 1 => format!("1 << {}", value.trailing_zeros()),
+            value if value.is_power_of_two() && value > 1 => {
+                format!("1 << {}", value.trailing_zeros())
+            }
             value => value.to_string(),
         };
         text += &format!("        const {} = {value};\n", member.info.name);
