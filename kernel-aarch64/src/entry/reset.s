@@ -40,20 +40,20 @@ reset:
     b 2f
 1:  ldr x22, ={VIRT_UART}
 2:  bl reset_uart
+    tst x20, #4095
+    b.ne reset_misaligned           // adrp works from here on
     reset_address x1, CONSOLE_BASE
-    str x22, [x1]                   // reports use the UART's physical address from here on
+    str x22, [x1]                   // reports use the UART's physical address
     mrs x21, currentel
     lsr x21, x21, #2
-    tst x20, #4095
-    b.ne reset_misaligned
     cmp x21, #2
     b.eq reset_el2
     b.lo reset_el1
 
-    reset_address x0, reset_text_el3
+    adr x0, reset_text_el3
     b reset_die
 reset_misaligned:
-    reset_address x0, reset_text_misaligned
+    adr x0, reset_text_misaligned
 reset_die:
     ldrb w1, [x0], #1
     cbz w1, reset_park
