@@ -96,7 +96,6 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
         kernel,
         payload,
         device_tree: device_tree.pages_around(),
-        tables: *pool,
         free,
         image,
         gic,
