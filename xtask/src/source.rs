@@ -8,12 +8,14 @@ use anyhow::{Context, Result, anyhow};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// What a file holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// Lines with code on them, outside `#[cfg(test)]`.
+    /// Lines with code on them, outside `#[cfg(test)]` and `#[cfg(any(test, …))]`.
     pub(crate) code_lines: usize,
     /// Occurrences of the keyword `unsafe`, anywhere.
     pub(crate) unsafe_words: usize,
+    /// Modules in files of their own that are for tests.
+    pub(crate) test_modules: Vec<String>,
 }
 
 /// Reads a file of Rust (`.rs`) or assembly (`.s`).
@@ -23,7 +25,7 @@ pub(crate) fn figures(path: &Path) -> Result<Figures> {
     if path.extension().is_some_and(|extension| extension == "s") {
         return Ok(Figures {
             code_lines: assembly_lines(&text),
-            unsafe_words: 0,
+            ..Figures::default()
         });
     }
     rust(&text).with_context(|| format!("{} is not Rust", path.display()))
@@ -31,69 +33,85 @@ pub(crate) fn figures(path: &Path) -> Result<Figures> {
 
 fn rust(text: &str) -> Result<Figures> {
     let tokens = TokenStream::from_str(text).map_err(|error| anyhow!("{error}"))?;
-    let (mut lines, mut unsafe_words) = (BTreeSet::new(), 0);
-    walk(tokens, true, &mut lines, &mut unsafe_words);
+    let mut walk = Walk::default();
+    walk.tokens(tokens, true);
     Ok(Figures {
-        code_lines: lines.len(),
-        unsafe_words,
+        code_lines: walk.lines.len(),
+        unsafe_words: walk.unsafe_words,
+        test_modules: walk.test_modules,
     })
 }
 
-/// Notes the lines of `tokens` if they are `counted`, and every `unsafe`.
-fn walk(tokens: TokenStream, counted: bool, lines: &mut BTreeSet<usize>, unsafe_words: &mut usize) {
-    let mut tokens = tokens.into_iter().peekable();
-    // Set by `#[cfg(test)]` until the end of the item that it is on.
-    let mut test_item = false;
-    while let Some(token) = tokens.next() {
-        if let TokenTree::Punct(hash) = &token
-            && hash.as_char() == '#'
-        {
-            let inner = tokens.next_if(|t| matches!(t, TokenTree::Punct(p) if p.as_char() == '!'));
-            if let Some(attribute) = tokens.next_if(is_bracketed) {
-                let text = attribute.to_string().replace(' ', "");
-                // Doc comments arrive as attributes.
-                let comment = text.starts_with("[doc=");
-                test_item |= inner.is_none() && text.starts_with("[cfg(test)");
-                if counted && !test_item && !comment {
-                    note(&token, lines);
-                    note(&attribute, lines);
+/// What was found so far.
+#[derive(Default)]
+struct Walk {
+    lines: BTreeSet<usize>,
+    unsafe_words: usize,
+    test_modules: Vec<String>,
+}
+
+impl Walk {
+    /// Goes through `tokens`, whose lines count if they are `counted`.
+    fn tokens(&mut self, tokens: TokenStream, counted: bool) {
+        let mut tokens = tokens.into_iter().peekable();
+        // Set by an attribute until the end of the item that it is on.
+        let mut test_item = false;
+        let mut after_mod = false;
+        while let Some(token) = tokens.next() {
+            if let TokenTree::Punct(hash) = &token
+                && hash.as_char() == '#'
+            {
+                let inner = tokens.next_if(|t| is_punct(t, '!')).is_some();
+                if let Some(attribute) = tokens.next_if(is_bracketed) {
+                    let text = attribute.to_string().replace(' ', "");
+                    let for_tests = ["[cfg(test)", "[cfg(any(test,"];
+                    test_item |= !inner && for_tests.iter().any(|start| text.starts_with(start));
+                    self.unsafe_words += usize::from(text.starts_with("[unsafe("));
+                    // Doc comments arrive as attributes.
+                    if counted && !test_item && !text.starts_with("[doc=") {
+                        self.note(&token);
+                        self.note(&attribute);
+                    }
+                    continue;
                 }
-                *unsafe_words += usize::from(text.starts_with("[unsafe("));
-                continue;
             }
-        }
-        let ends_item = match &token {
-            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-            TokenTree::Punct(punct) => punct.as_char() == ';',
-            TokenTree::Ident(word) => {
-                *unsafe_words += usize::from(*word == "unsafe");
-                false
+            let counts = counted && !test_item;
+            if counts {
+                self.note(&token);
             }
-            TokenTree::Literal(_) => false,
-        };
-        let counts = counted && !test_item;
-        if counts {
-            note(&token, lines);
+            let ends_item = is_punct(&token, ';')
+                || matches!(&token, TokenTree::Group(g) if g.delimiter() == Delimiter::Brace);
+            if let TokenTree::Ident(word) = &token {
+                self.unsafe_words += usize::from(*word == "unsafe");
+                if after_mod && test_item && tokens.peek().is_some_and(|t| is_punct(t, ';')) {
+                    self.test_modules.push(word.to_string());
+                }
+                after_mod = *word == "mod";
+            }
+            if let TokenTree::Group(group) = token {
+                self.tokens(group.stream(), counts);
+            }
+            test_item &= !ends_item;
         }
-        if let TokenTree::Group(group) = token {
-            walk(group.stream(), counts, lines, unsafe_words);
-        }
-        test_item &= !ends_item;
     }
+
+    /// Notes the lines on which `token` begins and ends (of a group, its delimiters), and all lines
+    /// of a literal, which may be assembly.
+    fn note(&mut self, token: &TokenTree) {
+        let (start, end) = (token.span().start().line, token.span().end().line);
+        match token {
+            TokenTree::Literal(_) => self.lines.extend(start..=end),
+            _ => self.lines.extend([start, end]),
+        }
+    }
+}
+
+fn is_punct(token: &TokenTree, character: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == character)
 }
 
 fn is_bracketed(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket)
-}
-
-/// Notes the lines on which `token` begins and ends (of a group, its delimiters), and all lines of
-/// a literal, which may be assembly.
-fn note(token: &TokenTree, lines: &mut BTreeSet<usize>) {
-    let (start, end) = (token.span().start().line, token.span().end().line);
-    match token {
-        TokenTree::Literal(_) => lines.extend(start..=end),
-        _ => lines.extend([start, end]),
-    }
 }
 
 /// Lines of GNU assembly that hold more than comments.
@@ -154,16 +172,20 @@ mod tests {
     #[test]
     fn t() { let _ = unsafe { 1 }; }
 }
+#[cfg(any(test, feature = "host"))]
+pub mod host;
 const LAST: u32 = 1;
+#[cfg(test)]
+mod apart;
 "##;
         let figures = rust(text).expect("Rust");
-        assert_eq!(
-            figures,
-            Figures {
-                code_lines: 7,
-                unsafe_words: 1
-            }
-        );
+        let Figures {
+            code_lines,
+            unsafe_words,
+            test_modules,
+        } = figures;
+        assert_eq!((code_lines, unsafe_words), (7, 1));
+        assert_eq!(test_modules, ["host", "apart"]);
     }
 
     #[test]

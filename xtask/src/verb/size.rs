@@ -1,13 +1,14 @@
 //! `cargo xtask size`: the kernel against its budgets.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::compile;
-use crate::source;
+use crate::source::{self, Figures};
 use crate::toolchain;
 use crate::workspace::Workspace;
 
@@ -139,22 +140,44 @@ fn linked_members<'a>(workspace: &'a Workspace, name: &'a str) -> Vec<&'a str> {
     found
 }
 
+/// Lines of code in the files below `folder`, without modules that are for tests.
 fn lines_below(folder: &Path) -> Result<u64> {
-    let mut total = 0;
+    let mut files = BTreeMap::new();
+    read_below(folder, &mut files)?;
+    let mut for_tests = Vec::new();
+    for (path, figures) in &files {
+        let stem = path.file_stem().unwrap_or_default();
+        let root = stem == "lib" || stem == "main";
+        let children = if root {
+            path.with_file_name("")
+        } else {
+            path.with_extension("")
+        };
+        for_tests.extend(figures.test_modules.iter().map(|name| children.join(name)));
+    }
+    let counts = |path: &Path| {
+        !for_tests
+            .iter()
+            .any(|module| path == module.with_extension("rs") || path.starts_with(module))
+    };
+    Ok(files
+        .iter()
+        .filter(|(path, _)| counts(path))
+        .map(|(_, f)| f.code_lines as u64)
+        .sum())
+}
+
+fn read_below(folder: &Path, files: &mut BTreeMap<PathBuf, Figures>) -> Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
-        let name = path.file_stem().unwrap_or_default();
-        // Test modules of their own file are only compiled for tests.
-        if name == "tests" {
-            continue;
-        }
         if path.is_dir() {
-            total += lines_below(&path)?;
+            read_below(&path, files)?;
         } else if path.extension().is_some_and(|e| e == "rs" || e == "s") {
-            total += source::figures(&path)?.code_lines as u64;
+            let figures = source::figures(&path)?;
+            files.insert(path, figures);
         }
     }
-    Ok(total)
+    Ok(())
 }
