@@ -64,7 +64,7 @@ enum Verb {
     /// Measures the kernel against its budgets in ci/budgets.toml
     #[command(after_help = "Example:\n  cargo xtask size")]
     Size,
-    /// Writes the files that are generated and committed: the C header
+    /// Writes the files that are generated and committed: the C header and the interfaces' stubs
     #[command(after_help = "Example:\n  cargo xtask codegen --check")]
     Codegen(verb::codegen::Options),
     /// Checks format, lints (for this machine and for the target) and the rules of the tree
