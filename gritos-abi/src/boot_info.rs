@@ -23,7 +23,7 @@ pub mod slot {
     pub const BOOT_IMAGE: u16 = 9;
     /// MemoryObject with the device tree, read-only.
     pub const DEVICE_TREE: u16 = 10;
-    /// First of the MemoryObjects of the root task's own segments, at most four.
+    /// First of the memory objects of the root task's own segments, at most four.
     pub const SEGMENT_FIRST: u16 = 11;
     /// MemoryObject with the [`BootInfo`](super::BootInfo) page.
     pub const BOOT_INFO: u16 = 15;

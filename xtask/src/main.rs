@@ -55,6 +55,9 @@ enum Verb {
         The last line is `N passed, M failed`; what is skipped is said, with the reason."
     )]
     Test(verb::test::Options),
+    /// Runs what takes too long for the gate, part by part; each goes on where it was interrupted
+    #[command(after_help = "Example:\n  cargo xtask soak machines\n\nResults go to docs/soak.md.")]
+    Soak(verb::soak::Options),
     /// Measures what operations cost, in guest instructions, beside seL4's figures
     #[command(after_help = "Example:\n  cargo xtask bench --json target/bench.json")]
     Bench(verb::bench::Options),
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
             Verb::Qemu(options) => verb::qemu::run(&workspace, &options),
             Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
             Verb::Test(options) => verb::test::run(&workspace, &options),
+            Verb::Soak(options) => verb::soak::run(&workspace, &options).map(|()| 0),
             Verb::Bench(options) => verb::bench::run(&workspace, &options).map(|()| 0),
             Verb::Gdb(options) => verb::gdb::run(&workspace, &options).map(|()| 0),
             Verb::Size => verb::size::run(&workspace),

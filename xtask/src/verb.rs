@@ -8,4 +8,5 @@ pub(crate) mod gdb;
 pub(crate) mod image;
 pub(crate) mod qemu;
 pub(crate) mod size;
+pub(crate) mod soak;
 pub(crate) mod test;

@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 
 mod host;
 pub(crate) mod run;
-mod target;
+pub(crate) mod target;
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
@@ -39,6 +39,12 @@ pub(crate) struct Tally {
     pub(crate) failed: u32,
 }
 
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
@@ -60,7 +66,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
     if target_only || !options.host {
         report_failure(&mut tally, "target", target::run(workspace, options));
     }
-    println!("{} passed, {} failed", tally.passed, tally.failed);
+    println!("{tally}");
     Ok(u8::from(tally.failed > 0))
 }
 

@@ -37,10 +37,7 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> 
         );
         tally.failed += 1;
     }
-    report::verdict(
-        tally.failed == 0,
-        format!("host: {} passed, {} failed", tally.passed, tally.failed),
-    );
+    report::verdict(tally.failed == 0, format!("host: {tally}"));
     Ok(tally)
 }
 

@@ -1,6 +1,6 @@
 //! The tests that run on the target: boots the test task and follows its frames.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,23 +24,13 @@ const END_LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let filter = options.filter.as_deref().unwrap_or("");
-    let contents = Contents {
-        flags: if options.serial.is_some() {
-            0
-        } else {
-            FLAG_SEMIHOSTING
-        },
-        data: vec![(verb::image::COMMAND_LINE.into(), filter.into())],
-    };
-    let image = workspace.output("test.img")?;
-    let programs = verb::image::ProgramOptions::starting(compile::TESTS);
     if let Some(line) = &options.serial {
-        verb::image::write(workspace, &programs, &contents, &image)?;
+        let image = write_image(workspace, filter, false)?;
         return on_serial_line(workspace, line, &image);
     }
     let wanted = |board| options.board.is_none_or(|only| only == board);
     let qemu = toolchain::ensure_qemu(options.board == Some(Board::Rpi4))?;
-    verb::image::write(workspace, &programs, &contents, &image)?;
+    let image = write_image(workspace, filter, true)?;
     let mut tally = Tally::default();
     if wanted(Board::Virt) {
         for machine in virt_machines() {
@@ -63,6 +53,18 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     Ok(tally)
 }
 
+/// Writes the test image, which runs the tests whose name contains `filter`.
+pub(crate) fn write_image(workspace: &Workspace, filter: &str, emulator: bool) -> Result<PathBuf> {
+    let contents = Contents {
+        flags: if emulator { FLAG_SEMIHOSTING } else { 0 },
+        data: vec![(verb::image::COMMAND_LINE.into(), filter.into())],
+    };
+    let image = workspace.output("test.img")?;
+    let programs = verb::image::ProgramOptions::starting(compile::TESTS);
+    verb::image::write(workspace, &programs, &contents, &image)?;
+    Ok(image)
+}
+
 /// Both interrupt controllers, entered at both exception levels, with one processor and several,
 /// and with different amounts of memory.
 fn virt_machines() -> Vec<Machine> {
@@ -83,7 +85,7 @@ fn virt_machines() -> Vec<Machine> {
     .into()
 }
 
-fn in_qemu(workspace: &Workspace, machine: &Machine, image: &Path) -> Result<Tally> {
+pub(crate) fn in_qemu(workspace: &Workspace, machine: &Machine, image: &Path) -> Result<Tally> {
     let label = machine.label();
     report::step("Testing", format!("on {label}"));
     let mut qemu = Running::start_headless(&mut machine.command(workspace, image)?)?;
