@@ -5,14 +5,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
 use idlc::codegen;
 use idlc::codes;
-use idlc::diag::{render_all, to_json};
+use idlc::compat;
+use idlc::diag::{Diagnostics, render_all, to_json};
 use idlc::driver::{Compiled, compile};
 use idlc::emit::{self, Output};
-use idlc::load::Disk;
+use idlc::load::{Disk, Files as _};
+use idlc::source::SourceMap;
 
 /// The gRiTOS interface compiler.
 #[derive(Parser)]
@@ -77,6 +79,44 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Lay files out in the one style.
+    #[command(after_help = "Example: idlc fmt --check servers")]
+    Fmt {
+        /// Files or folders.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Change nothing; list what is not formatted and fail if there is any.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write a Markdown reference per package.
+    #[command(after_help = "Example: idlc doc servers/fs/fs.gidl --out /tmp")]
+    Doc {
+        /// Files or folders.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Folder to write to; without it the text is printed.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Print the checked interface as JSON.
+    #[command(after_help = "Example: idlc json servers/net/net.gidl")]
+    Json {
+        /// Files or folders.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Print only what is needed to decode messages.
+        #[arg(long)]
+        decoder: bool,
+    },
+    /// Say what changed between two versions; exit code 1 if something breaks.
+    #[command(after_help = "Example: idlc compat v1/fs.gidl servers/fs/fs.gidl")]
+    Compat {
+        /// File or folder before.
+        old: PathBuf,
+        /// File or folder after.
+        new: PathBuf,
+    },
     /// Say more about a diagnostic.
     #[command(after_help = "Example: idlc explain G0060")]
     Explain {
@@ -105,6 +145,25 @@ pub(crate) fn run() -> Result<ExitCode> {
         } else {
             ExitCode::FAILURE
         }),
+        Command::Fmt { files, check } => format_files(&files, check, format),
+        Command::Doc { files, out } => {
+            let Some(compiled) = compiled(&files, format)? else { return Ok(ExitCode::FAILURE) };
+            for package in compiled.interface.root_packages() {
+                let output = emit::doc::emit(package);
+                match &out {
+                    Some(folder) => write(folder, &[output])?,
+                    None => print(&output.text)?,
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Json { files, decoder } => {
+            let Some(compiled) = compiled(&files, Format::Text)? else { return Ok(ExitCode::FAILURE) };
+            let emit = if decoder { emit::json::decoder_table } else { emit::json::interface };
+            print(&emit(&compiled.interface))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Compat { old, new } => compare(old, new, format),
         Command::Tree { root, check } => tree(&root, check),
         Command::Explain { code } => explain(code.as_deref()),
     }
@@ -113,17 +172,16 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// Compiles and prints what is wrong; `None` if there are errors.
 fn compiled(files: &[PathBuf], format: Format) -> Result<Option<Compiled>> {
     let compiled = compile(&Disk, files).map_err(|message| anyhow!(message))?;
-    match format {
-        Format::Text => eprint!(
-            "{}",
-            render_all(&compiled.diagnostics, &compiled.program.sources)
-        ),
-        Format::Json => {
-            let list = to_json(&compiled.diagnostics, &compiled.program.sources);
-            print(&format!("{list:#}\n"))?;
-        }
-    }
+    report(&compiled.diagnostics, &compiled.program.sources, format)?;
     Ok((!compiled.diagnostics.has_errors()).then_some(compiled))
+}
+
+fn report(diagnostics: &Diagnostics, sources: &SourceMap, format: Format) -> Result<()> {
+    match format {
+        Format::Text => eprint!("{}", render_all(diagnostics, sources)),
+        Format::Json => print(&format!("{:#}\n", to_json(diagnostics, sources)))?,
+    }
+    Ok(())
 }
 
 fn build(compiled: &Compiled, out: &Path, lang: Language, paths: &[String]) -> Result<()> {
@@ -136,7 +194,7 @@ fn build(compiled: &Compiled, out: &Path, lang: Language, paths: &[String]) -> R
     for package in &packages {
         let outputs = match lang {
             Language::Rust => emit::rust::emit(&compiled.interface, package, &known),
-            Language::C => bail!("not yet"),
+            Language::C => vec![emit::c::emit(&compiled.interface, package)],
         };
         let folder = match (packages.len(), lang) {
             (1, _) | (_, Language::C) => out.to_path_buf(),
@@ -145,6 +203,46 @@ fn build(compiled: &Compiled, out: &Path, lang: Language, paths: &[String]) -> R
         write(&folder, &outputs)?;
     }
     Ok(())
+}
+
+fn format_files(files: &[PathBuf], check: bool, output: Format) -> Result<ExitCode> {
+    let mut wrong = false;
+    for path in files {
+        for path in Disk.folder(path).unwrap_or_else(|| vec![path.clone()]) {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let mut sources = SourceMap::default();
+            let id = sources.add(path.clone(), text);
+            match idlc::fmt::format(id, sources.file(id)) {
+                Err(diagnostics) => {
+                    wrong = true;
+                    report(&diagnostics, &sources, output)?;
+                }
+                Ok(formatted) if formatted == sources.file(id).text => {}
+                Ok(_) if check => {
+                    wrong = true;
+                    print(&format!("not formatted: {}\n", path.display()))?;
+                }
+                Ok(formatted) => {
+                    std::fs::write(&path, formatted).with_context(|| format!("cannot write {}", path.display()))?;
+                }
+            }
+        }
+    }
+    Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn compare(old: PathBuf, new: PathBuf, format: Format) -> Result<ExitCode> {
+    let (Some(old), Some(new)) = (compiled(&[old], Format::Text)?, compiled(&[new], Format::Text)?) else {
+        return Ok(ExitCode::from(2));
+    };
+    let changes = compat::compare(&old.interface, &new.interface);
+    let (before, after) = (&old.program.sources, &new.program.sources);
+    match format {
+        Format::Text => print(&compat::render(&changes, before, after))?,
+        Format::Json => print(&format!("{:#}\n", compat::to_json(&changes, before, after)))?,
+    }
+    let breaking = changes.iter().any(compat::Change::is_breaking);
+    Ok(if breaking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn write(folder: &Path, outputs: &[Output]) -> Result<()> {

@@ -184,7 +184,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
 }
 
 /// Prints the line of `span` and underlines the part of it that `span` covers.
-fn excerpt(out: &mut String, sources: &SourceMap, span: Span, mark: char, label: &str) {
+pub(crate) fn excerpt(out: &mut String, sources: &SourceMap, span: Span, mark: char, label: &str) {
     let file = sources.file(span.file);
     let at = file.line_col(span.start);
     let line = file.line(at.line);

@@ -3,6 +3,9 @@
 
 use std::path::PathBuf;
 
+pub mod c;
+pub mod doc;
+pub mod json;
 pub mod rust;
 
 /// A file to be written.

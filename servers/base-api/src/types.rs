@@ -3,6 +3,7 @@ use gritos_idl_runtime as rt;
 
 /// Why a service refuses a request that concerns the session itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BaseError {
     /// The server has no memory or address space left for it.
     NoMemory,

@@ -216,6 +216,7 @@ fn enumeration(e: &Enum) -> TokenStream {
     let (declaration, number, otherwise) = if e.flexible {
         (
             quote! {
+                #[non_exhaustive]
                 pub enum #name {
                     #(#documented #names,)*
                     #[doc = " A number that this build does not know."]

@@ -9,6 +9,7 @@ pub const MAX_NAME: u32 = 255;
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FsError {
     /// Not permitted.
     NotPermitted,
@@ -291,6 +292,7 @@ impl rt::Wire for Mode {
 
 /// What an entry of a folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FileType {
     /// A file.
     Regular,

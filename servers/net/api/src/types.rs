@@ -9,6 +9,7 @@ pub const MAX_NAME: u32 = 253;
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NetError {
     /// Not permitted.
     NotPermitted,

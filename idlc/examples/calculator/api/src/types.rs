@@ -3,6 +3,7 @@ use gritos_idl_runtime as rt;
 
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CalculatorError {
     /// Division by zero.
     DivisionByZero,

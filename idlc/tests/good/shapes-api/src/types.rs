@@ -65,6 +65,7 @@ impl rt::Wire for Colour {
 
 /// An enum that may grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Level {
     /// Member `LOW`.
     Low,
@@ -188,6 +189,7 @@ impl rt::Wire for Hints {
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// Nothing there. Really nothing.
     NotFound,
