@@ -3,6 +3,7 @@
 
 pub(crate) mod crc;
 pub(crate) mod fault;
+mod fastpath;
 pub(crate) mod layout;
 pub(crate) mod mmu;
 pub(crate) mod semihosting;

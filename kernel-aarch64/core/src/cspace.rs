@@ -78,11 +78,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 }
 
-/// Slot of the root CNode; the null address names none.
+/// Slot of the root CNode.
 #[inline(always)]
 fn root_slot(t: &Tcb, address: Address) -> Result<SlotRef, Status> {
     let index = u32::from(address.index());
-    if index == 0 || index >= t.cspace_len.get() {
+    if index >= t.cspace_len.get() {
         return Err(Status::InvalidAddress);
     }
     t.cspace

@@ -1,4 +1,4 @@
-//! Call, SendAsync and Recv on endpoints.
+//! `Call`, `SendAsync` and `Recv` on endpoints.
 
 use gritos_abi::{Address, Control, Kind, ObjectType, Outcome, Rights, Status};
 

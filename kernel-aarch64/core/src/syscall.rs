@@ -43,6 +43,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if carries && !Control(t.x::<10>()).is_valid() {
             return Err(Status::InvalidArgument.into());
         }
+        t.frame.window.set(t.x::<10>());
         match call {
             Syscall::Call => {
                 let cap = self.lookup(current, Address(t.x::<8>() as u32))?;

@@ -84,7 +84,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return Ok(plan);
         }
         let caps = caps_in(s);
-        let window = Control(self.tcb(receiver).x::<10>());
+        let window = Control(self.tcb(receiver).frame.window.get());
         let mut used = 0;
         for i in 0..plan.count {
             let item = self

@@ -6,6 +6,7 @@ use core::mem::offset_of;
 
 use aarch64_cpu::registers::{TPIDR_EL1, Writeable};
 use gritos_abi::fault::FaultKind;
+use gritos_kernel_core::fast::PLAIN_ZERO;
 use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::kernel::Kernel;
 use gritos_kernel_core::object::{FP_OFFSET, Frame, Tcb, flag};
@@ -33,6 +34,7 @@ const FRAME: usize = offset_of!(Tcb, frame);
 global_asm!(
     include_str!("trap.s"),
     X = const FRAME + offset_of!(Frame, x),
+    X18 = const FRAME + offset_of!(Frame, x18),
     PRESERVED = const FRAME + offset_of!(Frame, preserved),
     SP = const FRAME + offset_of!(Frame, sp),
     PSTATE = const FRAME + offset_of!(Frame, pstate),
@@ -47,6 +49,8 @@ global_asm!(
 const _: () = {
     assert!(offset_of!(Frame, pc) == offset_of!(Frame, sp) + 8);
     assert!(offset_of!(Frame, thread_pointer) == offset_of!(Frame, pstate) + 8);
+    assert!(offset_of!(Frame, window) == offset_of!(Frame, x18) + 8);
+    assert!(PLAIN_ZERO == !0x380f, "trap.s has it as an immediate");
 };
 
 /// Leaves the boot code for the first thread.

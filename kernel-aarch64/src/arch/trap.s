@@ -11,7 +11,7 @@
 
 .section .text.trap, "ax"
 
-// Saves x0-x18, x29, x30 and the system registers; moves to the kernel's stack.
+// Saves x0-x18 and the system registers; moves to the kernel's stack. x29 and x30 are saved.
 // Out: x29 the TCB, x0 the processor block.
 .macro trap_save
     stp x0, x1, [sp, #{X}]
@@ -23,8 +23,7 @@
     stp x12, x13, [sp, #{X} + 96]
     stp x14, x15, [sp, #{X} + 112]
     stp x16, x17, [sp, #{X} + 128]
-    str x18, [sp, #{X} + 144]
-    stp x29, x30, [sp, #{PRESERVED} + 80]
+    str x18, [sp, #{X18}]
     mrs x0, sp_el0
     mrs x1, elr_el1
     mrs x2, spsr_el1
@@ -65,33 +64,168 @@
     \op q30, q31, [x2, #480]
 .endm
 
+// Saves what a call preserves, and hands the message registers to the Rust function `to`: x0-x7 as
+// they are, then on the stack x8, x10, the processor block and x9. Only for plain control words:
+// x11-x17 are not kept. The saved flags are zero, as a call leaves them.
+.macro trap_fast to
+    movn w29, #0x380f               // fast::PLAIN_ZERO
+    add w30, w10, #7
+    orr w30, w30, w10
+    tst w30, w29
+    b.ne trap_general
+    trap_preserved stp, sp
+    mrs x19, sp_el0
+    mrs x20, elr_el1
+    mrs x21, tpidr_el0
+    stp x19, x20, [sp, #{SP}]
+    stp xzr, x21, [sp, #{PSTATE}]
+    stp x18, x10, [sp, #{X18}]
+    adrp x20, __kernel_stack_top
+    mrs x19, tpidr_el1
+    stp x8, x10, [x20, #-32]!
+    stp x19, x9, [x20, #16]
+    mov sp, x20
+    b \to
+.endm
+
 .globl lower_sync
 .type lower_sync, %function
 lower_sync:
-    trap_save
-    mrs x1, esr_el1
-    lsr w2, w1, #16
-    mov w3, #0x5600                 // SVC in AArch64 state, 32-bit instruction
-    cmp w2, w3
+    stp x29, x30, [sp, #{PRESERVED} + 80]
+    mrs x29, esr_el1
+    mov w30, #0x56000000            // SVC in AArch64 state, 32-bit instruction, number 0
+    subs w30, w29, w30
     b.ne 1f
-    and w1, w1, #0xffff
+    trap_fast fast_call
+1:  cmp w30, #1
+    b.ne 2f
+    trap_fast fast_reply_recv
+2:  cmp w30, #2
+    b.eq trap_send
+    cmp w30, #8
+    b.hs 3f
+trap_general:
+    mrs x30, esr_el1
+    trap_save
+    and w1, w30, #0xffff
     bl trap_system_call
     cmp x0, x29
     b.eq trap_resume
+trap_leave:
+    trap_preserved stp, x29
+trap_left:
     ldr w1, [x29]
-    tbz w1, #{FP_BIT}, 2f
+    tbz w1, #{FP_BIT}, trap_switch
     mrs x2, fpcr                    // a call that switches loses all else of FP
     str x2, [x29, #{FP_CONTROL}]
-2:  trap_preserved stp, x29
     b trap_switch
-1:  mrs x2, far_el1
+3:  cmp w30, #0x10, lsl #12
+    b.hs 4f
+    mov x8, #0                      // no such system call: its status, and nothing else happened
+    mov x9, #0
+    mov x10, #1
+    b trap_clear
+4:  trap_save
+    mrs x1, esr_el1
+    mrs x2, far_el1
     bl trap_fault
     b trap_interrupted
 .size lower_sync, . - lower_sync
 
+// SendAsync: a signal that wakes nobody changes x8-x17 alone.
+.type trap_send, %function
+trap_send:
+    movn w29, #0x380f               // as in trap_fast
+    add w30, w10, #7
+    orr w30, w30, w10
+    tst w30, w29
+    b.ne trap_general
+    stp x0, x1, [sp, #{X}]
+    stp x2, x3, [sp, #{X} + 16]
+    stp x4, x5, [sp, #{X} + 32]
+    stp x6, x7, [sp, #{X} + 48]
+    stp x8, x9, [sp, #{X} + 64]
+    stp x18, x10, [sp, #{X18}]
+    mov x1, x0
+    mov x2, x8
+    mov x29, sp
+    adrp x30, __kernel_stack_top
+    mrs x0, tpidr_el1
+    mov sp, x30
+    bl fast_signal
+    cbz w0, trap_send_slow
+    mov sp, x29
+    ldp x0, x1, [sp, #{X}]
+    ldp x2, x3, [sp, #{X} + 16]
+    ldp x4, x5, [sp, #{X} + 32]
+    ldp x6, x7, [sp, #{X} + 48]
+    ldr x18, [sp, #{X18}]
+    mov x8, #0
+    mov x9, #0
+    mov x10, #4 << 18               // Outcome: Reply, Ok
+trap_clear:
+    mov x11, #0
+    mov x12, #0
+    mov x13, #0
+    mov x14, #0
+    mov x15, #0
+    mov x16, #0
+    mov x17, #0
+    ldp x29, x30, [sp, #{PRESERVED} + 80]
+    eret
+trap_send_slow:
+    ldr x10, [x29, #{X18} + 8]
+    str x10, [x29, #{X} + 80]
+    mov w12, #2
+    b trap_slow_unsaved
+.size trap_send, . - trap_send
+
+// The fast path did not apply. In: x0-x10 as the thread x11 had them, w12 the system call.
+// x18-x30 and the system registers are saved, flags aside.
+.globl trap_slow
+.type trap_slow, %function
+trap_slow:
+    mov x29, x11
+    stp x0, x1, [x29, #{X}]
+    stp x2, x3, [x29, #{X} + 16]
+    stp x4, x5, [x29, #{X} + 32]
+    stp x6, x7, [x29, #{X} + 48]
+    stp x8, x9, [x29, #{X} + 64]
+    str x10, [x29, #{X} + 80]
+    mrs x3, spsr_el1
+    str x3, [x29, #{PSTATE}]
+    adrp x2, __kernel_stack_top
+    mrs x0, tpidr_el1
+    mov w1, w12
+    mov sp, x2
+    bl trap_system_call
+    cmp x0, x29
+    b.ne trap_left
+    trap_preserved ldp, x29
+    b trap_resume
+.size trap_slow, . - trap_slow
+
+// The same where only x0-x10 and x18 of the thread x29 are saved, and x19-x28 are its own.
+.type trap_slow_unsaved, %function
+trap_slow_unsaved:
+    mrs x0, sp_el0
+    mrs x1, elr_el1
+    mrs x2, spsr_el1
+    mrs x3, tpidr_el0
+    stp x0, x1, [x29, #{SP}]
+    stp x2, x3, [x29, #{PSTATE}]
+    mrs x0, tpidr_el1
+    mov w1, w12
+    bl trap_system_call
+    cmp x0, x29
+    b.eq trap_resume
+    b trap_leave
+.size trap_slow_unsaved, . - trap_slow_unsaved
+
 .globl lower_serror
 .type lower_serror, %function
 lower_serror:
+    stp x29, x30, [sp, #{PRESERVED} + 80]
     trap_save
     mrs x1, esr_el1
     mov x2, #0
@@ -102,6 +236,7 @@ lower_serror:
 .globl lower_irq
 .type lower_irq, %function
 lower_irq:
+    stp x29, x30, [sp, #{PRESERVED} + 80]
     trap_save
     bl trap_interrupt
     // Falls through.
@@ -202,7 +337,7 @@ trap_return:
     ldp x12, x13, [sp, #{X} + 96]
     ldp x14, x15, [sp, #{X} + 112]
     ldp x16, x17, [sp, #{X} + 128]
-    ldr x18, [sp, #{X} + 144]
+    ldr x18, [sp, #{X18}]
     ldp x0, x1, [sp, #{X}]
     eret
 .size trap_return, . - trap_return

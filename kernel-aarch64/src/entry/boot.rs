@@ -8,7 +8,7 @@ use core::slice;
 use gritos_abi::boot_image::{BootImage, FLAG_SEMIHOSTING, HEADER_BYTES, Header, ImageError};
 use gritos_board::Board;
 use gritos_kernel_core::{
-    dtb::{self, PlatformInfo},
+    dtb::{self, Place, PlatformInfo},
     memory_map::{Full, Region, RegionSet, tables_needed},
 };
 
@@ -63,7 +63,9 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
     let blob = show_device_tree(&mut tables, board, device_tree);
     // Large results are looked at where they are: the stack has no room for copies.
     let platform = &PlatformInfo::from_device_tree(blob);
-    let platform = platform.as_ref().unwrap_or_else(|error| refuse(error));
+    let platform = platform
+        .as_ref()
+        .unwrap_or_else(|&error| refuse(error, blob));
     let uart = show_device(&mut tables, platform, platform.uart.registers);
     // SAFETY: the device tree says that a PL011 is there, and the window keeps it mapped. It is set
     // up: either it is the one that `reset.s` set up, or the boot loader's console.
@@ -137,7 +139,7 @@ fn show_device_tree(tables: &mut BootTables, board: &Board, address: u64) -> &'s
     };
     let size = dtb::total_size(show(dtb::HEADER_SIZE)).unwrap_or_else(|error| {
         Console.text("\nat ").hex(address, 1);
-        refuse(&error)
+        refuse(error, &[])
     });
     show(size)
 }
@@ -292,15 +294,19 @@ fn take_stock(
 
 /// Stops because of what the device tree says.
 #[cold]
-fn refuse(error: &dtb::Error<'_>) -> ! {
+fn refuse(error: dtb::Error, blob: &[u8]) -> ! {
     let out = Console.text("\ndevice tree: ").text(error.problem.text());
-    if error.node.is_empty() {
-        out.text(" at offset ").hex(error.offset as u64, 1);
-    } else {
-        out.text(": node ").text(error.node);
-    }
-    if !error.property.is_empty() {
-        out.text(", property ").text(error.property);
+    match error.place(blob) {
+        Place::Offset(offset) => {
+            out.text(", at offset ").hex(offset as u64, 1);
+        }
+        Place::Property(node, property) => {
+            out.text(": node ")
+                .text(node)
+                .text(", property ")
+                .text(property);
+        }
+        Place::Nowhere => {}
     }
     stop("")
 }

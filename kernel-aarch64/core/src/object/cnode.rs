@@ -128,10 +128,10 @@ pub struct Slot {
     pub object: Cell<u32>,
     /// Type in the low byte, flags above.
     pub word: Cell<u32>,
-    /// Rights held.
-    pub rights: Cell<u32>,
     /// Badge. Memory: size in pages. Untyped: size in units of 64 bytes.
     pub badge: Cell<u32>,
+    /// Rights held. Behind the badge, so that both are what x8 delivers.
+    pub rights: Cell<u32>,
     /// First and last child.
     pub first: Cell<Link>,
     /// See [`first`](Self::first).

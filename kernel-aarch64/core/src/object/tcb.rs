@@ -70,8 +70,12 @@ pub struct Frame {
     pub pstate: Cell<u64>,
     /// `TPIDR_EL0`.
     pub thread_pointer: Cell<u64>,
-    /// x0–x18.
-    pub x: [Cell<u64>; 19],
+    /// x18.
+    pub x18: Cell<u64>,
+    /// The control word of the receive or call that it waits in: its window.
+    pub window: Cell<u64>,
+    /// x0–x17.
+    pub x: [Cell<u64>; 18],
     /// `FPCR` in the low half, `FPSR` in the high half.
     pub fp_control: Cell<u64>,
 }
@@ -84,7 +88,9 @@ impl Default for Frame {
             pc: Cell::new(0),
             pstate: Cell::new(0),
             thread_pointer: Cell::new(0),
-            x: [const { Cell::new(0) }; 19],
+            x18: Cell::new(0),
+            window: Cell::new(0),
+            x: [const { Cell::new(0) }; 18],
             fp_control: Cell::new(0),
         }
     }
@@ -142,7 +148,7 @@ pub struct Tcb {
     pub fault_address: Cell<u64>,
     /// Its registers.
     pub frame: Frame,
-    _pad: [u64; 4],
+    _pad: [u64; 3],
     /// Root CNode, AddressSpace and fault endpoint.
     pub slots: [Slot; 3],
 }
@@ -179,19 +185,19 @@ impl Tcb {
         self.header.has(flags)
     }
 
-    /// Register x`N`, `N` at most 18.
+    /// Register x`N`, `N` at most 17.
     #[inline(always)]
     #[must_use]
     pub fn x<const N: usize>(&self) -> u64 {
-        const { assert!(N < 19) };
+        const { assert!(N < 18) };
         #[expect(clippy::indexing_slicing, reason = "checked at compile time")]
         self.frame.x[N].get()
     }
 
-    /// Sets register x`N`, `N` at most 18.
+    /// Sets register x`N`, `N` at most 17.
     #[inline(always)]
     pub fn set_x<const N: usize>(&self, value: u64) {
-        const { assert!(N < 19) };
+        const { assert!(N < 18) };
         #[expect(clippy::indexing_slicing, reason = "checked at compile time")]
         self.frame.x[N].set(value);
     }
@@ -201,7 +207,8 @@ impl Tcb {
     pub fn register(&self, number: u64) -> Option<&Cell<u64>> {
         let number = usize::try_from(number).ok()?;
         match number {
-            0..=18 => self.frame.x.get(number),
+            0..=17 => self.frame.x.get(number),
+            18 => Some(&self.frame.x18),
             19..=30 => self.frame.preserved.get(number - 19),
             31 => Some(&self.frame.sp),
             32 => Some(&self.frame.pc),
@@ -248,7 +255,7 @@ const TCB_BYTES: usize = 1152;
 const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(Tcb, timer) == 64);
-    assert!(offset_of!(Tcb, frame) == 128 && offset_of!(Frame, x) == 128);
+    assert!(offset_of!(Tcb, frame) == 128 && offset_of!(Frame, x) == 144);
     assert!(offset_of!(Tcb, slots) == 448 && size_of::<Tcb>() == FP_OFFSET);
     assert!(FP_OFFSET + 512 == TCB_BYTES);
 };
