@@ -3,7 +3,7 @@
 //! The blob comes from firmware or a boot loader and is not trusted. One pass reads it: [`reader`]
 //! checks every token as it goes by, [`node`] decodes properties of nodes whose properties have all
 //! been checked, and the rules for what the kernel looks for are here. No step indexes, recurses or
-//! panics, whatever the bytes are; what is wrong is said with node, property and offset ([`Error`]).
+//! panics, whatever the bytes are; what is wrong is said with node and property, or offset ([`Error`]).
 //!
 //! Devices are looked for at the root and on buses at the root, which is where every board that is
 //! supported has them. Format: *Devicetree Specification* 0.4, chapter 5 "Flattened Devicetree (DTB)
@@ -15,12 +15,12 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Error, Problem};
+pub use error::{Error, Place, Problem};
 pub use reader::{HEADER_SIZE, MAX_SIZE, total_size};
 
 use crate::memory_map::{Region, RegionSet};
-use node::Node;
-use reader::{Reader, Token};
+use node::{Node, Property};
+use reader::{Token, Tree, name_at};
 
 /// Where RAM and devices are, as far as the kernel cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,16 +116,17 @@ impl PlatformInfo {
     ///
     /// The first thing found malformed or missing.
     #[inline(never)]
-    pub fn from_device_tree(blob: &[u8]) -> Result<Self, Error<'_>> {
-        let mut reader = Reader::new(blob)?;
+    pub fn from_device_tree(blob: &[u8]) -> Result<Self, Error> {
+        let tree = Tree::new(blob)?;
         let mut found = Found::default();
-        for region in reader.reserved_memory() {
-            let region = region?;
-            found.reserve(region, "memory reservation block", "")?;
+        for region in tree.reserved_memory() {
+            let result = found.reserved.insert(region?);
+            result.map_err(|_| Problem::TooMany.at(0))?;
         }
 
+        let mut reader = tree.reader();
         // The node that is open at each depth, as deep as anything is looked for.
-        let mut path = [Node::default(); DEPTH];
+        let mut path = [Node::new(0, reader); DEPTH];
         let mut depth: usize = 0;
         // Whether the innermost open node may still have properties.
         let mut in_properties = false;
@@ -134,7 +135,7 @@ impl PlatformInfo {
             let token = reader.token()?;
             // Every property of the innermost node has been checked once something else follows.
             if in_properties
-                && !matches!(token, Token::Property)
+                && token != Token::Property
                 && let Some(open) = path.get(..depth)
             {
                 found.visit(open)?;
@@ -152,21 +153,15 @@ impl PlatformInfo {
                     depth += 1;
                     in_properties = true;
                 }
-                Token::End => {
-                    depth = depth.checked_sub(1).ok_or(Problem::Unbalanced.at(offset))?;
+                Token::End if depth > 1 => {
+                    depth -= 1;
                     in_properties = false;
-                    if depth == 0 {
-                        break;
-                    }
                 }
-                Token::Done => return Err(Problem::Unbalanced.at(offset)),
+                Token::End if depth == 1 && reader.token()? == Token::Done => break,
+                Token::End | Token::Done => return Err(Problem::Unbalanced.at(offset)),
             }
         }
-        let offset = reader.offset();
-        match reader.token()? {
-            Token::Done => found.finish(),
-            _ => Err(Problem::Unbalanced.at(offset)),
-        }
+        found.finish()
     }
 }
 
@@ -183,8 +178,9 @@ struct Found<'a> {
     ram: RegionSet<8>,
     reserved: RegionSet<16>,
     gic: Option<Gic>,
-    uarts: [Option<(&'a str, Uart)>; UARTS],
-    stdout: Option<&'a [u8]>,
+    /// PL011s and the names of their nodes.
+    uarts: [Option<(&'a [u8], Uart)>; UARTS],
+    stdout: &'a [u8],
     timer_irq: Option<u32>,
     psci: Option<Conduit>,
     bcm_pm: Option<Region>,
@@ -195,134 +191,127 @@ struct Found<'a> {
 impl<'a> Found<'a> {
     /// Looks at the last node of `path`, which leads to it from the root.
     #[inline(never)]
-    fn visit(&mut self, path: &[Node<'a>]) -> Result<(), Error<'a>> {
-        match *path {
-            [root, node] => {
-                if node.is("device_type", "memory") {
-                    for region in node.regions("reg", &[root])? {
-                        let region = region?;
-                        self.ram
-                            .insert(region)
-                            .map_err(|_| Problem::TooMany.of(&node, "reg"))?;
+    fn visit(&mut self, path: &[Node<'a>]) -> Result<(), Error> {
+        let Some((node, buses)) = path.split_last() else {
+            return Ok(());
+        };
+        let too_many = |_| node.problem(Problem::TooMany, Property::Reg);
+        match buses {
+            [] => return Ok(()),
+            [_root] => {
+                if node.is(Property::DeviceType, "memory") {
+                    for region in node.regions(buses)? {
+                        self.ram.insert(region?).map_err(too_many)?;
                     }
                 }
-                if node.base_name() == "chosen" {
-                    self.stdout = node.property("stdout-path");
-                    self.seed = node.property("rng-seed").unwrap_or_default();
+                if node.is_called("chosen") {
+                    self.stdout = node.property(Property::StdoutPath).unwrap_or_default();
+                    self.seed = node.property(Property::RngSeed).unwrap_or_default();
                 }
-                self.device(node, &[root])
             }
-            [root, bus, node] => match bus.base_name() {
-                "reserved-memory" if node.property("reg").is_some() => {
-                    for region in node.regions("reg", &[root, bus])? {
-                        self.reserve(region?, node.name, "reg")?;
-                    }
-                    Ok(())
+            [_, bus, ..] => {
+                if bus.is_called("cpus") {
+                    return self.processor(node);
                 }
-                "cpus" => self.processor(node),
-                _ => self.device(node, &[root, bus]),
-            },
-            _ => Ok(()),
+                if bus.is_called("reserved-memory") && node.property(Property::Reg).is_some() {
+                    for region in node.regions(buses)? {
+                        self.reserved.insert(region?).map_err(too_many)?;
+                    }
+                }
+            }
+        }
+        if node.is_enabled() {
+            self.device(node, buses)
+        } else {
+            Ok(())
         }
     }
 
     #[inline(never)]
-    fn reserve(
-        &mut self,
-        region: Region,
-        node: &'a str,
-        property: &'static str,
-    ) -> Result<(), Error<'a>> {
-        let result = self.reserved.insert(region);
-        result.map_err(|_| Error {
-            node,
-            property,
-            ..Problem::TooMany.at(0)
-        })
-    }
-
-    #[inline(never)]
-    fn processor(&mut self, node: Node<'a>) -> Result<(), Error<'a>> {
-        if !node.is("device_type", "cpu") {
+    fn processor(&mut self, node: &Node<'a>) -> Result<(), Error> {
+        if !node.is(Property::DeviceType, "cpu") {
             return Ok(());
         }
         self.processors = self.processors.saturating_add(1);
         // A processor nobody released runs in the page around the word that would release it.
-        if let Some(word) = node.property("cpu-release-addr") {
-            let address = node::number(word);
-            let address = address.ok_or(Problem::BadLength.of(&node, "cpu-release-addr"))?;
-            let word = Region::new(address, 8);
-            let word = word.ok_or(Problem::OutOfRange.of(&node, "cpu-release-addr"))?;
-            self.reserve(word.pages_around(), node.name, "cpu-release-addr")?;
-        }
-        Ok(())
+        let Some(word) = node.property(Property::CpuReleaseAddr) else {
+            return Ok(());
+        };
+        let problem = |problem| node.problem(problem, Property::CpuReleaseAddr);
+        let address = node::number(word).ok_or_else(|| problem(Problem::BadLength))?;
+        let word = Region::new(address, 8).ok_or_else(|| problem(Problem::OutOfRange))?;
+        self.reserved
+            .insert(word.pages_around())
+            .map_err(|_| problem(Problem::TooMany))
     }
 
     /// Takes note of `node` if it is a device the kernel drives. `buses` lead to it from the root.
-    fn device(&mut self, node: Node<'a>, buses: &[Node<'a>]) -> Result<(), Error<'a>> {
-        if !node.is_enabled() {
-            return Ok(());
-        }
-        let compatible = |name| node.is_compatible(name);
-        if compatible("arm,gic-400") || compatible("arm,cortex-a15-gic") {
-            let [distributor, cpu] = node.register_banks(buses)?;
-            self.gic.get_or_insert(Gic::V2 { distributor, cpu });
+    #[inline(never)]
+    fn device(&mut self, node: &Node<'a>, buses: &[Node<'a>]) -> Result<(), Error> {
+        let gicv2 = node.is_compatible(&["arm,gic-400", "arm,cortex-a15-gic"]);
+        if gicv2 || node.is_compatible(&["arm,gic-v3"]) {
+            let distributor = node.registers(buses, 0)?;
+            let second = node.registers(buses, 1)?;
             node.expect_interrupt_cells()?;
-        } else if compatible("arm,gic-v3") {
-            let [distributor, redistributors] = node.register_banks(buses)?;
-            self.gic.get_or_insert(Gic::V3 {
-                distributor,
-                redistributors,
+            self.gic.get_or_insert(if gicv2 {
+                Gic::V2 {
+                    distributor,
+                    cpu: second,
+                }
+            } else {
+                Gic::V3 {
+                    distributor,
+                    redistributors: second,
+                }
             });
-            node.expect_interrupt_cells()?;
-        } else if compatible("arm,pl011") {
-            let [registers] = node.register_banks(buses)?;
+        } else if node.is_compatible(&["arm,pl011"]) {
             let uart = Uart {
-                registers,
+                registers: node.registers(buses, 0)?,
                 irq: node.interrupt(0)?,
             };
             if let Some(free) = self.uarts.iter_mut().find(|slot| slot.is_none()) {
-                *free = Some((node.name, uart));
+                *free = Some((node.name(), uart));
             }
-        } else if compatible("arm,armv8-timer") {
+        } else if node.is_compatible(&["arm,armv8-timer"]) {
             // Secure, non-secure physical, virtual, hypervisor.
             self.timer_irq = Some(node.interrupt(2)?);
-        } else if compatible("arm,psci-1.0") || compatible("arm,psci-0.2") {
-            self.psci = Some(match node.property("method") {
-                Some(b"hvc\0") => Conduit::Hvc,
-                Some(b"smc\0") => Conduit::Smc,
-                _ => return Err(Problem::BadValue.of(&node, "method")),
+        } else if node.is_compatible(&["arm,psci-1.0", "arm,psci-0.2"]) {
+            self.psci = Some(if node.is(Property::Method, "hvc") {
+                Conduit::Hvc
+            } else if node.is(Property::Method, "smc") {
+                Conduit::Smc
+            } else {
+                return Err(node.problem(Problem::BadValue, Property::Method));
             });
-        } else if compatible("brcm,bcm2711-pm") || compatible("brcm,bcm2835-pm-wdt") {
-            let [registers] = node.register_banks(buses)?;
-            self.bcm_pm = Some(registers);
+        } else if node.is_compatible(&["brcm,bcm2711-pm", "brcm,bcm2835-pm-wdt"]) {
+            self.bcm_pm = Some(node.registers(buses, 0)?);
         }
         Ok(())
     }
 
     #[inline(never)]
-    fn finish(self) -> Result<PlatformInfo, Error<'a>> {
-        let missing = |what| Error {
-            node: what,
-            ..Problem::Missing.at(0)
-        };
+    fn finish(self) -> Result<PlatformInfo, Error> {
         if self.ram.as_slice().is_empty() {
-            return Err(missing("memory"));
+            return Err(Problem::NoRam.at(0));
         }
         // The console is the PL011 that stdout-path ends in. An alias, or a UART of another kind,
         // says nothing: then it is the first one that is enabled.
-        let path = self.stdout.map_or(&[][..], node::first_string);
-        let path = path.split(|&byte| byte == b':').next().unwrap_or_default();
+        let path = name_at(self.stdout, 0)
+            .split(|&byte| byte == b':')
+            .next()
+            .unwrap_or_default();
         let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let mut uarts = self.uarts.iter().flatten();
-        let named = uarts.clone().find(|(name, _)| name.as_bytes() == last);
-        let (_, uart) = *named.or_else(|| uarts.next()).ok_or(missing("arm,pl011"))?;
+        let named = uarts.clone().find(|(name, _)| *name == last);
+        let uart = named
+            .or_else(|| uarts.next())
+            .ok_or_else(|| Problem::NoUart.at(0))?;
         Ok(PlatformInfo {
             ram: self.ram,
             reserved: self.reserved,
-            gic: self.gic.ok_or(missing("arm,gic-400 or arm,gic-v3"))?,
-            uart,
-            timer_irq: self.timer_irq.ok_or(missing("arm,armv8-timer"))?,
+            gic: self.gic.ok_or_else(|| Problem::NoGic.at(0))?,
+            uart: uart.1,
+            timer_irq: self.timer_irq.ok_or_else(|| Problem::NoTimer.at(0))?,
             psci: self.psci,
             bcm_pm: self.bcm_pm,
             processors: self.processors,

@@ -1,18 +1,27 @@
 //! What is wrong with a device tree, and where.
 
-use super::node::Node;
+use super::{node::Property, reader::name_at};
 
-/// A device tree that cannot be used.
+/// A device tree that cannot be used. Small, as every step of reading may return it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error<'a> {
+pub struct Error {
     /// What is wrong.
     pub problem: Problem,
-    /// Node it concerns, or what is missing; empty if `offset` says where.
-    pub node: &'a str,
     /// Property it concerns, if any.
-    pub property: &'static str,
-    /// Offset in the blob; 0 if node and property say where.
-    pub offset: usize,
+    property: Option<Property>,
+    /// Offset in the blob: of the node's name if it is about a property, else of what is malformed.
+    offset: u32,
+}
+
+/// Where something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// In the structure of the blob, at this offset.
+    Offset(usize),
+    /// In this node and property.
+    Property(&'a str, &'static str),
+    /// Nowhere: it is missing.
+    Nowhere,
 }
 
 /// What can be wrong with a device tree.
@@ -38,6 +47,8 @@ pub enum Problem {
     PropertyAfterChild,
     /// Nodes are not closed, or there is not exactly one root.
     Unbalanced,
+    /// A required property is missing.
+    NoProperty,
     /// A value has another length than its kind or the cell counts around it ask for.
     BadLength,
     /// A cell count is not 1 or 2 (or 3, where it counts interrupt cells).
@@ -48,12 +59,18 @@ pub enum Problem {
     OutOfRange,
     /// More regions than there is room for.
     TooMany,
-    /// Something that the kernel cannot do without is not there.
-    Missing,
+    /// No RAM.
+    NoRam,
+    /// No interrupt controller of a kind that is known.
+    NoGic,
+    /// No PL011 that may be used.
+    NoUart,
+    /// No generic timer.
+    NoTimer,
 }
 
 impl Problem {
-    /// Returns the problem in words, to be followed by node and property or by the offset.
+    /// Returns the problem in words, to be followed by its place.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -67,32 +84,58 @@ impl Problem {
             Self::TooDeep => "more than 32 levels of nodes",
             Self::PropertyAfterChild => "property after a child node",
             Self::Unbalanced => "nodes are not balanced around one root",
+            Self::NoProperty => "required property is missing",
             Self::BadLength => "value of a wrong length",
-            Self::BadCells => "unusable number of cells",
+            Self::BadCells => "number of cells is none that can be used here",
             Self::BadValue => "value not understood",
             Self::OutOfRange => "address wraps around or lies outside its bus",
             Self::TooMany => "more memory regions than there is room for",
-            Self::Missing => "required, but missing or disabled",
+            Self::NoRam => "no memory node has a size",
+            Self::NoGic => "no arm,gic-400, arm,cortex-a15-gic or arm,gic-v3 is enabled",
+            Self::NoUart => "no arm,pl011 is enabled",
+            Self::NoTimer => "no arm,armv8-timer is enabled",
         }
     }
 
     /// The problem at `offset` of the blob.
-    pub(super) const fn at<'a>(self, offset: usize) -> Error<'a> {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn at(self, offset: usize) -> Error {
+        // Blobs are at most 2 MiB.
+        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
         Error {
             problem: self,
-            node: "",
-            property: "",
+            property: None,
             offset,
         }
     }
 
-    /// The problem in `property` of `node`.
-    pub(super) const fn of<'a>(self, node: &Node<'a>, property: &'static str) -> Error<'a> {
+    /// The problem in `property` of the node whose name is at `offset` of the blob.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn of(self, offset: u32, property: Property) -> Error {
         Error {
             problem: self,
-            node: node.name,
-            property,
-            offset: 0,
+            property: Some(property),
+            offset,
+        }
+    }
+}
+
+impl Error {
+    /// Returns where in `blob`, the one that was read, the problem is.
+    #[must_use]
+    pub fn place<'a>(&self, blob: &'a [u8]) -> Place<'a> {
+        let offset = self.offset as usize;
+        match (self.property, self.problem) {
+            (Some(property), _) => {
+                let name = core::str::from_utf8(name_at(blob, offset));
+                Place::Property(name.unwrap_or_default(), property.name())
+            }
+            (None, Problem::NoRam | Problem::NoGic | Problem::NoUart | Problem::NoTimer) => {
+                Place::Nowhere
+            }
+            (None, _) => Place::Offset(offset),
         }
     }
 }

@@ -2,133 +2,177 @@
 
 use super::{
     error::{Error, Problem},
-    reader::Reader,
+    reader::{Reader, name_at},
 };
 use crate::memory_map::Region;
 
+/// The properties that are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Property {
+    AddressCells,
+    Compatible,
+    CpuReleaseAddr,
+    DeviceType,
+    InterruptCells,
+    Interrupts,
+    Method,
+    Ranges,
+    Reg,
+    RngSeed,
+    SizeCells,
+    Status,
+    StdoutPath,
+}
+
+impl Property {
+    /// Name in the tree.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::AddressCells => "#address-cells",
+            Self::Compatible => "compatible",
+            Self::CpuReleaseAddr => "cpu-release-addr",
+            Self::DeviceType => "device_type",
+            Self::InterruptCells => "#interrupt-cells",
+            Self::Interrupts => "interrupts",
+            Self::Method => "method",
+            Self::Ranges => "ranges",
+            Self::Reg => "reg",
+            Self::RngSeed => "rng-seed",
+            Self::SizeCells => "#size-cells",
+            Self::Status => "status",
+            Self::StdoutPath => "stdout-path",
+        }
+    }
+}
+
 /// A node whose properties have all been checked by the reader.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Node<'a> {
-    /// Name with unit address.
-    pub(super) name: &'a str,
+    /// Offset of the name.
+    name: u32,
     properties: Reader<'a>,
 }
 
-/// Interrupts are written as kind, number, flags.
-const INTERRUPT_CELLS: usize = 3;
+/// Bytes of an interrupt: three cells, kind, number, flags.
+const INTERRUPT_BYTES: usize = 12;
 
 impl<'a> Node<'a> {
-    /// The node called `name` whose properties start at `properties`.
-    pub(super) const fn new(name: &'a str, properties: Reader<'a>) -> Self {
+    /// The node whose name is at `name` and whose properties start at `properties`.
+    pub(super) const fn new(name: u32, properties: Reader<'a>) -> Self {
         Self { name, properties }
     }
 
-    /// Name without unit address.
-    pub(super) fn base_name(&self) -> &'a str {
-        self.name
-            .split_once('@')
-            .map_or(self.name, |(base, _)| base)
+    /// Name with unit address.
+    pub(super) fn name(&self) -> &'a [u8] {
+        self.properties.tree.node_name(self.name)
     }
 
-    pub(super) fn property(&self, name: &str) -> Option<&'a [u8]> {
-        self.properties.property(name)
+    /// Whether this is the name without unit address.
+    #[inline(never)]
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name().split(|&byte| byte == b'@').next() == Some(name.as_bytes())
+    }
+
+    /// The problem in `property` of this node.
+    pub(super) fn problem(&self, problem: Problem, property: Property) -> Error {
+        problem.of(self.name, property)
+    }
+
+    pub(super) fn property(&self, property: Property) -> Option<&'a [u8]> {
+        self.properties.property(property.name())
+    }
+
+    /// Returns the value of a property that must be there.
+    #[inline(never)]
+    fn required(&self, property: Property) -> Result<&'a [u8], Error> {
+        let value = self.property(property);
+        value.ok_or_else(|| self.problem(Problem::NoProperty, property))
     }
 
     /// Whether `property` is the string `value`.
     #[inline(never)]
-    pub(super) fn is(&self, property: &str, value: &str) -> bool {
+    pub(super) fn is(&self, property: Property, value: &str) -> bool {
         self.property(property)
-            .is_some_and(|found| first_string(found) == value.as_bytes())
+            .is_some_and(|found| name_at(found, 0) == value.as_bytes())
     }
 
-    /// Whether `compatible` lists `name`.
+    /// Whether `compatible` lists one of `names`.
     #[inline(never)]
-    pub(super) fn is_compatible(&self, name: &str) -> bool {
-        let list = self.property("compatible").unwrap_or_default();
-        list.split(|&byte| byte == 0)
-            .any(|entry| entry == name.as_bytes())
+    pub(super) fn is_compatible(&self, names: &[&str]) -> bool {
+        let list = self.property(Property::Compatible).unwrap_or_default();
+        let mut entries = list.split(|&byte| byte == 0);
+        entries.any(|entry| names.iter().any(|name| entry == name.as_bytes()))
     }
 
     /// Whether the device may be used.
     pub(super) fn is_enabled(&self) -> bool {
-        self.property("status").is_none() || self.is("status", "okay") || self.is("status", "ok")
+        let status = self.property(Property::Status);
+        status.is_none_or(|status| matches!(name_at(status, 0), b"okay" | b"ok"))
     }
 
-    /// Returns the first `N` ranges of `reg`, as the processor sees them.
+    /// Returns range `index` of `reg`, as the processor sees it.
     #[inline(never)]
-    pub(super) fn register_banks<const N: usize>(
-        &self,
-        buses: &[Self],
-    ) -> Result<[Region; N], Error<'a>> {
-        let mut banks = [Region::EMPTY; N];
-        let mut regions = self.regions("reg", buses)?;
-        for bank in &mut banks {
-            *bank = regions.next().ok_or(Problem::BadLength.of(self, "reg"))??;
-        }
-        Ok(banks)
+    pub(super) fn registers(&self, buses: &[Self], index: usize) -> Result<Region, Error> {
+        let region = self.regions(buses)?.nth(index);
+        region.ok_or_else(|| self.problem(Problem::BadLength, Property::Reg))?
     }
 
-    /// Returns the ranges in `property`, as the processor sees them: the last of `buses` says how
-    /// they are written, the ones before it how that bus is mapped.
+    /// Returns the ranges of `reg`, as the processor sees them: the last of `buses` says how they
+    /// are written, the one before it where that bus is mapped.
     pub(super) fn regions(
         &self,
-        property: &'static str,
         buses: &[Self],
-    ) -> Result<impl Iterator<Item = Result<Region, Error<'a>>>, Error<'a>> {
-        let (bus, above) = match buses {
-            [root] => (*root, None),
-            [root, bus] => (*bus, Some(*root)),
-            _ => return Err(Problem::OutOfRange.of(self, property)),
+    ) -> Result<impl Iterator<Item = Result<Region, Error>>, Error> {
+        let (bus, above) = match *buses {
+            [root] => (root, None),
+            [root, bus] => (bus, Some(root)),
+            _ => return Err(self.problem(Problem::OutOfRange, Property::Reg)),
         };
         let node = *self;
-        let mut value = self
-            .property(property)
-            .ok_or(Problem::Missing.of(self, property))?;
-        let (address_cells, size_cells) = (bus.cells("#address-cells")?, bus.cells("#size-cells")?);
+        let mut value = self.required(Property::Reg)?;
+        let address_cells = bus.cells(Property::AddressCells)?;
+        let size_cells = bus.cells(Property::SizeCells)?;
         Ok(core::iter::from_fn(move || {
             if value.is_empty() {
                 return None;
             }
-            let bad_length = Problem::BadLength.of(&node, property);
-            let mut entry = || -> Result<Region, Error<'a>> {
-                let start = take(&mut value, address_cells).ok_or(bad_length)?;
-                let size = take(&mut value, size_cells).ok_or(bad_length)?;
-                let region = Region::new(start, size);
-                let region = region.ok_or(Problem::OutOfRange.of(&node, property))?;
-                match above {
-                    None => Ok(region),
-                    Some(above) => bus
-                        .translate(&above, region)?
-                        .ok_or_else(|| Problem::OutOfRange.of(&node, property)),
-                }
-            };
-            let entry = entry();
-            if entry.is_err() {
+            let entry = take(&mut value, address_cells).zip(take(&mut value, size_cells));
+            let Some((start, size)) = entry else {
                 value = &[];
-            }
-            Some(entry)
+                return Some(Err(node.problem(Problem::BadLength, Property::Reg)));
+            };
+            let region = match (Region::new(start, size), &above) {
+                (Some(region), Some(above)) => match bus.translate(above, region) {
+                    Ok(region) => region,
+                    Err(error) => return Some(Err(error)),
+                },
+                (region, _) => region,
+            };
+            Some(region.ok_or_else(|| node.problem(Problem::OutOfRange, Property::Reg)))
         }))
     }
 
     /// Returns what `region` of this bus is on the bus `above`; `None` if it is not visible there.
     #[inline(never)]
-    fn translate(&self, above: &Self, region: Region) -> Result<Option<Region>, Error<'a>> {
-        let Some(mut ranges) = self.property("ranges") else {
+    fn translate(&self, above: &Self, region: Region) -> Result<Option<Region>, Error> {
+        let Some(mut ranges) = self.property(Property::Ranges) else {
             return Ok(None);
         };
         if ranges.is_empty() {
             return Ok(Some(region));
         }
-        let bad_length = Problem::BadLength.of(self, "ranges");
-        let child_cells = self.cells("#address-cells")?;
-        let parent_cells = above.cells("#address-cells")?;
-        let size_cells = self.cells("#size-cells")?;
+        let child_cells = self.cells(Property::AddressCells)?;
+        let parent_cells = above.cells(Property::AddressCells)?;
+        let size_cells = self.cells(Property::SizeCells)?;
         while !ranges.is_empty() {
-            let child = take(&mut ranges, child_cells).ok_or(bad_length)?;
-            let parent = take(&mut ranges, parent_cells).ok_or(bad_length)?;
-            let size = take(&mut ranges, size_cells).ok_or(bad_length)?;
-            let window = Region::new(child, size).ok_or(Problem::OutOfRange.of(self, "ranges"))?;
-            if window.contains(&region) {
+            let child = take(&mut ranges, child_cells);
+            let parent = take(&mut ranges, parent_cells);
+            let size = take(&mut ranges, size_cells);
+            let (Some(child), Some(parent), Some(size)) = (child, parent, size) else {
+                return Err(self.problem(Problem::BadLength, Property::Ranges));
+            };
+            let window = Region::new(child, size);
+            if window.is_some_and(|window| window.contains(&region)) {
                 let start = parent.checked_add(region.start.saturating_sub(child));
                 return Ok(start.and_then(|start| Region::new(start, region.size())));
             }
@@ -138,67 +182,61 @@ impl<'a> Node<'a> {
 
     /// Returns the number of cells that children use: 1 or 2.
     #[inline(never)]
-    fn cells(&self, property: &'static str) -> Result<usize, Error<'a>> {
-        // "#address-cells and #size-cells": the defaults are 2 and 1.
-        let default = if property == "#address-cells" { 2 } else { 1 };
-        let Some(value) = self.property(property) else {
-            return Ok(default);
-        };
-        match value {
-            [0, 0, 0, 1] => Ok(1),
-            [0, 0, 0, 2] => Ok(2),
-            _ => Err(Problem::BadCells.of(self, property)),
+    fn cells(&self, property: Property) -> Result<usize, Error> {
+        match self.property(property) {
+            Some([0, 0, 0, 1]) => Ok(1),
+            Some([0, 0, 0, 2]) => Ok(2),
+            Some(_) => Err(self.problem(Problem::BadCells, property)),
+            // Specification, "#address-cells and #size-cells": the defaults are 2 and 1.
+            None => Ok(if property == Property::AddressCells {
+                2
+            } else {
+                1
+            }),
         }
     }
 
     /// Checks that interrupts of this controller are written as the kernel reads them.
-    pub(super) fn expect_interrupt_cells(&self) -> Result<(), Error<'a>> {
-        match self.property("#interrupt-cells") {
+    pub(super) fn expect_interrupt_cells(&self) -> Result<(), Error> {
+        match self.property(Property::InterruptCells) {
             Some([0, 0, 0, 3]) => Ok(()),
-            _ => Err(Problem::BadCells.of(self, "#interrupt-cells")),
+            _ => Err(self.problem(Problem::BadCells, Property::InterruptCells)),
         }
     }
 
     /// Returns the GIC identifier of the `index`th interrupt.
     #[inline(never)]
-    pub(super) fn interrupt(&self, index: usize) -> Result<u32, Error<'a>> {
-        let value = self.property("interrupts");
-        let value = value.ok_or(Problem::Missing.of(self, "interrupts"))?;
-        let mut entry = value.chunks_exact(INTERRUPT_CELLS * 4).nth(index);
-        let entry = entry
-            .as_mut()
-            .ok_or(Problem::BadLength.of(self, "interrupts"))?;
+    pub(super) fn interrupt(&self, index: usize) -> Result<u32, Error> {
+        let value = self.required(Property::Interrupts)?;
+        let mut entry = value
+            .chunks_exact(INTERRUPT_BYTES)
+            .nth(index)
+            .unwrap_or_default();
         // "arm,gic": kind 0 is shared, from identifier 32; 1 is private, from 16.
-        let id = match (take(entry, 1), take(entry, 1)) {
+        let id = match (take(&mut entry, 1), take(&mut entry, 1)) {
             (Some(0), Some(number @ 0..988)) => Some(number + 32),
             (Some(1), Some(number @ 0..16)) => Some(number + 16),
+            (None, _) => return Err(self.problem(Problem::BadLength, Property::Interrupts)),
             _ => None,
         };
         let id = id.and_then(|id| u32::try_from(id).ok());
-        id.ok_or(Problem::BadValue.of(self, "interrupts"))
+        id.ok_or_else(|| self.problem(Problem::BadValue, Property::Interrupts))
     }
 }
 
 /// Takes a number of `cells` words off the front of `value`.
 #[inline(never)]
 fn take(value: &mut &[u8], cells: usize) -> Option<u64> {
-    let (number_bytes, rest) = value.split_at_checked(cells.checked_mul(4)?)?;
+    let (bytes, rest) = value.split_at_checked(cells.checked_mul(4)?)?;
     *value = rest;
-    number(number_bytes)
+    number(bytes)
 }
 
 /// Returns the number in a value of one or two cells.
-#[inline(never)]
 pub(super) fn number(value: &[u8]) -> Option<u64> {
     match value.len() {
         4 => Some(u32::from_be_bytes(value.try_into().ok()?).into()),
         8 => Some(u64::from_be_bytes(value.try_into().ok()?)),
         _ => None,
     }
-}
-
-/// Returns the first string of a value, without its NUL.
-#[inline(never)]
-pub(super) fn first_string(value: &[u8]) -> &[u8] {
-    value.split(|&byte| byte == 0).next().unwrap_or_default()
 }

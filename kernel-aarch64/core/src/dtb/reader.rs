@@ -30,9 +30,9 @@ fn word(bytes: &[u8], offset: usize) -> Option<u32> {
 }
 
 /// Returns the header field at `offset` as a length.
-fn length(blob: &[u8], offset: usize) -> Result<usize, Error<'static>> {
-    let value = word(blob, offset).and_then(|value| usize::try_from(value).ok());
-    value.ok_or(Problem::BadHeader.at(offset))
+fn length(blob: &[u8], offset: usize) -> Result<usize, Error> {
+    let value = word(blob, offset).ok_or_else(|| Problem::BadHeader.at(offset))?;
+    Ok(value as usize)
 }
 
 /// Returns how many bytes the tree takes whose header is at the start of `blob`.
@@ -41,7 +41,7 @@ fn length(blob: &[u8], offset: usize) -> Result<usize, Error<'static>> {
 ///
 /// [`Problem::NoMagic`], or [`Problem::BadHeader`] if the size is impossible or above [`MAX_SIZE`].
 #[inline(never)]
-pub fn total_size(blob: &[u8]) -> Result<usize, Error<'static>> {
+pub fn total_size(blob: &[u8]) -> Result<usize, Error> {
     if word(blob, 0) != Some(MAGIC) {
         return Err(Problem::NoMagic.at(0));
     }
@@ -52,71 +52,69 @@ pub fn total_size(blob: &[u8]) -> Result<usize, Error<'static>> {
     Ok(size)
 }
 
-/// A piece of the structure block. NOPs are skipped.
-pub(super) enum Token<'a> {
-    /// A node begins.
-    Begin(&'a str),
-    /// The innermost node ends.
-    End,
-    /// A property of the innermost node.
-    Property,
-    /// The structure block ends.
-    Done,
+/// Returns the NUL-terminated bytes at `offset` of `bytes`, without the NUL; empty outside.
+pub(super) fn name_at(bytes: &[u8], offset: usize) -> &[u8] {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    rest.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// A place in the structure block.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Reader<'a> {
-    /// The tree, as long as its header says.
+/// A blob whose header has been checked.
+pub(super) struct Tree<'a> {
+    /// The blob, as long as its header says.
     blob: &'a [u8],
-    /// End of the structure block.
-    end: usize,
+    /// The blob up to the end of the structure block.
+    structure: &'a [u8],
+    /// Offset of the structure block.
+    start: usize,
     /// Strings block, which ends in NUL: a name that starts in it ends in it.
     strings: &'a [u8],
-    /// Offset of the next token.
-    next: usize,
 }
 
-impl<'a> Reader<'a> {
-    /// Checks the header and returns the start of the structure block.
-    pub(super) fn new(blob: &'a [u8]) -> Result<Self, Error<'a>> {
+impl<'a> Tree<'a> {
+    /// Checks the header.
+    #[inline(never)]
+    pub(super) fn new(blob: &'a [u8]) -> Result<Self, Error> {
+        let size = total_size(blob)?;
         let blob = blob
-            .get(..total_size(blob)?)
-            .ok_or(Problem::Truncated.at(blob.len()))?;
+            .get(..size)
+            .ok_or_else(|| Problem::Truncated.at(blob.len()))?;
         let version = length(blob, field::LAST_COMPATIBLE_VERSION)?;
         if !(16..=17).contains(&version) {
             return Err(Problem::BadVersion.at(field::LAST_COMPATIBLE_VERSION));
         }
-        let block = |offset_field, size_field| {
-            let start = length(blob, offset_field)?;
+        // Returns the start of a block, and the blob up to its end.
+        let block = |start_field, size_field| {
+            let start = length(blob, start_field)?;
             let end = start.checked_add(length(blob, size_field)?);
-            let end = end.filter(|&end| end <= blob.len());
-            Ok::<_, Error<'_>>((start, end.ok_or(Problem::BadHeader.at(size_field))?))
+            let until = end.and_then(|end| blob.get(..end));
+            Ok::<_, Error>((
+                start,
+                until.ok_or_else(|| Problem::BadHeader.at(size_field))?,
+            ))
         };
-        let (next, end) = block(field::OFF_STRUCT, field::SIZE_STRUCT)?;
-        if !next.is_multiple_of(4) {
+        let (start, structure) = block(field::OFF_STRUCT, field::SIZE_STRUCT)?;
+        if !start.is_multiple_of(4) {
             return Err(Problem::BadHeader.at(field::OFF_STRUCT));
         }
-        let (start, strings_end) = block(field::OFF_STRINGS, field::SIZE_STRINGS)?;
-        let strings = blob.get(start..strings_end).unwrap_or_default();
+        let (strings_start, strings) = block(field::OFF_STRINGS, field::SIZE_STRINGS)?;
+        let strings = strings.get(strings_start..).unwrap_or_default();
         if strings.last().is_some_and(|&last| last != 0) {
             return Err(Problem::BadHeader.at(field::SIZE_STRINGS));
         }
         Ok(Self {
             blob,
-            end,
+            structure,
+            start,
             strings,
-            next,
         })
     }
 
     /// Returns the entries of the memory reservation block, up to the empty one that ends it.
-    pub(super) fn reserved_memory(&self) -> impl Iterator<Item = Result<Region, Error<'a>>> {
-        let blob = self.blob;
-        let mut next = length(blob, field::OFF_RESERVATIONS).unwrap_or(usize::MAX);
+    pub(super) fn reserved_memory(&self) -> impl Iterator<Item = Result<Region, Error>> {
+        let mut next = length(self.blob, field::OFF_RESERVATIONS).unwrap_or(usize::MAX);
         core::iter::from_fn(move || {
             let at = next;
-            let Some(rest) = blob.get(at..) else {
+            let Some(rest) = self.blob.get(at..) else {
                 return Some(Err(Problem::BadHeader.at(field::OFF_RESERVATIONS)));
             };
             let entry = rest.split_first_chunk().and_then(|(address, rest)| {
@@ -131,18 +129,55 @@ impl<'a> Reader<'a> {
             next = at.saturating_add(16);
             match (address, size) {
                 (0, 0) => None,
-                _ => Some(Region::new(address, size).ok_or(Problem::OutOfRange.at(at))),
+                _ => Some(Region::new(address, size).ok_or_else(|| Problem::OutOfRange.at(at))),
             }
         })
     }
 
+    /// Returns the start of the structure block.
+    pub(super) const fn reader(&self) -> Reader<'_> {
+        Reader {
+            tree: self,
+            next: self.start,
+        }
+    }
+
+    /// Returns the name at `offset`, which has been read as a [`Token::Begin`].
+    pub(super) fn node_name(&self, offset: u32) -> &[u8] {
+        name_at(self.structure, offset as usize)
+    }
+}
+
+/// A piece of the structure block. NOPs are skipped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A node begins whose name is at this offset.
+    Begin(u32),
+    /// The innermost node ends.
+    End,
+    /// A property of the innermost node.
+    Property,
+    /// The structure block ends.
+    Done,
+}
+
+/// A place in the structure block.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub(super) tree: &'a Tree<'a>,
+    /// Offset of the next token.
+    next: usize,
+}
+
+impl<'a> Reader<'a> {
     /// Offset of the next token.
     pub(super) const fn offset(&self) -> usize {
         self.next
     }
 
     /// Reads one token; a property is skipped as a whole.
-    pub(super) fn token(&mut self) -> Result<Token<'a>, Error<'a>> {
+    #[inline(never)]
+    pub(super) fn token(&mut self) -> Result<Token, Error> {
         loop {
             let offset = self.next;
             match self.word()? {
@@ -157,6 +192,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Finds the value of property `name` among the properties that follow.
+    #[inline(never)]
     pub(super) fn property(mut self, name: &str) -> Option<&'a [u8]> {
         loop {
             match self.word().ok()? {
@@ -174,49 +210,45 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the rest of a property token: the strings block from the name on, and the value.
-    fn property_value(&mut self) -> Result<(&'a [u8], &'a [u8]), Error<'a>> {
+    #[inline(never)]
+    fn property_value(&mut self) -> Result<(&'a [u8], &'a [u8]), Error> {
         let len = self.word()? as usize;
         let offset = self.next;
-        let name = self
-            .strings
-            .get(self.word()? as usize..)
-            .filter(|name| !name.is_empty());
-        let name = name.ok_or(Problem::BadNameOffset.at(offset))?;
+        let name = self.tree.strings.get(self.word()? as usize..);
+        let name = name.filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| Problem::BadNameOffset.at(offset))?;
         Ok((name, self.take(len)?))
     }
 
-    /// Reads a node's name.
-    fn name(&mut self) -> Result<&'a str, Error<'a>> {
+    /// Reads a node's name and returns its offset.
+    fn name(&mut self) -> Result<u32, Error> {
         let start = self.next;
-        let rest = self.blob.get(start..self.end).unwrap_or_default();
-        let len = rest
-            .iter()
-            .position(|&byte| byte == 0)
-            .ok_or(Problem::Truncated.at(start))?;
-        let name = self
-            .take(len + 1)?
-            .split_last()
-            .map_or(&[][..], |(_nul, name)| name);
+        let name = name_at(self.tree.structure, start);
+        self.take(name.len() + 1)?;
         let printable = name.iter().all(|byte| (b' '..=b'~').contains(byte));
-        let name = core::str::from_utf8(name).ok().filter(|_| printable);
-        name.ok_or(Problem::BadName.at(start))
+        let offset = u32::try_from(start).ok().filter(|_| printable);
+        offset.ok_or_else(|| Problem::BadName.at(start))
     }
 
-    fn word(&mut self) -> Result<u32, Error<'a>> {
-        let offset = self.next;
-        word(self.take(4)?, 0).ok_or(Problem::Truncated.at(offset))
+    fn word(&mut self) -> Result<u32, Error> {
+        let value = word(self.tree.structure, self.next);
+        let value = value.ok_or_else(|| Problem::Truncated.at(self.next))?;
+        self.next += 4;
+        Ok(value)
     }
 
     /// Takes `len` bytes, and what pads them to a word.
     #[inline(never)]
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Error<'a>> {
-        let truncated = Problem::Truncated.at(self.next);
-        let end = self.next.checked_add(len).ok_or(truncated)?;
-        let padded = end
-            .checked_next_multiple_of(4)
-            .filter(|&end| end <= self.end);
-        let bytes = self.blob.get(self.next..end).ok_or(truncated)?;
-        self.next = padded.ok_or(truncated)?;
-        Ok(bytes)
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
+        let end = self.next.checked_add(len);
+        let bytes = end.and_then(|end| self.tree.structure.get(self.next..end));
+        let padded = end.and_then(|end| end.checked_next_multiple_of(4));
+        match (bytes, padded) {
+            (Some(bytes), Some(padded)) if padded <= self.tree.structure.len() => {
+                self.next = padded;
+                Ok(bytes)
+            }
+            _ => Err(Problem::Truncated.at(self.next)),
+        }
     }
 }
