@@ -172,6 +172,30 @@ const DEPTH: usize = 3;
 /// PL011s that are remembered until it is known which one is the console.
 const UARTS: usize = 4;
 
+/// A device that the kernel drives or calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    GicV2,
+    GicV3,
+    Pl011,
+    Timer,
+    Psci,
+    BcmPm,
+}
+
+/// The devices by the names in `compatible`.
+const DEVICES: &[(&str, Kind)] = &[
+    ("arm,gic-400", Kind::GicV2),
+    ("arm,cortex-a15-gic", Kind::GicV2),
+    ("arm,gic-v3", Kind::GicV3),
+    ("arm,pl011", Kind::Pl011),
+    ("arm,armv8-timer", Kind::Timer),
+    ("arm,psci-1.0", Kind::Psci),
+    ("arm,psci-0.2", Kind::Psci),
+    ("brcm,bcm2711-pm", Kind::BcmPm),
+    ("brcm,bcm2835-pm-wdt", Kind::BcmPm),
+];
+
 /// What has been found so far.
 #[derive(Default)]
 struct Found<'a> {
@@ -220,11 +244,7 @@ impl<'a> Found<'a> {
                 }
             }
         }
-        if node.is_enabled() {
-            self.device(node, buses)
-        } else {
-            Ok(())
-        }
+        self.device(node, buses)
     }
 
     #[inline(never)]
@@ -248,43 +268,47 @@ impl<'a> Found<'a> {
     /// Takes note of `node` if it is a device the kernel drives. `buses` lead to it from the root.
     #[inline(never)]
     fn device(&mut self, node: &Node<'a>, buses: &[Node<'a>]) -> Result<(), Error> {
-        let gicv2 = node.is_compatible(&["arm,gic-400", "arm,cortex-a15-gic"]);
-        if gicv2 || node.is_compatible(&["arm,gic-v3"]) {
-            let distributor = node.registers(buses, 0)?;
-            let second = node.registers(buses, 1)?;
-            node.expect_interrupt_cells()?;
-            self.gic.get_or_insert(if gicv2 {
-                Gic::V2 {
-                    distributor,
-                    cpu: second,
-                }
-            } else {
-                Gic::V3 {
-                    distributor,
-                    redistributors: second,
-                }
-            });
-        } else if node.is_compatible(&["arm,pl011"]) {
-            let uart = Uart {
-                registers: node.registers(buses, 0)?,
-                irq: node.interrupt(0)?,
-            };
-            if let Some(free) = self.uarts.iter_mut().find(|slot| slot.is_none()) {
-                *free = Some((node.name(), uart));
+        let Some(kind) = node.compatible(DEVICES).filter(|_| node.is_enabled()) else {
+            return Ok(());
+        };
+        match kind {
+            Kind::GicV2 | Kind::GicV3 => {
+                let distributor = node.registers(buses, 0)?;
+                let second = node.registers(buses, 1)?;
+                node.expect_interrupt_cells()?;
+                self.gic.get_or_insert(if kind == Kind::GicV2 {
+                    Gic::V2 {
+                        distributor,
+                        cpu: second,
+                    }
+                } else {
+                    Gic::V3 {
+                        distributor,
+                        redistributors: second,
+                    }
+                });
             }
-        } else if node.is_compatible(&["arm,armv8-timer"]) {
+            Kind::Pl011 => {
+                let uart = Uart {
+                    registers: node.registers(buses, 0)?,
+                    irq: node.interrupt(0)?,
+                };
+                if let Some(free) = self.uarts.iter_mut().find(|slot| slot.is_none()) {
+                    *free = Some((node.name(), uart));
+                }
+            }
             // Secure, non-secure physical, virtual, hypervisor.
-            self.timer_irq = Some(node.interrupt(2)?);
-        } else if node.is_compatible(&["arm,psci-1.0", "arm,psci-0.2"]) {
-            self.psci = Some(if node.is(Property::Method, "hvc") {
-                Conduit::Hvc
-            } else if node.is(Property::Method, "smc") {
-                Conduit::Smc
-            } else {
-                return Err(node.problem(Problem::BadValue, Property::Method));
-            });
-        } else if node.is_compatible(&["brcm,bcm2711-pm", "brcm,bcm2835-pm-wdt"]) {
-            self.bcm_pm = Some(node.registers(buses, 0)?);
+            Kind::Timer => self.timer_irq = Some(node.interrupt(2)?),
+            Kind::Psci => {
+                self.psci = Some(if node.is(Property::Method, "hvc") {
+                    Conduit::Hvc
+                } else if node.is(Property::Method, "smc") {
+                    Conduit::Smc
+                } else {
+                    return Err(node.problem(Problem::BadValue, Property::Method));
+                });
+            }
+            Kind::BcmPm => self.bcm_pm = Some(node.registers(buses, 0)?),
         }
         Ok(())
     }

@@ -96,12 +96,13 @@ impl<'a> Node<'a> {
             .is_some_and(|found| name_at(found, 0) == value.as_bytes())
     }
 
-    /// Whether `compatible` lists one of `names`.
-    #[inline(never)]
-    pub(super) fn is_compatible(&self, names: &[&str]) -> bool {
-        let list = self.property(Property::Compatible).unwrap_or_default();
-        let mut entries = list.split(|&byte| byte == 0);
-        entries.any(|entry| names.iter().any(|name| entry == name.as_bytes()))
+    /// Returns what goes with the first name in `compatible` that `table` has.
+    pub(super) fn compatible<T: Copy>(&self, table: &[(&str, T)]) -> Option<T> {
+        let list = self.property(Property::Compatible)?;
+        list.split(|&byte| byte == 0).find_map(|entry| {
+            let found = table.iter().find(|(name, _)| name.as_bytes() == entry)?;
+            Some(found.1)
+        })
     }
 
     /// Whether the device may be used.
