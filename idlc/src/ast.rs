@@ -119,6 +119,8 @@ pub struct Declaration {
     pub head: Head,
     /// Its name.
     pub name: Ident,
+    /// Whether parts of it could not be read.
+    pub partial: bool,
     /// What it is.
     pub kind: DeclarationKind,
 }

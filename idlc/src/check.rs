@@ -34,6 +34,7 @@ pub fn check(program: &Program, diagnostics: &mut Diagnostics) -> Interface {
         imports: Vec::new(),
         values: HashMap::new(),
         layouts: HashMap::new(),
+        partial: false,
     };
     checker.collect_packages();
     checker.collect_names();
@@ -89,6 +90,8 @@ struct Checker<'a> {
     imports: Vec<Imports>,
     values: HashMap<Symbol, Progress<Value>>,
     layouts: HashMap<Symbol, Progress<(u32, u32)>>,
+    /// Whether parts of the declaration at hand could not be read.
+    partial: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -150,6 +153,11 @@ impl<'a> Checker<'a> {
                 .maybe_help(help),
         );
         None
+    }
+
+    /// Whether the package of `file` declares a name.
+    fn knows(&self, file: usize, name: &str) -> bool {
+        self.package_of_file[file].is_some_and(|own| self.packages[own].symbols.contains_key(name))
     }
 
     fn wrong_kind(&mut self, span: Span, symbol: Symbol, expected: &str) {
@@ -277,6 +285,7 @@ impl<'a> Checker<'a> {
 
     fn one(&mut self, symbol: Symbol, index: usize, package: &mut Package) {
         let declaration = self.declaration(symbol);
+        self.partial = declaration.partial;
         let head = &declaration.head;
         let style = if matches!(declaration.kind, DeclarationKind::Const { .. }) {
             Style::Upper

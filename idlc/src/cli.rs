@@ -147,7 +147,9 @@ pub(crate) fn run() -> Result<ExitCode> {
         }),
         Command::Fmt { files, check } => format_files(&files, check, format),
         Command::Doc { files, out } => {
-            let Some(compiled) = compiled(&files, format)? else { return Ok(ExitCode::FAILURE) };
+            let Some(compiled) = compiled(&files, format)? else {
+                return Ok(ExitCode::FAILURE);
+            };
             for package in compiled.interface.root_packages() {
                 let output = emit::doc::emit(package);
                 match &out {
@@ -158,8 +160,14 @@ pub(crate) fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Json { files, decoder } => {
-            let Some(compiled) = compiled(&files, Format::Text)? else { return Ok(ExitCode::FAILURE) };
-            let emit = if decoder { emit::json::decoder_table } else { emit::json::interface };
+            let Some(compiled) = compiled(&files, Format::Text)? else {
+                return Ok(ExitCode::FAILURE);
+            };
+            let emit = if decoder {
+                emit::json::decoder_table
+            } else {
+                emit::json::interface
+            };
             print(&emit(&compiled.interface))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -209,7 +217,8 @@ fn format_files(files: &[PathBuf], check: bool, output: Format) -> Result<ExitCo
     let mut wrong = false;
     for path in files {
         for path in Disk.folder(path).unwrap_or_else(|| vec![path.clone()]) {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             let mut sources = SourceMap::default();
             let id = sources.add(path.clone(), text);
             match idlc::fmt::format(id, sources.file(id)) {
@@ -223,16 +232,24 @@ fn format_files(files: &[PathBuf], check: bool, output: Format) -> Result<ExitCo
                     print(&format!("not formatted: {}\n", path.display()))?;
                 }
                 Ok(formatted) => {
-                    std::fs::write(&path, formatted).with_context(|| format!("cannot write {}", path.display()))?;
+                    std::fs::write(&path, formatted)
+                        .with_context(|| format!("cannot write {}", path.display()))?;
                 }
             }
         }
     }
-    Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if wrong {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn compare(old: PathBuf, new: PathBuf, format: Format) -> Result<ExitCode> {
-    let (Some(old), Some(new)) = (compiled(&[old], Format::Text)?, compiled(&[new], Format::Text)?) else {
+    let (Some(old), Some(new)) = (
+        compiled(&[old], Format::Text)?,
+        compiled(&[new], Format::Text)?,
+    ) else {
         return Ok(ExitCode::from(2));
     };
     let changes = compat::compare(&old.interface, &new.interface);
@@ -242,7 +259,11 @@ fn compare(old: PathBuf, new: PathBuf, format: Format) -> Result<ExitCode> {
         Format::Json => print(&format!("{:#}\n", compat::to_json(&changes, before, after)))?,
     }
     let breaking = changes.iter().any(compat::Change::is_breaking);
-    Ok(if breaking { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if breaking {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn write(folder: &Path, outputs: &[Output]) -> Result<()> {

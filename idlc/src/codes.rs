@@ -199,5 +199,5 @@ protocol declares; `@requires` takes only the latter; a kernel object has kernel
 with `@c_name(\"…\")`."
 
     SERVER_TWICE = 75 "a server that lists a protocol twice"
-    "Once is enough."
+    "Each protocol of a server is answered once; name each once."
 }

@@ -5,8 +5,8 @@
 //! tokens does (commas behind last members aside). Only files without syntax
 //! errors are formatted.
 
-use crate::lex::{Token, TokenKind as K, lex};
 use crate::diag::Diagnostics;
+use crate::lex::{Token, TokenKind as K, lex};
 use crate::parse::parse;
 use crate::source::{FileId, SourceFile};
 
@@ -25,7 +25,11 @@ pub fn format(id: FileId, source: &SourceFile) -> Result<String, Diagnostics> {
         return Err(diagnostics);
     }
     let tokens = lex(id, &source.text, &mut diagnostics);
-    let mut reader = Reader { text: &source.text, tokens, position: 0 };
+    let mut reader = Reader {
+        text: &source.text,
+        tokens,
+        position: 0,
+    };
     let items = reader.items(K::End);
     let mut out = String::new();
     top_level(&items, &mut out);
@@ -53,7 +57,9 @@ enum Node<'a> {
 
 impl Item<'_> {
     fn has_braces(&self) -> bool {
-        self.nodes.iter().any(|node| matches!(node, Node::Braces(_)))
+        self.nodes
+            .iter()
+            .any(|node| matches!(node, Node::Braces(_)))
     }
 
     fn starts_with(&self, word: &str) -> bool {
@@ -81,13 +87,19 @@ impl<'a> Reader<'a> {
         if token.kind != K::End {
             self.position += 1;
         }
-        (token.kind, self.text[token.span.start as usize..token.span.end as usize].trim_end())
+        (
+            token.kind,
+            self.text[token.span.start as usize..token.span.end as usize].trim_end(),
+        )
     }
 
     /// Line ends between the token before and the current one.
     fn line_ends(&self) -> usize {
-        let Some(before) = self.position.checked_sub(1) else { return 0 };
-        let gap = self.tokens[before].span.end as usize..self.tokens[self.position].span.start as usize;
+        let Some(before) = self.position.checked_sub(1) else {
+            return 0;
+        };
+        let gap =
+            self.tokens[before].span.end as usize..self.tokens[self.position].span.start as usize;
         self.text[gap].bytes().filter(|byte| *byte == b'\n').count()
     }
 
@@ -95,7 +107,10 @@ impl<'a> Reader<'a> {
     fn items(&mut self, close: K) -> Vec<Item<'a>> {
         let mut items = Vec::new();
         loop {
-            let mut item = Item { blank: self.line_ends() > 1, ..Item::default() };
+            let mut item = Item {
+                blank: self.line_ends() > 1,
+                ..Item::default()
+            };
             self.leading(&mut item);
             if self.kind() == close || self.kind() == K::End {
                 // Comments behind the last item stand alone.
@@ -192,9 +207,15 @@ fn hoist(nodes: &mut [Node<'_>], leading: &mut Vec<String>) {
 
 fn top_level(items: &[Item<'_>], out: &mut String) {
     for (i, item) in items.iter().enumerate() {
-        let apart = i.checked_sub(1).map(|before| &items[before]).is_some_and(|before| {
-            item.blank || before.has_braces() || item.has_braces() || before.starts_with("package")
-        });
+        let apart = i
+            .checked_sub(1)
+            .map(|before| &items[before])
+            .is_some_and(|before| {
+                item.blank
+                    || before.has_braces()
+                    || item.has_braces()
+                    || before.starts_with("package")
+            });
         if apart {
             out.push('\n');
         }
@@ -217,7 +238,10 @@ fn print_item(item: &Item<'_>, indent: usize, missing: Option<K>, out: &mut Stri
         Some(K::Semicolon) => ";",
         _ => "",
     };
-    let trailing = item.trailing.map(|comment| format!(" {comment}")).unwrap_or_default();
+    let trailing = item
+        .trailing
+        .map(|comment| format!(" {comment}"))
+        .unwrap_or_default();
     let parens: Vec<usize> = item
         .nodes
         .iter()
@@ -225,7 +249,11 @@ fn print_item(item: &Item<'_>, indent: usize, missing: Option<K>, out: &mut Stri
         .filter(|(node, _)| matches!(node, Node::Parens(items) if !items.is_empty()))
         .map(|(_, i)| i)
         .collect();
-    let forced: Vec<usize> = parens.iter().copied().filter(|i| is_broken(&item.nodes[*i])).collect();
+    let forced: Vec<usize> = parens
+        .iter()
+        .copied()
+        .filter(|i| is_broken(&item.nodes[*i]))
+        .collect();
     // The first way of breaking that keeps lines short; all of them if none does.
     let mut ways = vec![forced.clone()];
     ways.extend(parens.iter().rev().map(|one| {
@@ -272,7 +300,9 @@ fn lay_out(nodes: &[Node<'_>], indent: usize, broken: &[usize]) -> String {
                     out.push(' ');
                 }
                 out.push_str("(\n");
-                items.iter().for_each(|item| print_item(item, indent + INDENT, Some(K::Comma), &mut out));
+                items
+                    .iter()
+                    .for_each(|item| print_item(item, indent + INDENT, Some(K::Comma), &mut out));
                 out.push_str(&margin);
                 out.push(')');
                 before = Some(K::CloseParen);
@@ -305,7 +335,13 @@ fn flat(nodes: &[Node<'_>]) -> String {
     out
 }
 
-fn push_flat(node: &Node<'_>, before: &mut Option<K>, nodes: &[Node<'_>], i: usize, out: &mut String) {
+fn push_flat(
+    node: &Node<'_>,
+    before: &mut Option<K>,
+    nodes: &[Node<'_>],
+    i: usize,
+    out: &mut String,
+) {
     let (kind, last) = match node {
         Node::Token(kind, _) => (*kind, *kind),
         Node::Parens(_) => (K::OpenParen, K::CloseParen),
@@ -341,5 +377,8 @@ fn needs_space(before: Option<K>, next: K, nodes: &[Node<'_>], i: usize) -> bool
 }
 
 fn ends_value(node: &Node<'_>) -> bool {
-    matches!(node, Node::Token(K::Word | K::Number | K::Text, _) | Node::Parens(_))
+    matches!(
+        node,
+        Node::Token(K::Word | K::Number | K::Text, _) | Node::Parens(_)
+    )
 }

@@ -27,6 +27,9 @@ pub enum TokenKind {
     /// Comment; [`Doc`](Self::Doc) if it starts with exactly three slashes.
     #[regex(r"//[^\n]*", allow_greedy = true)]
     Comment,
+    /// A comment of another language, which is reported and left out.
+    #[regex(r"/\*([^*]|\*[^/])*\*/")]
+    BlockComment,
     /// Documentation of what follows.
     Doc,
     /// `{`
@@ -104,7 +107,7 @@ impl TokenKind {
             Self::Word => "a name",
             Self::Number => "a number",
             Self::Text | Self::OpenText => "a text in quotes",
-            Self::Comment => "a comment",
+            Self::Comment | Self::BlockComment => "a comment",
             Self::Doc => "a doc comment",
             Self::OpenBrace => "`{`",
             Self::CloseBrace => "`}`",
@@ -164,6 +167,18 @@ pub fn lex(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Vec<Token
             };
             continue;
         };
+        if kind == TokenKind::BlockComment {
+            diagnostics.push(
+                Diagnostic::error(
+                    codes::STRANGE_CHARACTER,
+                    span,
+                    "`/*` is not part of the language",
+                )
+                .label("comment of another language")
+                .help("comments are `// …` to the end of the line; doc comments are `/// …`"),
+            );
+            continue;
+        }
         tokens.push(Token {
             kind: classify(kind, &text[range], span, diagnostics),
             span,
@@ -195,7 +210,7 @@ fn classify(kind: TokenKind, text: &str, span: Span, diagnostics: &mut Diagnosti
                     .label("text starts here")
                     .help("a text ends on the line on which it starts; write `\\\"` for a quote in it"),
             );
-            TokenKind::Text
+            kind
         }
         other => other,
     }
@@ -207,18 +222,12 @@ fn report_strange(span: Span, text: &str, diagnostics: &mut Diagnostics) {
         .take(12)
         .collect();
     let found = found.escape_debug();
-    let help = if text[span.start as usize..].starts_with('/') {
-        Some("comments are `// …` to the end of the line; doc comments are `/// …`".to_owned())
-    } else {
-        None
-    };
     diagnostics.push(
         Diagnostic::error(
             codes::STRANGE_CHARACTER,
             span,
             format!("`{found}` is not part of the language"),
         )
-        .label("found here")
-        .maybe_help(help),
+        .label("found here"),
     );
 }

@@ -142,7 +142,10 @@ impl<'a> Parser<'a> {
 
     fn import(&mut self) -> Parse<Import> {
         self.bump();
-        let token = self.expect(TokenKind::Text, "that names a file or folder")?;
+        let token = match self.kind() {
+            TokenKind::OpenText => self.bump(),
+            _ => self.expect(TokenKind::Text, "that names a file or folder")?,
+        };
         let path = self.unquote(token);
         let alias = if self.eat_word("as") {
             Some(self.ident("a name for the import")?)
@@ -325,6 +328,11 @@ impl<'a> Parser<'a> {
 
     fn unexpected(&mut self, expected: &str) -> Reported {
         let token = self.token();
+        // A text that swallowed the rest of its line has been reported.
+        let before = self.position.checked_sub(1).map(|i| self.tokens[i].kind);
+        if before == Some(TokenKind::OpenText) {
+            return Reported;
+        }
         // A missing mark belongs behind what precedes it, not before what follows on another line.
         let previous = self.position.checked_sub(1).map(|i| self.tokens[i].span);
         let span = match previous {

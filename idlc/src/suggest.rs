@@ -4,7 +4,7 @@
 /// at most a third of its letters differ, or only case and underscores do.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (wrong.chars().count() / 3).max(1);
+    let limit = wrong.chars().count() / 3;
     candidates
         .into_iter()
         .map(|candidate| {

@@ -28,7 +28,8 @@ impl Checker<'_> {
         info: Info,
         protocol: &ast::Protocol,
     ) -> Protocol {
-        if protocol.methods.is_empty()
+        if !self.partial
+            && protocol.methods.is_empty()
             && protocol.events.is_empty()
             && protocol.class != BadgeClass::Object
         {
@@ -139,7 +140,10 @@ impl Checker<'_> {
             .or(attributes.deferrable)
             .or(attributes.deadline_ns.map(|(_, span)| span));
         if let Some(keyword) = method.oneway {
-            let results = method.results.as_ref().map(|_| method.name.span);
+            let first = |results: &Vec<ast::Field>| {
+                results.first().map_or(method.name.span, |f| f.name.span)
+            };
+            let results = method.results.as_ref().map(first);
             let answer = results
                 .or(method.fails.as_ref().map(ast::Path::span))
                 .or(timing);
@@ -558,6 +562,10 @@ impl Checker<'_> {
         let mut seen: HashMap<u32, (Span, String)> = HashMap::new();
         for (ordinal, span, name) in methods {
             if let Some((first, other)) = seen.get(&ordinal) {
+                // Within a protocol the same name twice has been reported as such.
+                if *other == name {
+                    continue;
+                }
                 let message = format!("`{name}` has the number of `{other}`, {ordinal:#x}");
                 let first = *first;
                 self.error(
@@ -574,7 +582,7 @@ impl Checker<'_> {
 
     pub(super) fn check_c_names(&mut self, package: &Package) {
         let mut seen: HashMap<&str, Span> = HashMap::new();
-        for method in package.protocols.iter().flat_map(|p| &p.methods) {
+        for method in package.protocols.iter().flat_map(distinct_methods) {
             if let Some(first) = seen.get(method.c_name.as_str()) {
                 let message = format!("two methods are called `{}` in C", method.c_name);
                 self.error(
@@ -631,16 +639,29 @@ impl Checker<'_> {
                 .iter()
                 .filter_map(|reference| interface.protocol(reference))
             {
-                methods.extend(
-                    protocol
-                        .methods
-                        .iter()
-                        .map(|m| (m.ordinal, m.info.span, m.info.name.clone())),
-                );
+                methods.extend(protocol.methods.iter().map(|m| {
+                    (
+                        m.ordinal,
+                        m.info.span,
+                        format!("{}.{}", protocol.info.name, m.info.name),
+                    )
+                }));
             }
             self.check_ordinals(methods);
         }
     }
+}
+
+/// Methods of a protocol without those whose name was there before.
+fn distinct_methods(protocol: &Protocol) -> impl Iterator<Item = &Method> {
+    let methods = protocol.methods.iter().enumerate();
+    methods
+        .filter(|(i, method)| {
+            protocol.methods[..*i]
+                .iter()
+                .all(|m| m.info.name != method.info.name)
+        })
+        .map(|(_, method)| method)
 }
 
 fn is_cap(ty: &ast::Type) -> bool {

@@ -13,7 +13,7 @@ use crate::ir::{
 use crate::layout::{Extent, in_order};
 use crate::names::{BUILT_IN, Style};
 use crate::source::Span;
-use crate::suggest::nearest;
+use crate::suggest::did_you_mean;
 
 /// No type is larger.
 const MAX_SIZE: u64 = 16 << 20;
@@ -110,7 +110,7 @@ impl Checker<'_> {
     }
 
     fn not_empty(&mut self, empty: bool, info: &Info, what: &str) {
-        if empty {
+        if empty && !self.partial {
             let message = format!("{what} `{}` has nothing in it", info.name);
             self.error(Diagnostic::error(codes::EMPTY, info.span, message).label("empty"));
         }
@@ -359,22 +359,19 @@ impl Checker<'_> {
                     align: int.size(),
                 });
             }
-            let own = self.package_of_file[file]?;
-            if !self.packages[own].symbols.contains_key(name)
-                && let Some(meant) = nearest(name, BUILT_IN)
-                && !self.packages[own]
-                    .symbols
-                    .keys()
-                    .any(|known| nearest(name, [known.as_str()]).is_some())
-            {
-                let message = format!("there is no type `{name}`");
-                self.error(
-                    Diagnostic::error(codes::UNKNOWN_NAME, path.span(), message)
-                        .label("not declared")
-                        .help(format!("did you mean `{meant}`?")),
-                );
-                return None;
-            }
+        }
+        let built_in =
+            path.qualifier.is_none() && name.starts_with(|c: char| c.is_ascii_lowercase());
+        if built_in && !self.knows(file, name) {
+            let message = format!("there is no type `{name}`");
+            self.error(
+                Diagnostic::error(codes::UNKNOWN_NAME, path.span(), message)
+                    .label("not a type")
+                    .help(did_you_mean(name, BUILT_IN).unwrap_or_else(|| {
+                        "built-in types are `bool`, `u8` to `u64`, `i8` to `i64`, `string<n>` and `bytes<n>`".to_owned()
+                    })),
+            );
+            return None;
         }
         let symbol = self.resolve(file, path, "type")?;
         let package = self.package_of_file[symbol.0]?;

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 
 use super::{Output, banner};
 use crate::ir::{
-    Carried, ConstantType, Enum, Flags, Info, Interface, Message, Method, Package, Param, Protocol, Reference, Type,
-    TypeDef, TypeKind, Value,
+    Carried, ConstantType, Enum, Flags, Info, Interface, Message, Method, Package, Param, Protocol,
+    Reference, Type, TypeDef, TypeKind, Value,
 };
 use crate::layout::count_size;
 use crate::names::{C_KEYWORDS, snake};
@@ -21,12 +21,20 @@ pub fn emit(interface: &Interface, package: &Package) -> Output {
     let header = Header { interface, package };
     let mut out = format!("/* {} */\n", banner(package));
     comment(&mut out, "", &package.docs);
-    let guard = format!("GRITOS_IDL_{}_H", package.name.replace('.', "_").to_uppercase());
-    let _ = write!(out, "#ifndef {guard}\n#define {guard}\n\n#include <stddef.h>\n#include <stdint.h>\n");
+    let guard = format!(
+        "GRITOS_IDL_{}_H",
+        package.name.replace('.', "_").to_uppercase()
+    );
+    let _ = write!(
+        out,
+        "#ifndef {guard}\n#define {guard}\n\n#include <stddef.h>\n#include <stdint.h>\n"
+    );
     for import in &package.imports {
         let _ = writeln!(out, "#include \"{import}.h\"");
     }
-    out.push_str("\n#ifdef __cplusplus\nextern \"C\" {\n#define GRITOS_IDL_ASSERT static_assert\n#else\n");
+    out.push_str(
+        "\n#ifdef __cplusplus\nextern \"C\" {\n#define GRITOS_IDL_ASSERT static_assert\n#else\n",
+    );
     out.push_str("#define GRITOS_IDL_ASSERT _Static_assert\n#endif\n");
     header.constants(&mut out);
     for def in &package.types {
@@ -56,47 +64,97 @@ impl Header<'_> {
             let value = match (&constant.value, constant.ty) {
                 (Value::Bool(value), _) => u8::from(*value).to_string(),
                 (Value::Text(text), _) => quoted(text),
-                (Value::Int(value), ConstantType::Int(int)) => integer(*value, int.bits, int.signed),
+                (Value::Int(value), ConstantType::Int(int)) => {
+                    integer(*value, int.bits, int.signed)
+                }
                 (Value::Int(value), _) => value.to_string(),
             };
-            let _ = writeln!(out, "#define {}_{} {value}", self.prefix(), constant.info.name);
+            let _ = writeln!(
+                out,
+                "#define {}_{} {value}",
+                self.prefix(),
+                constant.info.name
+            );
         }
     }
 
     fn type_def(&self, out: &mut String, def: &TypeDef) {
         out.push('\n');
         info_comment(out, "", def.info());
-        let name = self.type_name(&Reference { package: self.package.name.clone(), name: def.info().name.clone() });
+        let name = self.type_name(&Reference {
+            package: self.package.name.clone(),
+            name: def.info().name.clone(),
+        });
         match def {
-            TypeDef::Enum(Enum { info, base, members, .. }) | TypeDef::Flags(Flags { info, base, members, .. }) => {
+            TypeDef::Enum(Enum {
+                info,
+                base,
+                members,
+                ..
+            })
+            | TypeDef::Flags(Flags {
+                info,
+                base,
+                members,
+                ..
+            }) => {
                 let _ = writeln!(out, "typedef uint{}_t {name};", base.bits);
                 for member in members {
                     info_comment(out, "", &member.info);
                     let value = integer(i128::from(member.value), base.bits, false);
                     let group = snake(&info.name).to_uppercase();
                     // `FsError` in package `fs` is FS_ERROR, not FS_FS_ERROR.
-                    let group = group.strip_prefix(&format!("{}_", self.prefix())).unwrap_or(&group);
-                    let _ = writeln!(out, "#define {}_{group}_{} (({name}){value})", self.prefix(), member.info.name);
+                    let group = group
+                        .strip_prefix(&format!("{}_", self.prefix()))
+                        .unwrap_or(&group);
+                    let _ = writeln!(
+                        out,
+                        "#define {}_{group}_{} (({name}){value})",
+                        self.prefix(),
+                        member.info.name
+                    );
                 }
             }
             TypeDef::Struct(s) => {
                 out.push_str("typedef struct {\n");
                 for field in &s.fields {
                     info_comment(out, "    ", &field.info);
-                    let _ = writeln!(out, "    {};", self.declare(&field.ty, &c_name(&field.info.name)));
+                    let _ = writeln!(
+                        out,
+                        "    {};",
+                        self.declare(&field.ty, &c_name(&field.info.name))
+                    );
                 }
-                let _ = writeln!(out, "}} {name};\nGRITOS_IDL_ASSERT(sizeof({name}) == {}, \"layout of {name}\");", s.size);
+                let _ = writeln!(
+                    out,
+                    "}} {name};\nGRITOS_IDL_ASSERT(sizeof({name}) == {}, \"layout of {name}\");",
+                    s.size
+                );
             }
             TypeDef::Union(u) => {
                 out.push_str("typedef struct {\n    uint8_t which;\n    union {\n");
                 for variant in &u.variants {
                     info_comment(out, "        ", &variant.info);
-                    let _ = writeln!(out, "        {};", self.declare(&variant.ty, &c_name(&variant.info.name)));
+                    let _ = writeln!(
+                        out,
+                        "        {};",
+                        self.declare(&variant.ty, &c_name(&variant.info.name))
+                    );
                 }
-                let _ = writeln!(out, "    }} as;\n}} {name};\nGRITOS_IDL_ASSERT(sizeof({name}) == {}, \"layout of {name}\");", u.size);
+                let _ = writeln!(
+                    out,
+                    "    }} as;\n}} {name};\nGRITOS_IDL_ASSERT(sizeof({name}) == {}, \"layout of {name}\");",
+                    u.size
+                );
                 for variant in &u.variants {
                     let group = snake(&u.info.name).to_uppercase();
-                    let _ = writeln!(out, "#define {}_{group}_{} {}", self.prefix(), variant.info.name.to_uppercase(), variant.number);
+                    let _ = writeln!(
+                        out,
+                        "#define {}_{group}_{} {}",
+                        self.prefix(),
+                        variant.info.name.to_uppercase(),
+                        variant.number
+                    );
                 }
             }
         }
@@ -108,11 +166,23 @@ impl Header<'_> {
         let upper = snake(&protocol.info.name).to_uppercase();
         for right in &protocol.rights {
             info_comment(out, "", &right.info);
-            let _ = writeln!(out, "#define {}_{upper}_RIGHT_{} UINT32_C({:#x})", self.prefix(), right.info.name, right.value);
+            let _ = writeln!(
+                out,
+                "#define {}_{upper}_RIGHT_{} UINT32_C({:#x})",
+                self.prefix(),
+                right.info.name,
+                right.value
+            );
         }
         for event in &protocol.events {
             info_comment(out, "", &event.info);
-            let _ = writeln!(out, "#define {}_{upper}_EVENT_{} UINT64_C({:#x})", self.prefix(), event.info.name, event.value);
+            let _ = writeln!(
+                out,
+                "#define {}_{upper}_EVENT_{} UINT64_C({:#x})",
+                self.prefix(),
+                event.info.name,
+                event.value
+            );
         }
         for method in &protocol.methods {
             self.method(out, protocol, method);
@@ -127,18 +197,33 @@ impl Header<'_> {
                 .params
                 .iter()
                 .filter_map(|param| match &param.carried {
-                    Carried::Cap { slot, .. } | Carried::Buffer { slot, .. } => Some(format!("{slot} {}", param.info.name)),
+                    Carried::Cap { slot, .. } | Carried::Buffer { slot, .. } => {
+                        Some(format!("{slot} {}", param.info.name))
+                    }
                     Carried::Data { .. } => None,
                 })
                 .collect();
             if message.words > 0 || !caps.is_empty() {
-                let caps = if caps.is_empty() { String::new() } else { format!("; capability slots: {}", caps.join(", ")) };
+                let caps = if caps.is_empty() {
+                    String::new()
+                } else {
+                    format!("; capability slots: {}", caps.join(", "))
+                };
                 lines.push(format!("{what}: {} words{caps}.", message.words));
             }
         }
         comment(out, "", &lines);
-        let _ = writeln!(out, "#define {} UINT64_C({:#x})", method.c_name, method.ordinal);
-        let base = format!("{}_{}_{}", self.prefix().to_lowercase(), snake(&protocol.info.name), method.info.name);
+        let _ = writeln!(
+            out,
+            "#define {} UINT64_C({:#x})",
+            method.c_name, method.ordinal
+        );
+        let base = format!(
+            "{}_{}_{}",
+            self.prefix().to_lowercase(),
+            snake(&protocol.info.name),
+            method.info.name
+        );
         self.message(out, &format!("{base}_request_t"), &method.request);
         self.message(out, &format!("{base}_response_t"), &method.response);
     }
@@ -157,14 +242,24 @@ impl Header<'_> {
             let _ = writeln!(out, "    {field};");
         }
         let _ = writeln!(out, "}} {name};");
-        let _ = writeln!(out, "GRITOS_IDL_ASSERT(sizeof({name}) <= {}, \"layout of {name}\");", message.words * 8);
+        let _ = writeln!(
+            out,
+            "GRITOS_IDL_ASSERT(sizeof({name}) <= {}, \"layout of {name}\");",
+            message.words * 8
+        );
         for param in &message.params {
-            let (Carried::Data { offset, .. } | Carried::Buffer { offset, .. }) = &param.carried else { continue };
+            let (Carried::Data { offset, .. } | Carried::Buffer { offset, .. }) = &param.carried
+            else {
+                continue;
+            };
             let field = match &param.carried {
                 Carried::Buffer { .. } => format!("{}_offset", param.info.name),
                 _ => c_name(&param.info.name),
             };
-            let _ = writeln!(out, "GRITOS_IDL_ASSERT(offsetof({name}, {field}) == {offset}, \"layout of {name}\");");
+            let _ = writeln!(
+                out,
+                "GRITOS_IDL_ASSERT(offsetof({name}, {field}) == {offset}, \"layout of {name}\");"
+            );
         }
     }
 
@@ -184,39 +279,68 @@ impl Header<'_> {
     fn declare(&self, ty: &Type, name: &str) -> String {
         match &ty.kind {
             TypeKind::Bool => format!("uint8_t {name}"),
-            TypeKind::Int(int) => format!("{}int{}_t {name}", if int.signed { "" } else { "u" }, int.bits),
+            TypeKind::Int(int) => format!(
+                "{}int{}_t {name}",
+                if int.signed { "" } else { "u" },
+                int.bits
+            ),
             TypeKind::Enum { name: of, .. }
             | TypeKind::Flags { name: of, .. }
             | TypeKind::Struct { name: of }
             | TypeKind::Union { name: of } => format!("{} {name}", self.type_name(of)),
-            TypeKind::Array { element, length } => self.declare(element, &format!("{name}[{length}]")),
+            TypeKind::Array { element, length } => {
+                self.declare(element, &format!("{name}[{length}]"))
+            }
             TypeKind::Text { max } => {
-                format!("struct {{ uint{}_t length; char bytes[{max}]; }} {name}", count_size(*max) * 8)
+                format!(
+                    "struct {{ uint{}_t length; char bytes[{max}]; }} {name}",
+                    count_size(*max) * 8
+                )
             }
             TypeKind::Bytes { max } => {
-                format!("struct {{ uint{}_t length; uint8_t bytes[{max}]; }} {name}", count_size(*max) * 8)
+                format!(
+                    "struct {{ uint{}_t length; uint8_t bytes[{max}]; }} {name}",
+                    count_size(*max) * 8
+                )
             }
             TypeKind::Optional { value } => {
-                format!("struct {{ {}; uint8_t present; }} {name}", self.declare(value, "value"))
+                format!(
+                    "struct {{ {}; uint8_t present; }} {name}",
+                    self.declare(value, "value")
+                )
             }
         }
     }
 
     fn type_name(&self, reference: &Reference) -> String {
-        let prefix = self.interface.package(&reference.package).map_or("", |package| package.c_prefix.as_str());
+        let prefix = self
+            .interface
+            .package(&reference.package)
+            .map_or("", |package| package.c_prefix.as_str());
         let (prefix, name) = (prefix.to_lowercase(), snake(&reference.name));
-        let name = name.strip_prefix(&format!("{prefix}_")).unwrap_or(&name).to_owned();
+        let name = name
+            .strip_prefix(&format!("{prefix}_"))
+            .unwrap_or(&name)
+            .to_owned();
         format!("{prefix}_{name}_t")
     }
 }
 
 fn c_name(name: &str) -> String {
-    if C_KEYWORDS.contains(&name) { format!("{name}_") } else { name.to_owned() }
+    if C_KEYWORDS.contains(&name) {
+        format!("{name}_")
+    } else {
+        name.to_owned()
+    }
 }
 
 fn integer(value: i128, bits: u32, signed: bool) -> String {
     let macro_name = format!("{}INT{bits}_C", if signed { "" } else { "U" });
-    if value < 0 { format!("(-{macro_name}({}) - 1)", -(value + 1)) } else { format!("{macro_name}({value})") }
+    if value < 0 {
+        format!("(-{macro_name}({}) - 1)", -(value + 1))
+    } else {
+        format!("{macro_name}({value})")
+    }
 }
 
 /// A text as a C literal; whatever is not plain ASCII as octal escapes.
@@ -234,7 +358,11 @@ fn quoted(text: &str) -> String {
 
 fn info_comment(out: &mut String, margin: &str, info: &Info) {
     let mut lines = info.docs.clone();
-    lines.extend(info.deprecated.as_ref().map(|note| format!("Deprecated: {note}")));
+    lines.extend(
+        info.deprecated
+            .as_ref()
+            .map(|note| format!("Deprecated: {note}")),
+    );
     comment(out, margin, &lines);
 }
 

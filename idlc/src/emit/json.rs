@@ -43,11 +43,20 @@ pub fn decoder_table(interface: &Interface) -> String {
                 crate::ir::TypeDef::Flags(f) => (&f.members, "flags"),
                 crate::ir::TypeDef::Struct(_) | crate::ir::TypeDef::Union(_) => continue,
             };
-            let members: Map<_, _> = members.iter().map(|m| (m.value.to_string(), json!(m.info.name))).collect();
-            numbers.insert(format!("{}.{}", package.name, def.info().name), json!({ "kind": what, "members": members }));
+            let members: Map<_, _> = members
+                .iter()
+                .map(|m| (m.value.to_string(), json!(m.info.name)))
+                .collect();
+            numbers.insert(
+                format!("{}.{}", package.name, def.info().name),
+                json!({ "kind": what, "members": members }),
+            );
         }
     }
-    format!("{:#}\n", json!({ "format": interface.format, "protocols": protocols, "names": numbers }))
+    format!(
+        "{:#}\n",
+        json!({ "format": interface.format, "protocols": protocols, "names": numbers })
+    )
 }
 
 fn fields(message: &Message) -> Value {

@@ -30,11 +30,13 @@ impl Parser<'_> {
         self.bump();
         let name = self.ident(&format!("the name of the {word}"))?;
         let modifier = modifier.map(|(text, _)| text);
+        let reported = self.diagnostics.count();
         let kind = self.body(word, modifier);
         let failed = kind.is_err();
         list.push(Declaration {
             head,
             name,
+            partial: self.diagnostics.count() != reported,
             kind: kind.unwrap_or(DeclarationKind::Broken),
         });
         if failed { Err(Reported) } else { Ok(()) }

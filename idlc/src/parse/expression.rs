@@ -143,7 +143,7 @@ impl Parser<'_> {
                 self.bump();
                 self.number(token)
             }
-            TokenKind::Text => {
+            TokenKind::Text | TokenKind::OpenText => {
                 self.bump();
                 Ok(Expr {
                     span: token.span,
