@@ -70,14 +70,15 @@ impl Message {
         self
     }
 
-    /// Adds a capability that leaves the sender's slot.
+    /// Adds a capability that leaves the sender's slot, with its rights and its
+    /// badge.
     #[must_use]
     #[inline(always)]
-    pub const fn give<T, const R: u32>(mut self, cap: Cap<T, R>, mask: Mask) -> Self {
+    pub const fn give<T, const R: u32>(mut self, cap: Cap<T, R>) -> Self {
         if self.cap_count < 4 {
             self.moved |= 1 << self.cap_count;
         }
-        self.copy(cap, mask)
+        self.copy(cap, Mask::AS_HELD)
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use gritos_sys::abi::boot_info::{BootInfo, ROOT_CNODE_SLOTS, slot};
 use gritos_sys::abi::fault::FaultReply;
 use gritos_sys::abi::message::Kind;
 use gritos_sys::abi::{Address, Status};
-use gritos_sys::cap::{CNode, Endpoint, MemoryObject, Platform, Reply};
+use gritos_sys::cap::{AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply};
 use gritos_sys::invoke::Permissions;
 use gritos_sys::memory::Pool;
 use gritos_sys::process::Creator;
@@ -20,6 +20,9 @@ use crate::report;
 
 /// Where the boot image is mapped.
 const IMAGE_ADDRESS: u64 = rt::IMMUTABLE_BASE;
+
+/// Memory for translation tables of the root task's own AddressSpace.
+const TABLE_BYTES: u64 = 64 << 10;
 
 /// Why the root task cannot go on.
 enum Trouble {
@@ -60,17 +63,19 @@ pub(crate) fn main(info: &'static BootInfo) {
 /// Starts the components and watches them; the number that failed.
 fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
     report::machine(info);
+    let cnode = Cap::<CNode>::at(Address::root(slot::CNODE));
+    let first_free = u16::try_from(info.first_free_slot).unwrap_or(ROOT_CNODE_SLOTS);
+    let mut slots = Slots::new(cnode, 0, first_free, ROOT_CNODE_SLOTS);
+    let mut pool = Pool::from_boot_info(info);
+    let space = Cap::<AddressSpace>::at(Address::root(slot::ADDRESS_SPACE));
+    space.donate(pool.take(TABLE_BYTES, &mut slots)?.untyped)?;
+
     let image_memory = Cap::<MemoryObject>::at(Address::root(slot::BOOT_IMAGE));
-    let space = Cap::at(Address::root(slot::ADDRESS_SPACE));
     image_memory.map_all(space, IMAGE_ADDRESS, Permissions::Read)?;
     let bytes = rt::immutable_bytes(image_memory)?;
     let image = BootImage::parse(bytes, boot_image::crc32c).map_err(Trouble::Image)?;
     report::image(&image);
 
-    let cnode = Cap::<CNode>::at(Address::root(slot::CNODE));
-    let first_free = u16::try_from(info.first_free_slot).unwrap_or(ROOT_CNODE_SLOTS);
-    let mut slots = Slots::new(cnode, 0, first_free, ROOT_CNODE_SLOTS);
-    let mut pool = Pool::from_boot_info(info);
     let own = pool.take(4096, &mut slots)?.untyped;
     let faults = own.create::<Endpoint>(slots.take()?)?;
     let reply = own.create::<Reply>(slots.take()?)?;

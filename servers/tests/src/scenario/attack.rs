@@ -1,0 +1,422 @@
+//! An unprivileged thread makes random system calls; the kernel stays alive and
+//! its books stay right.
+//!
+//! The attackers share a CSpace of their own with one or more objects of each
+//! type, and nothing that matters to the test. Their choices are biased: most
+//! addresses name a slot that exists, most tags a method that exists. The test
+//! fails unless every method succeeded often and nearly every refusal occurred.
+
+use gritos_sys::abi::message::CAP_SLOTS;
+use gritos_sys::abi::{Address, CapsIn, Control, ObjectType, Rights, Status, Syscall, method};
+use gritos_sys::cap::{
+    AddressSpace, Any, CNode, Endpoint, Notification, Reply, SchedulingContext, Tcb,
+};
+use gritos_sys::raw::{RawCalls, Request, kernel};
+use gritos_sys::thread::{Stack, ThreadBuilder};
+use gritos_sys::{Cap, Mask, debug_println, time};
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::Test;
+use crate::check::{Failure, Verdict, check, check_eq};
+use crate::env::{BELOW, Env, add_cell, cell, pause, set_cell};
+
+/// The tests of this module: they take longer than others.
+pub(crate) const TESTS: &[Test] = &[Test {
+    name: concat!(module_path!(), "::a_million_random_calls"),
+    run: a_million_random_calls,
+    limit: 600_000_000_000,
+}];
+
+/// Calls in all.
+const CALLS: u64 = 1_000_000;
+/// Slots of the attackers' CNode: the zoo, and room for what they make.
+const SLOTS: u16 = 64;
+/// The zoo lies in the first slots.
+const ZOO: u16 = 24;
+/// How often each method must have succeeded.
+const ENOUGH: u32 = 100;
+
+static SUCCESSES: [[AtomicU32; 16]; 16] = [const { [const { AtomicU32::new(0) }; 16] }; 16];
+static REFUSALS: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
+
+/// xorshift64*; Vigna, "An experimental exploration of Marsaglia's xorshift
+/// generators, scrambled".
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T], otherwise: T) -> T {
+        let i = self.below(from.len() as u64) as usize;
+        from.get(i).copied().unwrap_or(otherwise)
+    }
+
+    /// An address: mostly of a slot that exists.
+    fn address(&mut self) -> Address {
+        match self.below(24) {
+            0 => Address(self.next() as u32),
+            1 => Address::NULL,
+            2 => Address::root(SLOTS + self.below(8) as u16),
+            3 => Address::nested(self.below(8) as u16, self.below(8) as u16),
+            _ => Address::root(1 + self.below(u64::from(SLOTS) - 1) as u16),
+        }
+    }
+
+    fn word(&mut self) -> u64 {
+        let small = self.below(u64::from(SLOTS));
+        let power = 1 << self.below(40);
+        let any = self.next();
+        self.pick(
+            &[
+                0,
+                0,
+                1,
+                2,
+                small,
+                small,
+                small,
+                4096,
+                64,
+                power,
+                power & !4095,
+                u64::from(Rights::READ.bits()),
+                3,
+                200 + small,
+                1_000_000,
+                any,
+            ],
+            0,
+        )
+    }
+}
+
+/// A word that makes sense for a method, now and then.
+fn arguments(random: &mut Random, object: ObjectType, tag: u64, words: &mut [u64; 8]) {
+    use method as m;
+    const PAGE: u64 = 4096;
+    match object {
+        ObjectType::Untyped if tag == m::Untyped::Retype as u64 => {
+            let (made, size) = random.pick(
+                &[
+                    (ObjectType::Endpoint, 0),
+                    (ObjectType::Notification, 0),
+                    (ObjectType::Reply, 0),
+                    (ObjectType::Tcb, 0),
+                    (ObjectType::SchedulingContext, 0),
+                    (ObjectType::AddressSpace, 0),
+                    (ObjectType::MemoryObject, PAGE),
+                    (ObjectType::Untyped, PAGE),
+                    (ObjectType::CNode, 4),
+                ],
+                (ObjectType::Endpoint, 0),
+            );
+            let first = u64::from(ZOO) + random.below(u64::from(SLOTS - ZOO));
+            words[..6].copy_from_slice(&[made as u64, size, 1 + random.below(2), first, 0, 0]);
+        }
+        ObjectType::MemoryObject if tag == m::MemoryObject::Map as u64 => {
+            let address = PAGE * (0x100 + random.below(64));
+            words[..4].copy_from_slice(&[address, 0, 0, 1 + 2 * random.below(2)]);
+        }
+        ObjectType::MemoryObject => words[0] = 1 + random.below(6),
+        ObjectType::Tcb if tag == m::Tcb::ReadRegisters as u64 => {
+            words[..2].copy_from_slice(&[random.below(30), 1 + random.below(8)]);
+        }
+        ObjectType::Tcb if tag == m::Tcb::WriteRegisters as u64 => {
+            words[0] = random.below(30) | (1 + random.below(7)) << 8;
+        }
+        ObjectType::Tcb if tag == m::Tcb::SetPriority as u64 => {
+            words[..2].copy_from_slice(&[240 + random.below(17), 240 + random.below(17)]);
+        }
+        ObjectType::Tcb if tag == m::Tcb::SetFlags as u64 => words[0] = random.below(3),
+        ObjectType::SchedControl => {
+            words[..2].copy_from_slice(&[1_000_000, 1_000_000 * random.below(3)]);
+        }
+        ObjectType::IrqControl => {
+            let first = u64::from(ZOO) + random.below(u64::from(SLOTS - ZOO));
+            words[..3].copy_from_slice(&[200 + random.below(16), first, random.below(2)]);
+        }
+        ObjectType::IrqHandler => words[0] = random.below(2),
+        _ => {}
+    }
+}
+
+/// How many methods a type has.
+fn methods(object: ObjectType) -> u64 {
+    use method as m;
+    let count = match object {
+        ObjectType::Untyped => m::Untyped::ALL.len(),
+        ObjectType::CNode => m::CNode::ALL.len(),
+        ObjectType::Tcb => m::Tcb::ALL.len(),
+        ObjectType::Notification => m::Notification::ALL.len(),
+        ObjectType::SchedulingContext => m::SchedulingContext::ALL.len(),
+        ObjectType::AddressSpace => m::AddressSpace::ALL.len(),
+        ObjectType::MemoryObject => m::MemoryObject::ALL.len(),
+        ObjectType::IrqHandler => m::IrqHandler::ALL.len(),
+        ObjectType::SchedControl => m::SchedControl::ALL.len(),
+        ObjectType::IrqControl => m::IrqControl::ALL.len(),
+        ObjectType::Platform => m::Platform::ALL.len(),
+        ObjectType::AsidControl => m::AsidControl::ALL.len(),
+        ObjectType::Null | ObjectType::Endpoint | ObjectType::Reply => 0,
+    };
+    count as u64
+}
+
+/// What lies in a slot of the attackers' own CNode.
+fn type_of(address: Address) -> ObjectType {
+    const OWN: Cap<CNode> = Cap::at(Address::root(1));
+    if address.cnode() != 0 {
+        return ObjectType::Null;
+    }
+    OWN.inspect(address.index())
+        .ok()
+        .and_then(|seen| seen.object)
+        .unwrap_or(ObjectType::Null)
+}
+
+fn one_call(random: &mut Random) {
+    const CALLABLE: [Syscall; 7] = [
+        Syscall::Call,
+        Syscall::ReplyRecv,
+        Syscall::SendAsync,
+        Syscall::Recv,
+        Syscall::Poll,
+        Syscall::Reply,
+        Syscall::Yield,
+    ];
+    let call = if random.one_in(3) {
+        random.pick(&CALLABLE, Syscall::Poll)
+    } else {
+        Syscall::Call
+    };
+    let target = random.address();
+    let object = type_of(target);
+    let tag = match methods(object) {
+        0 => random.below(16),
+        _ if random.one_in(16) => random.below(20),
+        count => random.below(count),
+    };
+    let mut words: [u64; 8] = core::array::from_fn(|_| random.word());
+    if object == ObjectType::CNode && !random.one_in(8) {
+        words[0] = u64::from(ZOO) + random.below(u64::from(SLOTS - ZOO));
+    }
+    if !random.one_in(8) {
+        arguments(random, object, tag, &mut words);
+    }
+    let mut caps = CapsIn::default();
+    for i in 0..CAP_SLOTS {
+        let mask = if random.one_in(3) {
+            random.next() as u32 & 0x3ff
+        } else {
+            0
+        };
+        let badge = if random.one_in(4) {
+            random.below(4) as u32
+        } else {
+            0
+        };
+        caps = caps.with(i, random.address(), mask, badge);
+    }
+    let mut control = Control::words(8)
+        .with_caps(
+            random.below(4) as u32,
+            if random.one_in(4) {
+                random.next() as u32
+            } else {
+                0
+            },
+        )
+        .with_window(random.address(), random.below(5) as u32)
+        // Whatever waits, waits a little only.
+        .with_deadline();
+    if random.one_in(64) {
+        control = Control(random.next() | Control::DEADLINE);
+    }
+    let deadline = time::now() + random.below(2000);
+    let request = Request::new(target, tag, words, control).with_reply(random.address());
+    let returned = kernel().full(call, request, caps, deadline);
+    match returned.outcome.status() {
+        Ok(Status::Ok) if call == Syscall::Call => {
+            count(
+                SUCCESSES
+                    .get(object as usize)
+                    .and_then(|row| row.get(tag as usize)),
+            );
+        }
+        Ok(Status::Ok) => {}
+        Ok(status) => count(REFUSALS.get(status as usize)),
+        Err(number) => {
+            // The kernel answers with nothing that is not in the ABI.
+            set_cell(5, 1000 + u64::from(number));
+        }
+    }
+}
+
+fn count(counter: Option<&AtomicU32>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Makes calls until there were enough; cell 1 counts them, cell 2 those that
+/// are through.
+extern "C" fn attacker(seed: u64) -> ! {
+    let mut random = Random(seed);
+    while add_cell(1, 1) < CALLS {
+        one_call(&mut random);
+    }
+    add_cell(2, 1);
+    loop {
+        pause(1_000_000_000);
+    }
+}
+
+/// The attackers' CSpace: their own CNode, an object or two of each type, with
+/// all rights or few. Memory of their own, to make more.
+fn fill_zoo(env: &mut Env, cnode: Cap<CNode>, pot: Cap<gritos_sys::cap::Untyped>) -> Verdict {
+    let cnode_slot = |index| {
+        gritos_sys::slots::Slot::new(cnode, Address::nested(cnode.address().index(), index))
+    };
+    let clear = |index: u16| cnode.delete(index);
+    for index in 1..ZOO {
+        clear(index)?;
+    }
+    cnode.copy(1, cnode, Mask::AS_HELD)?;
+    pot.split(32 << 10, cnode_slot(2))?;
+    pot.split(64 << 10, cnode_slot(3))?;
+    pot.create::<Endpoint>(cnode_slot(4))?;
+    cnode.mint(5, nested::<Endpoint>(cnode, 4), Mask::AS_HELD, 9)?;
+    pot.create::<Notification>(cnode_slot(6))?;
+    pot.create::<Reply>(cnode_slot(7))?;
+    pot.create::<Reply>(cnode_slot(8))?;
+    pot.create::<SchedulingContext>(cnode_slot(9))?;
+    let space = pot.create::<AddressSpace>(cnode_slot(10))?;
+    space.donate(pot.split(32 << 10, cnode_slot(11))?)?;
+    Env::ASIDS.assign(space)?;
+    pot.create::<AddressSpace>(cnode_slot(11))?;
+    pot.create_memory(8192, cnode_slot(12))?;
+    cnode.copy(
+        13,
+        nested::<Any>(cnode, 12),
+        Mask::only(Rights::READ | Rights::MAP),
+    )?;
+    pot.create::<Tcb>(cnode_slot(14))?;
+    pot.create::<Tcb>(cnode_slot(15))?;
+    cnode.copy(16, nested::<Any>(cnode, 4), Mask::only(Rights::SEND))?;
+    pot.create_cnode(8, cnode_slot(17))?;
+    cnode.copy(18, Env::BUDGETS, Mask::AS_HELD)?;
+    cnode.copy(19, Env::IRQS, Mask::AS_HELD)?;
+    cnode.copy(20, Env::PLATFORM, Mask::AS_HELD)?;
+    cnode.copy(21, Env::ASIDS, Mask::AS_HELD)?;
+    let unused = env.slots.free();
+    check!(unused > 0);
+    Ok(())
+}
+
+fn nested<T>(cnode: Cap<CNode>, index: u16) -> Cap<T> {
+    Cap::at(Address::nested(cnode.address().index(), index))
+}
+
+fn a_million_random_calls(env: &mut Env) -> Verdict {
+    const ATTACKERS: u64 = 3;
+    const POT_BYTES: u64 = 1 << 20;
+    let pot = Env::UNTYPED.split(POT_BYTES, env.slot()?)?;
+    let cnode = Env::UNTYPED.create_cnode(u32::from(SLOTS), env.slot()?)?;
+    fill_zoo(env, cnode, pot)?;
+    // Something that must not change, out of their reach.
+    let witness = env.make::<Notification>()?;
+    witness.signal(0x5a5a)?;
+    for number in 0..ATTACKERS {
+        let top = 0x2800_0000 + number * 0x1_0000;
+        let stack = Stack::map(Env::UNTYPED, env.slot()?, Env::SPACE, top, 32 << 10)?;
+        let thread = env.make::<Tcb>()?;
+        let context = env.context(500_000, 500_000)?;
+        ThreadBuilder::new(cnode, Env::SPACE)
+            .priority(BELOW, BELOW, Env::TCB)
+            .context(context)
+            .build(
+                thread,
+                attacker as crate::env::Entry as usize as u64,
+                stack.top,
+                0x9e37_79b9_7f4a_7c15 + number,
+            )?;
+        thread.resume()?;
+    }
+    // Renew what they break, so that there is always something to attack.
+    let mut last = 0;
+    while cell(2) < ATTACKERS {
+        pause(5_000_000);
+        let now = cell(1);
+        if now == last {
+            return Err(Failure::new(format_args!(
+                "nobody attacks after {now} calls"
+            )));
+        }
+        last = now;
+        env.revoke(pot)?;
+        for index in ZOO..SLOTS {
+            cnode.delete(index)?;
+        }
+        fill_zoo(env, cnode, pot)?;
+    }
+    check_eq!(cell(5), 0);
+    check_eq!(witness.poll()?, 0x5a5a);
+    env.revoke(cnode)?;
+    env.revoke(pot)?;
+    check_eq!(pot.info()?.free, POT_BYTES);
+    report()
+}
+
+/// Methods that attackers cannot make succeed: they lack the rights, or the
+/// machine has no more to give.
+fn excused(object: ObjectType, tag: u64) -> bool {
+    use method::Platform as P;
+    match object {
+        ObjectType::Platform => tag != P::Clock as u64 && tag != P::ReadLog as u64,
+        ObjectType::MemoryObject => tag == method::MemoryObject::PhysicalAddress as u64,
+        _ => false,
+    }
+}
+
+fn report() -> Verdict {
+    let mut rare = 0;
+    for object in ObjectType::ALL {
+        for tag in 0..methods(object) {
+            let row = SUCCESSES.get(object as usize);
+            let times = row
+                .and_then(|row| row.get(tag as usize))
+                .map_or(0, |counter| counter.load(Ordering::Relaxed));
+            if times < ENOUGH && !excused(object, tag) {
+                debug_println!("{object:?} method {tag} succeeded {times} times");
+                rare += 1;
+            }
+        }
+    }
+    for status in &Status::ALL[1..] {
+        let times = REFUSALS
+            .get(*status as usize)
+            .map_or(0, |counter| counter.load(Ordering::Relaxed));
+        if times == 0 {
+            debug_println!("{status:?} never occurred");
+        }
+    }
+    if rare > 0 {
+        return Err(Failure::new(format_args!(
+            "{rare} methods succeeded less than {ENOUGH} times, see the console"
+        )));
+    }
+    Ok(())
+}
