@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::qemu::{Board, Gic, Machine};
 use crate::workspace::Workspace;
 
+mod card;
 mod compile;
 mod elf;
 mod frames;
@@ -49,6 +50,10 @@ enum Verb {
         on a FAT32 boot partition with the Raspberry Pi's firmware."
     )]
     Image(verb::image::Options),
+    /// Writes a card for the Raspberry Pi and reads it back
+    #[command(after_help = "Example:\n  cargo xtask flash --device /dev/sdX\n\n\
+        Without --device the devices that could be a card are listed.")]
+    Flash(verb::flash::Options),
     /// Runs the tests: on this machine, then on the target, on every board that QEMU has
     #[command(
         after_help = "Example:\n  cargo xtask test --target --board virt endpoint\n\n\
@@ -116,6 +121,7 @@ fn main() -> ExitCode {
         match arguments.verb {
             Verb::Qemu(options) => verb::qemu::run(&workspace, &options),
             Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
+            Verb::Flash(options) => verb::flash::run(&workspace, &options).map(|()| 0),
             Verb::Test(options) => verb::test::run(&workspace, &options),
             Verb::Soak(options) => verb::soak::run(&workspace, &options).map(|()| 0),
             Verb::Bench(options) => verb::bench::run(&workspace, &options).map(|()| 0),

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::compile::TARGET;
 use crate::report;
 
-mod apt;
+pub(crate) mod apt;
 
 /// The emulator.
 pub(crate) const QEMU: &str = "qemu-system-aarch64";

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod ci;
 pub(crate) mod codegen;
+pub(crate) mod flash;
 pub(crate) mod gdb;
 pub(crate) mod image;
 pub(crate) mod qemu;

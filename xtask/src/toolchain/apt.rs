@@ -16,7 +16,7 @@ use crate::report;
 /// Package that contains `qemu-system-aarch64`.
 const PACKAGE: &str = "qemu-system-arm";
 /// Debian's key ring, as its own sources name it.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Where the added source goes.
 const SOURCE_FILE: &str = "/etc/apt/sources.list.d/gritos-backports.sources";
 
@@ -103,7 +103,8 @@ fn is_known(suite: &str) -> bool {
         })
 }
 
-fn debian_server() -> Option<String> {
+/// The server from which this machine takes Debian's packages.
+pub(crate) fn debian_server() -> Option<String> {
     source_texts().iter().find_map(|text| server_in(text))
 }
 

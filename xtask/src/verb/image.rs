@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::card::{self, BootFile, firmware};
 use crate::compile;
 use crate::image::{Contents, assemble};
 use crate::qemu::Board;
@@ -19,11 +20,27 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "virt")]
     board: Board,
     #[command(flatten)]
-    programs: ProgramOptions,
+    card: CardOptions,
     /// Where to write it [default: target/gritos/kernel8.img]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
+
+/// What a card holds.
+#[derive(Args)]
+pub(crate) struct CardOptions {
+    #[command(flatten)]
+    programs: ProgramOptions,
+    /// Folder with the Raspberry Pi's start4.elf, fixup4.dat and bcm2711-rpi-4-b.dtb, instead of
+    /// Debian's packages
+    #[arg(long, value_name = "DIR")]
+    firmware: Option<PathBuf>,
+}
+
+/// Name of the image where the Pi's firmware looks for it.
+const KERNEL_FILE: &str = "kernel8.img";
+/// Name of the card's image.
+const CARD_FILE: &str = "sdcard.img";
 
 /// Name of the entry with what a person asks of the root task: the test task takes the part of a
 /// name, or `bench`.
@@ -49,16 +66,58 @@ impl ProgramOptions {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let path = match &options.out {
         Some(path) => path.clone(),
-        None => workspace.output("kernel8.img")?,
+        None => workspace.output(KERNEL_FILE)?,
     };
-    write(workspace, &options.programs, &Contents::default(), &path)?;
-    if options.board == Board::Rpi4 {
-        let config = path.with_file_name("config.txt");
-        fs::write(&config, gritos_board::rpi4::CONFIG_TXT)
-            .with_context(|| format!("cannot write {}", config.display()))?;
-        println!("{}", config.display());
-    }
+    write(
+        workspace,
+        &options.card.programs,
+        &Contents::default(),
+        &path,
+    )?;
     println!("{}", path.display());
+    if options.board == Board::Rpi4 {
+        let card = path.with_file_name(CARD_FILE);
+        write_card_with(workspace, &options.card, &path, &card)?;
+        println!("{}", card.display());
+    }
+    Ok(())
+}
+
+/// Builds everything and writes the image of a card; returns its path.
+pub(crate) fn write_card(workspace: &Workspace, options: &CardOptions) -> Result<PathBuf> {
+    let (kernel, card) = (workspace.output(KERNEL_FILE)?, workspace.output(CARD_FILE)?);
+    write(workspace, &options.programs, &Contents::default(), &kernel)?;
+    write_card_with(workspace, options, &kernel, &card)?;
+    Ok(card)
+}
+
+/// Writes the image of a card that boots `kernel`.
+fn write_card_with(
+    workspace: &Workspace,
+    options: &CardOptions,
+    kernel: &Path,
+    card: &Path,
+) -> Result<()> {
+    let mut files = vec![
+        BootFile::new("config.txt", gritos_board::rpi4::CONFIG_TXT),
+        BootFile::new(KERNEL_FILE, fs::read(kernel)?),
+    ];
+    match &options.firmware {
+        Some(folder) => files.extend(firmware::from_folder(folder)?),
+        None => match firmware::from_debian(workspace) {
+            Ok(found) => files.extend(found),
+            Err(error) => report::warning(format!(
+                "the card has no firmware ({error:#}): QEMU reads it, a board does not boot from it. \
+                 Take start4.elf and fixup4.dat from https://github.com/raspberrypi/firmware, \
+                 folder boot, with bcm2711-rpi-4-b.dtb, and name their folder with --firmware"
+            )),
+        },
+    }
+    card::write(card, &files)?;
+    report::step(
+        "Wrote",
+        format!("{} ({} files to boot from)", card.display(), files.len()),
+    );
     Ok(())
 }
 

@@ -1,0 +1,226 @@
+//! The SD card of a Raspberry Pi, as an image.
+//!
+//! ```text
+//! 0        MBR
+//! 1 MiB    FAT32: firmware, config.txt, device trees, kernel8.img
+//! 128 MiB  ext4: data
+//! 512 MiB  end; a power of two, as QEMU's card wants it
+//! ```
+//!
+//! No root is needed, and the same contents give the same bytes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
+use fscommon::{BufStream, StreamSlice};
+use mbrman::{BOOT_ACTIVE, BOOT_INACTIVE, CHS, MBR, MBRPartitionEntry};
+
+use crate::toolchain;
+
+pub(crate) mod firmware;
+
+const MIB: u64 = 1 << 20;
+const SECTOR: u64 = 512;
+const BOOT_START: u64 = MIB;
+const DATA_START: u64 = 128 * MIB;
+/// Size of the card's image.
+const CARD_BYTES: u64 = 512 * MIB;
+
+/// Partition types: FAT32 with LBA addresses, and Linux.
+const TYPE_FAT32_LBA: u8 = 0x0c;
+const TYPE_LINUX: u8 = 0x83;
+
+/// Identifiers that other tools would draw at random.
+const DISK_SIGNATURE: [u8; 4] = *b"gRiT";
+const FAT_VOLUME: u32 = 0x6752_6954;
+const DATA_UUID: &str = "67526954-4f53-4000-8000-000000000001";
+
+/// A file of the boot partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BootFile {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl BootFile {
+    pub(crate) fn new(name: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            name: name.to_string(),
+            bytes: bytes.into(),
+        }
+    }
+}
+
+/// Writes the image of a card with these files on its boot partition to `path`.
+pub(crate) fn write(path: &Path, files: &[BootFile]) -> Result<()> {
+    let mut card = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    // Holes read as zeros: what is not written takes no room.
+    card.set_len(CARD_BYTES)?;
+    partition_table(&mut card).context("the partition table")?;
+    boot_partition(&card, files).context("the boot partition")?;
+    card.sync_all()?;
+    drop(card);
+    data_partition(path).context("the data partition")
+}
+
+fn partition_table(card: &mut File) -> Result<()> {
+    let mut table = MBR::new_from(card, u32::try_from(SECTOR)?, DISK_SIGNATURE)?;
+    let partition = |boot, sys, start: u64, end: u64| -> Result<MBRPartitionEntry> {
+        Ok(MBRPartitionEntry {
+            boot,
+            first_chs: CHS::empty(),
+            sys,
+            last_chs: CHS::empty(),
+            starting_lba: u32::try_from(start / SECTOR)?,
+            sectors: u32::try_from((end - start) / SECTOR)?,
+        })
+    };
+    table[1] = partition(BOOT_ACTIVE, TYPE_FAT32_LBA, BOOT_START, DATA_START)?;
+    table[2] = partition(BOOT_INACTIVE, TYPE_LINUX, DATA_START, CARD_BYTES)?;
+    table.write_into(card)?;
+    Ok(())
+}
+
+fn boot_partition(card: &File, files: &[BootFile]) -> Result<()> {
+    let slice = || StreamSlice::new(card.try_clone()?, BOOT_START, DATA_START);
+    let options = FormatVolumeOptions::new()
+        .fat_type(FatType::Fat32)
+        .bytes_per_cluster(512)
+        .total_sectors(u32::try_from((DATA_START - BOOT_START) / SECTOR)?)
+        .volume_id(FAT_VOLUME)
+        .volume_label(*b"GRITOS     ");
+    fatfs::format_volume(BufStream::new(slice()?), options)?;
+    let volume = FileSystem::new(BufStream::new(slice()?), FsOptions::new())?;
+    for file in files {
+        let mut entry = volume.root_dir().create_file(&file.name)?;
+        entry.truncate()?;
+        entry
+            .write_all(&file.bytes)
+            .with_context(|| file.name.clone())?;
+        entry.flush()?;
+    }
+    volume.unmount()?;
+    let volume = FileSystem::new(BufStream::new(slice()?), FsOptions::new())?;
+    for file in files {
+        let mut bytes = Vec::new();
+        volume
+            .root_dir()
+            .open_file(&file.name)?
+            .read_to_end(&mut bytes)?;
+        ensure!(bytes == file.bytes, "{} reads back differently", file.name);
+    }
+    Ok(())
+}
+
+/// Several block groups, so that there are copies of the superblock; nothing that depends on the
+/// time or on chance.
+fn data_partition(path: &Path) -> Result<()> {
+    let mut command = Command::new(mke2fs());
+    command
+        .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-J", "size=16", "-m", "0"])
+        .args(["-L", "gritos-data", "-U", DATA_UUID, "-E"])
+        .arg(format!(
+            "offset={DATA_START},hash_seed={DATA_UUID},lazy_itable_init=0,lazy_journal_init=0,nodiscard"
+        ))
+        .arg(path)
+        .arg(format!("{}k", (CARD_BYTES - DATA_START) / 1024))
+        .env("E2FSPROGS_FAKE_TIME", "1");
+    toolchain::run(&mut command)
+        .context("mke2fs makes the data partition; on Debian it is in the package e2fsprogs")?;
+    Ok(())
+}
+
+/// `mke2fs`, which Debian does not put into the PATH of ordinary users.
+fn mke2fs() -> &'static str {
+    [
+        "/usr/sbin/mke2fs",
+        "/sbin/mke2fs",
+        "/opt/homebrew/opt/e2fsprogs/sbin/mke2fs",
+    ]
+    .into_iter()
+    .find(|path| Path::new(path).exists())
+    .unwrap_or("mke2fs")
+}
+
+/// Bytes at the start of the file at `path`, for those who look at partition tables.
+pub(crate) fn is_card_image(path: &Path) -> Result<bool> {
+    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut signature = [0; 2];
+    file.seek(SeekFrom::Start(SECTOR - 2))?;
+    Ok(file.read_exact(&mut signature).is_ok() && signature == [0x55, 0xaa])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BootFile, DATA_START, is_card_image, write};
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("gritos-card-{}-{name}", std::process::id()))
+    }
+
+    fn files() -> Vec<BootFile> {
+        vec![
+            BootFile::new("config.txt", "arm_64bit=1\n"),
+            BootFile::new("kernel8.img", vec![0x5a; 300_001]),
+            BootFile::new("bcm2711-rpi-4-b.dtb", vec![1; 40_000]),
+        ]
+    }
+
+    /// Copies the partition that starts at `start` into a file of its own.
+    fn extract(card: &Path, start: u64, end: Option<u64>) -> PathBuf {
+        use std::io::{Read as _, Seek as _, SeekFrom};
+        let out = card.with_extension(format!("part{start}"));
+        let mut file = std::fs::File::open(card).expect("the card was written");
+        file.seek(SeekFrom::Start(start)).expect("it is that long");
+        let mut bytes = Vec::new();
+        let limit = end.map_or(u64::MAX, |end| end - start);
+        file.take(limit)
+            .read_to_end(&mut bytes)
+            .expect("it is that long");
+        std::fs::write(&out, bytes).expect("the temporary folder can be written");
+        out
+    }
+
+    /// Whether the checker finds nothing; true if this machine does not have it.
+    fn is_clean(checker: &str, option: &str, partition: &Path) -> bool {
+        match Command::new(checker).arg(option).arg(partition).output() {
+            Ok(output) => {
+                print!("{}", String::from_utf8_lossy(&output.stdout));
+                output.status.success()
+            }
+            Err(_) => true,
+        }
+    }
+
+    #[test]
+    fn a_card_is_clean_and_the_same_every_time() {
+        let (first, second) = (path("a"), path("b"));
+        write(&first, &files()).expect("a card");
+        write(&second, &files()).expect("a card");
+        let same = Command::new("cmp").arg(&first).arg(&second).status();
+        assert!(
+            same.expect("cmp is everywhere").success(),
+            "two cards differ"
+        );
+        assert!(is_card_image(&first).expect("it was written"));
+        let boot = extract(&first, super::BOOT_START, Some(DATA_START));
+        let data = extract(&first, DATA_START, None);
+        assert!(is_clean("/usr/sbin/fsck.fat", "-n", &boot));
+        assert!(is_clean("/usr/sbin/e2fsck", "-fn", &data));
+        for file in [first, second, boot, data] {
+            std::fs::remove_file(file).expect("it was written");
+        }
+    }
+}
