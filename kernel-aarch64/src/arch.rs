@@ -2,8 +2,8 @@
 //! itself, and the few instructions that Rust has no words for.
 
 pub(crate) mod crc;
-pub(crate) mod fault;
 mod fastpath;
+pub(crate) mod fault;
 pub(crate) mod layout;
 pub(crate) mod mmu;
 pub(crate) mod semihosting;
