@@ -17,9 +17,16 @@ use super::layout::{
     UART_SLOT, WINDOW_BASE, level1_index, level2_index, level3_index,
 };
 use gritos_kernel_core::memory_map::{Level, Region, blocks};
+use tock_registers::{
+    interfaces::{Readable, Writeable},
+    registers::ReadWrite,
+};
 
 /// Physical memory that the linear map reaches: 64 GiB.
 pub(crate) const LINEAR_LIMIT: u64 = 64 << 30;
+
+/// Physical addresses that the window shows: 44 bits, as many as the Cortex-A72 has.
+const PHYSICAL_LIMIT: u64 = 1 << 44;
 
 /// Physical address bits of a table descriptor.
 const TABLE_ADDRESS: u64 = 0x0000_ffff_ffff_f000;
@@ -35,25 +42,33 @@ pub(crate) enum Show {
     Data,
 }
 
-/// The window has no room left.
+/// The window has no room left, or an address is beyond what a descriptor holds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WindowFull;
+pub(crate) struct Unshowable;
 
-/// A translation table, reached through the window.
+/// A translation table, reached through the window. What its entries map is decided by
+/// [`BootTables`]: devices, memory without Rust objects in it, or memory to read.
 #[derive(Clone, Copy)]
-struct Table(*mut u64);
+struct Table(&'static [ReadWrite<u64>; 512]);
 
 impl Table {
+    /// The table at `shown`.
+    ///
+    /// # Safety
+    ///
+    /// `shown` must be a page of memory in the window that is a table and nothing else.
+    unsafe fn at(shown: *mut u8) -> Self {
+        // SAFETY: mapped and page-aligned, as the caller says; entries are plain numbers, accessed
+        // through shared references with volatile loads and stores.
+        Self(unsafe { &*shown.cast() })
+    }
+
     fn get(self, index: usize) -> u64 {
-        // SAFETY: `BootTables` makes tables only of mapped, page-sized, page-aligned memory that is
-        // nobody else's; the mask keeps the index inside.
-        unsafe { self.0.add(index & 511).read_volatile() }
+        self.0[index & 511].get()
     }
 
     fn set(self, index: usize, entry: u64) {
-        // SAFETY: as in `get`. What the entry maps is decided by the callers, which map only
-        // devices, memory without Rust objects in it, or memory to read.
-        unsafe { self.0.add(index & 511).write_volatile(entry) }
+        self.0[index & 511].set(entry);
     }
 }
 
@@ -82,9 +97,9 @@ impl BootTables {
         let shown = window & !(BLOCK as u64 - 1);
         let table = |address: u64| {
             let offset = (address - shown) as usize;
-            Table(ptr::with_exposed_provenance_mut(
-                WINDOW_BASE + IMAGE_SLOT * BLOCK + offset,
-            ))
+            let shown = WINDOW_BASE + IMAGE_SLOT * BLOCK + offset;
+            // SAFETY: the reset code shows it there, and nobody else knows.
+            unsafe { Table::at(ptr::with_exposed_provenance_mut(shown)) }
         };
         let (root, window) = (table(root), table(window));
         Self {
@@ -97,11 +112,11 @@ impl BootTables {
 
     /// Shows `region` through the window and returns where.
     #[inline(never)]
-    pub(crate) fn show(&mut self, region: Region, how: Show) -> Result<*mut u8, WindowFull> {
+    pub(crate) fn show(&mut self, region: Region, how: Show) -> Result<*mut u8, Unshowable> {
         let first = region.start & !(BLOCK as u64 - 1);
         let count = (region.end - first).div_ceil(BLOCK as u64) as usize;
-        if count > self.memory_start - self.device_end {
-            return Err(WindowFull);
+        if region.end > PHYSICAL_LIMIT || count > self.memory_start - self.device_end {
+            return Err(Unshowable);
         }
         let (slot, attributes) = if how == Show::Device {
             self.device_end += count;
@@ -139,7 +154,7 @@ impl BootTables {
         &mut self,
         free: &[Region],
         pool: Region,
-    ) -> Result<(), WindowFull> {
+    ) -> Result<(), Unshowable> {
         let shown = self.show(pool, Show::Data)?;
         let mut pool = Pool {
             start: pool.start,
@@ -216,7 +231,8 @@ impl Pool {
             unsafe { below.write_bytes(0, PAGE) };
             table.set(index, entry);
         }
-        Table(below.cast())
+        // SAFETY: that page, which only tables point to.
+        unsafe { Table::at(below) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ending an emulator run with an exit code (Arm *Semihosting for AArch32 and AArch64*, `SYS_EXIT`).
+//! Ending an emulator run with an exit code (Arm, *Semihosting*, `SYS_EXIT`).
 //!
 //! Only for a machine that said at boot that somebody listens: elsewhere HLT is an undefined
 //! instruction.

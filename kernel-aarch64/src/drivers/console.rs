@@ -9,17 +9,29 @@ use core::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use tock_registers::{
+    interfaces::{Readable, Writeable},
+    register_structs,
+    registers::{ReadOnly, WriteOnly},
+};
+
 /// Where the UART's registers are reached. Set by the reset code, then by [`set_base`].
 #[unsafe(no_mangle)]
 static CONSOLE_BASE: AtomicUsize = AtomicUsize::new(0);
 
-/// Data register, write: a character to send. Offsets as in the PL011 manual (DDI 0183), "Summary
-/// of registers".
-const DR: usize = 0x00;
-/// Flag register.
-const FR: usize = 0x18;
+register_structs! {
+    /// What is needed of a PL011 (Arm DDI 0183, "Summary of registers").
+    #[expect(non_snake_case, reason = "registers are spelled as in the manual")]
+    Pl011 {
+        (0x00 => DR: WriteOnly<u32>),
+        (0x04 => _reserved),
+        (0x18 => FR: ReadOnly<u32>),
+        (0x1c => @END),
+    }
+}
+
 /// `FR`: the transmit FIFO is full.
-const FR_TXFF: u32 = 1 << 5;
+const TXFF: u32 = 1 << 5;
 
 /// Makes the UART whose registers are mapped at `base` the console.
 ///
@@ -38,13 +50,12 @@ impl Console {
     /// Writes one byte as it is.
     #[inline(never)]
     pub(crate) fn byte(self, byte: u8) {
-        let base = ptr::with_exposed_provenance_mut::<u8>(CONSOLE_BASE.load(Ordering::Relaxed));
-        // SAFETY: the reset code and `set_base` keep a PL011 mapped there; both registers are
-        // 32 bits wide, and reading the flag register has no effect.
-        unsafe {
-            while ptr::read_volatile(base.add(FR).cast::<u32>()) & FR_TXFF != 0 {}
-            ptr::write_volatile(base.add(DR).cast::<u32>(), u32::from(byte));
-        }
+        let base = CONSOLE_BASE.load(Ordering::Relaxed);
+        // SAFETY: the reset code and `set_base` keep a PL011 mapped there; registers tolerate
+        // sharing, and reading the flag register has no effect.
+        let uart = unsafe { &*ptr::with_exposed_provenance::<Pl011>(base) };
+        while uart.FR.get() & TXFF != 0 {}
+        uart.DR.set(byte.into());
     }
 
     /// Writes `text`; a newline becomes carriage return and newline.

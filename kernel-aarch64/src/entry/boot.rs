@@ -18,7 +18,7 @@ use crate::{
         crc::crc32c,
         fault,
         layout::{KERNEL_BASE, PAGE},
-        mmu::{BootTables, LINEAR_LIMIT, Show, WindowFull},
+        mmu::{BootTables, LINEAR_LIMIT, Show, Unshowable},
     },
     drivers::{
         console::{self, Console},
@@ -77,6 +77,9 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
         start: device_tree,
         end: device_tree + blob.len() as u64,
     };
+    if device_tree.overlaps(&kernel) || device_tree.overlaps(&payload) {
+        stop("\nthe boot loader placed the device tree over the kernel or the boot image");
+    }
     let taken = [kernel, payload, device_tree.pages_around()];
     let stock = &take_stock(platform, &taken);
     let (free, pool) = stock.as_ref().unwrap_or_else(|Full| {
@@ -85,7 +88,7 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
     // SAFETY: `free` is RAM apart from the image, all Rust objects and the pool, and the pool is
     // apart from all of them.
     let mapped = unsafe { tables.map_linear(free.as_slice(), *pool) };
-    mapped.unwrap_or_else(|WindowFull| stop_window());
+    mapped.unwrap_or_else(|Unshowable| stop_window());
 
     let gic = show_gic(&mut tables, platform);
     gic.init();
@@ -132,7 +135,7 @@ fn show_device_tree(tables: &mut BootTables, board: &Board, address: u64) -> &'s
             end: address + size as u64,
         };
         let shown = tables.show(region, Show::Constant);
-        let shown = shown.unwrap_or_else(|WindowFull| stop_window());
+        let shown = shown.unwrap_or_else(|Unshowable| stop_window());
         // SAFETY: mapped just now, for reading, until boot ends; nobody writes there: it is
         // outside the image, and no other RAM is in use yet. What it holds is checked.
         unsafe { slice::from_raw_parts(shown, size) }
@@ -160,7 +163,7 @@ fn show_device(tables: &mut BootTables, platform: &PlatformInfo, registers: Regi
     }
     tables
         .show(registers, Show::Device)
-        .unwrap_or_else(|WindowFull| stop_window())
+        .unwrap_or_else(|Unshowable| stop_window())
 }
 
 #[inline(never)]
@@ -216,19 +219,19 @@ fn show_boot_image(
             start,
             end: u64::MAX,
         });
-        if !platform
-            .ram
-            .as_slice()
-            .iter()
-            .any(|bank| bank.contains(&region))
-        {
+        let both = Region {
+            start: kernel.start,
+            end: region.end,
+        };
+        let mut banks = platform.ram.as_slice().iter();
+        if !banks.any(|bank| bank.contains(&both)) {
             Console
                 .text("\nkernel and boot image end at ")
-                .hex(region.end, 1);
+                .hex(both.end, 1);
             stop(", outside the RAM that the device tree names");
         }
         let shown = tables.show(region, Show::Constant);
-        let shown = shown.unwrap_or_else(|WindowFull| stop_window());
+        let shown = shown.unwrap_or_else(|Unshowable| stop_window());
         // SAFETY: mapped just now, for reading, until boot ends; RAM behind the image that nobody
         // uses yet. What it holds is checked.
         unsafe { slice::from_raw_parts(shown.cast_const(), size as usize) }
@@ -336,7 +339,7 @@ fn refuse_image(error: ImageError, entry: Option<&str>) -> ! {
 
 #[cold]
 fn stop_window() -> ! {
-    stop("\ndevices and boot image are too large for the kernel's window")
+    stop("\ndevices and boot image do not fit the kernel's window")
 }
 
 /// Ends a boot that cannot succeed.

@@ -13,7 +13,7 @@ use tock_registers::{
 use super::PRIORITY_WORD;
 
 /// `GICD_CTLR`: affinity routing, and both groups that can be the kernel's in either security view
-/// ("GICD_CTLR, Distributor Control Register").
+/// ("`GICD_CTLR`, Distributor Control Register").
 const CTLR_ENABLE: u32 = 1 << 4 | 1 << 1 | 1 << 0;
 /// `GICD_CTLR` and `GICR_CTLR`: a write is still on its way.
 const DISTRIBUTOR_RWP: u32 = 1 << 31;
@@ -98,8 +98,10 @@ impl GicV3 {
         let here = (mpidr >> 8 & 0xff00_0000) | (mpidr & 0x00ff_ffff);
         let mut offset = 0;
         while offset + FRAMES <= len {
-            // SAFETY: inside the mapping that the caller vouches for; registers tolerate sharing.
-            let redistributor = unsafe { &*redistributors.add(offset).cast::<V3Redistributor>() };
+            // SAFETY: inside the mapping that the caller vouches for.
+            let redistributor = unsafe { redistributors.add(offset) }.cast::<V3Redistributor>();
+            // SAFETY: likewise, and registers tolerate sharing.
+            let redistributor = unsafe { &*redistributor };
             let typer = redistributor.TYPER.get();
             if typer >> 32 == here {
                 return Some(Self {
