@@ -2,9 +2,9 @@
 //! its own.
 //!
 //! Everything that is made comes from one Untyped, so that revoking it ends the
-//! process and returns its memory. Read-only segments are mapped from the boot
-//! image in place; writable ones are copies. Nothing is writable and
-//! executable. The new process holds no capability but those that its creator
+//! process and returns its memory. Read-only data is mapped from the boot image
+//! in place; text and writable data are copies, so that nobody needs the right
+//! to execute the image. Nothing is writable and executable. The new process holds no capability but those that its creator
 //! puts into its CNode before it starts.
 
 use gritos_abi::boot_image::{BootImage, ENTRY_FLAG_FP, Entry, Segment};
@@ -100,7 +100,7 @@ impl Creator {
     ///
     /// # Errors
     /// Those of the methods used, or `InvalidArgument` for a segment that is
-    /// writable and executable, or read-only with bytes that the image lacks.
+    /// writable and executable or lies outside its entry.
     /// What was made until then goes when `untyped` is revoked and
     /// [`Process::forget`]'s slots are deleted.
     pub fn make(
@@ -165,15 +165,18 @@ impl Creator {
         if bytes == 0 {
             return Ok(());
         }
-        if !rights.contains(Rights::WRITE) {
-            if segment.file_bytes.next_multiple_of(PAGE_BYTES) != bytes {
-                return Err(refused);
-            }
-            let permissions = if rights.contains(Rights::EXECUTE) {
-                Permissions::ReadExecute
-            } else {
-                Permissions::Read
-            };
+        let permissions = match (
+            rights.contains(Rights::WRITE),
+            rights.contains(Rights::EXECUTE),
+        ) {
+            (true, true) => return Err(refused),
+            (true, false) => Permissions::ReadWrite,
+            (false, true) => Permissions::ReadExecute,
+            (false, false) => Permissions::Read,
+        };
+        if permissions == Permissions::Read
+            && segment.file_bytes.next_multiple_of(PAGE_BYTES) == bytes
+        {
             let mapping = Mapping {
                 address: segment.address,
                 offset: segment.offset,
@@ -182,20 +185,21 @@ impl Creator {
             let copy = slot.copy(self.image, Mask::AS_HELD)?;
             return copy.map(space, mapping, permissions);
         }
-        if rights.contains(Rights::EXECUTE) {
-            return Err(refused);
-        }
         let memory = untyped.create_memory(bytes, slot)?;
         if !file_bytes.is_empty() {
             memory.map_all(self.space, SCRATCH, Permissions::ReadWrite)?;
             let filled = SharedBuf::of(memory).and_then(|buffer| {
                 let gone = Error::local(Status::NotMapped, Operation::Load);
-                buffer.write(0, file_bytes).map_err(|_| gone)
+                buffer.write(0, file_bytes).map_err(|_| gone)?;
+                if permissions == Permissions::ReadExecute {
+                    buffer.synchronize_code();
+                }
+                Ok(())
             });
             memory.unmap()?;
             filled?;
         }
-        memory.map_all(space, segment.address, Permissions::ReadWrite)
+        memory.map_all(space, segment.address, permissions)
     }
 }
 
@@ -209,8 +213,8 @@ fn segment_bytes<'a>(image: &BootImage<'a>, entry: &Entry, segment: &Segment) ->
     image.payload(entry)?.get(start..start.checked_add(len)?)
 }
 
-fn slot_at(first: Slot, position: u16) -> Slot {
-    let address = Address(first.address().0 + u32::from(position));
+const fn slot_at(first: Slot, position: u16) -> Slot {
+    let address = Address(first.address().0 + position as u32);
     Slot::new(first.cnode(), address)
 }
 
@@ -231,6 +235,12 @@ impl Process {
     /// Those of Delete.
     pub fn forget(first: Slot, slots: &mut Slots) -> Result<(), Error> {
         (0..PROCESS_SLOTS).try_for_each(|position| slots.delete(slot_at(first, position)))
+    }
+
+    /// The memory of segment `i` of its program.
+    #[must_use]
+    pub const fn segment(&self, i: u16) -> Cap<MemoryObject> {
+        Cap::at(slot_at(self.first, SEGMENTS + i).address())
     }
 
     /// The first slot of its run.

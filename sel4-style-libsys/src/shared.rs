@@ -107,6 +107,12 @@ impl SharedBuf {
         }
     }
 
+    /// Makes instructions that were written here visible to instruction fetch.
+    pub fn synchronize_code(&self) {
+        #[cfg(target_os = "none")]
+        crate::svc::synchronize_code(self.base, self.len);
+    }
+
     /// Bytes in the buffer.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -155,25 +155,24 @@ impl RawCalls for Svc {
     }
 }
 
-/// Makes code written to `bytes` visible to instruction fetch on every
+/// Makes code written to `len` bytes at `start` visible to instruction fetch on every
 /// processor (Arm ARM, "Concurrent modification and execution of
 /// instructions"): clean each line to the point of unification, invalidate it
 /// in the instruction caches.
-pub fn synchronize_code(bytes: &[u8]) {
+pub(crate) fn synchronize_code(start: usize, len: usize) {
     // Lines are at least 16 bytes; stepping by a smaller line than the
     // processor has only repeats work.
     const LINE_BYTES: usize = 16;
-    let line = |offset| bytes.as_ptr().wrapping_add(offset);
-    for offset in (0..bytes.len()).step_by(LINE_BYTES) {
-        // SAFETY: cleaning a line changes no contents; the address lies in a
-        // slice, so it is mapped.
-        unsafe { asm!("dc cvau, {}", in(reg) line(offset), options(nostack, preserves_flags)) };
+    for line in (start..start + len).step_by(LINE_BYTES) {
+        // SAFETY: cleaning a line changes no contents; where nothing is mapped
+        // it faults.
+        unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
     }
     // SAFETY: a barrier.
     unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
-    for offset in (0..bytes.len()).step_by(LINE_BYTES) {
+    for line in (start..start + len).step_by(LINE_BYTES) {
         // SAFETY: as above, for the instruction cache.
-        unsafe { asm!("ic ivau, {}", in(reg) line(offset), options(nostack, preserves_flags)) };
+        unsafe { asm!("ic ivau, {}", in(reg) line, options(nostack, preserves_flags)) };
     }
     // SAFETY: barriers.
     unsafe { asm!("dsb ish", "isb", options(nostack, preserves_flags)) };

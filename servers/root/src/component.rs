@@ -84,14 +84,14 @@ impl Component {
 
     fn memory_bytes(&self) -> u64 {
         let page = |bytes: u64| bytes.next_multiple_of(4096);
-        let writable: u64 = self
+        let copied: u64 = self
             .entry
             .segments()
             .iter()
-            .filter(|segment| segment.rights & Rights::WRITE.bits() != 0)
+            .filter(|segment| segment.rights & (Rights::WRITE | Rights::EXECUTE).bits() != 0)
             .map(|segment| page(segment.memory_bytes))
             .sum();
-        writable + page(self.entry.stack.max(DEFAULT_STACK_BYTES)) + OVERHEAD_BYTES
+        copied + page(self.entry.stack.max(DEFAULT_STACK_BYTES)) + OVERHEAD_BYTES
     }
 }
 

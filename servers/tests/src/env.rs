@@ -28,6 +28,7 @@ pub(crate) mod slot {
     pub(crate) const UNTYPED: u16 = 9;
     pub(crate) const RUNNER: u16 = 10;
     pub(crate) const IMAGE: u16 = 11;
+    pub(crate) const TEXT: u16 = 12;
     pub(crate) const FIRST_FREE: u16 = 16;
 }
 
@@ -121,6 +122,8 @@ impl Env {
     pub(crate) const UNTYPED: Cap<Untyped> = own(slot::UNTYPED);
     pub(crate) const RUNNER: Cap<Endpoint> = own(slot::RUNNER);
     pub(crate) const IMAGE: Cap<MemoryObject> = own(slot::IMAGE);
+    /// The text of the program, not mapped through this capability.
+    pub(crate) const TEXT: Cap<MemoryObject> = own(slot::TEXT);
 
     /// An empty slot.
     #[track_caller]

@@ -25,6 +25,8 @@ const TEST_BYTES: u64 = 16 << 20;
 const OWN_BYTES: u64 = 4096;
 /// Memory for translation tables of the runner's own AddressSpace.
 const TABLE_BYTES: u64 = 64 << 10;
+/// Rights of a test on its own text.
+const TEXT_RIGHTS: Rights = Rights::READ.union(Rights::EXECUTE).union(Rights::MAP);
 /// The entry of the boot image whose payload is the command line.
 const COMMAND_LINE: &str = "cmdline";
 /// The word of the command line that asks for measurements instead of tests.
@@ -251,6 +253,7 @@ impl Runner<'static> {
         cnode.copy(slot::CONTEXT, process.context, Mask::AS_HELD)?;
         cnode.copy(slot::SCHED_CONTROL, self.creator.budgets, Mask::AS_HELD)?;
         cnode.copy(slot::ASID_CONTROL, self.creator.asids, Mask::AS_HELD)?;
+        cnode.copy(slot::TEXT, process.segment(0), Mask::only(TEXT_RIGHTS))?;
         cnode.copy(slot::IMAGE, self.creator.image, Mask::AS_HELD)?;
         let root_slot = |index| Cap::<MemoryObject>::at(Address::root(index));
         cnode.copy(

@@ -32,6 +32,8 @@ tests![
 ];
 
 const HERE: u64 = SHARED_BASE;
+/// Where the program's text lies.
+const TEXT: u64 = 0x20_0000;
 const THERE: u64 = SHARED_BASE + (1 << 21) + 0x5000;
 
 fn buffer(object: Cap<MemoryObject>) -> Verdict<SharedBuf> {
@@ -243,7 +245,6 @@ fn stores_to_read_only_memory_fault(env: &mut Env) -> Verdict {
     succeeds(env, false, HERE)?;
     faults(env, true, HERE)?;
     // Nor is the program's own text writable.
-    const TEXT: u64 = 0x20_0000;
     succeeds(env, false, TEXT)?;
     faults(env, true, TEXT)
 }
@@ -392,7 +393,6 @@ extern "C" fn reader(object: u64) -> ! {
 
 fn a_lost_shared_buffer_is_an_error_not_a_fault(env: &mut Env) -> Verdict {
     Env::IMAGE.map_all(Env::SPACE, rt::IMMUTABLE_BASE, Permissions::Read)?;
-    const TEXT: u64 = 0x20_0000;
     let object = env.memory(4096)?;
     object.map_all(Env::SPACE, HERE, Permissions::ReadWrite)?;
     let (handler, reply) = env.endpoint_and_reply()?;
@@ -437,12 +437,7 @@ fn address_spaces_are_apart(env: &mut Env) -> Verdict {
     mine.map_all(Env::SPACE, HERE, Permissions::ReadWrite)?;
     theirs.map_all(other, HERE, Permissions::ReadWrite)?;
     // The other space has the program's text and a stack, nothing else.
-    let text = env.slot()?;
-    text.copy(Env::IMAGE, gritos_sys::Mask::AS_HELD)?;
-    Env::IMAGE.map_all(Env::SPACE, rt::IMMUTABLE_BASE, Permissions::Read)?;
-    let segment = text_segment()?;
-    text.cap::<MemoryObject>()
-        .map(other, segment, Permissions::ReadExecute)?;
+    Env::TEXT.map_all(other, TEXT, Permissions::ReadExecute)?;
     let stack = gritos_sys::thread::Stack::map(
         Env::UNTYPED,
         env.slot()?,
@@ -476,23 +471,4 @@ fn address_spaces_are_apart(env: &mut Env) -> Verdict {
     );
     check!(Env::CNODE.inspect(copy.address().index())?.object == Some(ObjectType::MemoryObject));
     Ok(())
-}
-
-/// Where the text of this program lies in the boot image and in memory.
-fn text_segment() -> Verdict<Mapping> {
-    use gritos_sys::abi::boot_image::{BootImage, EntryKind, crc32c};
-    let bytes = rt::immutable_bytes(Env::IMAGE)?;
-    let damaged = |error| Failure::new(format_args!("boot image: {error:?}"));
-    let image = BootImage::parse(bytes, crc32c).map_err(damaged)?;
-    image
-        .entries()
-        .find(|entry| entry.kind == EntryKind::Root as u32)
-        .and_then(|entry| {
-            entry
-                .segments()
-                .iter()
-                .find(|segment| segment.rights & Rights::EXECUTE.bits() != 0)
-                .map(|segment| range(segment.address, segment.offset, segment.memory_bytes))
-        })
-        .ok_or_else(|| Failure::new(format_args!("no program in the boot image")))
 }
