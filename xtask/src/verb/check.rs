@@ -1,35 +1,53 @@
 //! `cargo xtask check`: format, lints and the rules of the tree.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::compile::TARGET;
 use crate::toolchain::{self, run as must_run};
 use crate::workspace::Workspace;
 use crate::{report, tidy};
 
-/// Runs every check that needs no test run; the first that fails ends it.
+/// Runs every check that needs no test run; all of them, so that one failure does not hide another.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     toolchain::ensure_rust()?;
-    report::step("Checking", "format (cargo fmt)");
-    must_run(workspace.cargo().args(["fmt", "--all", "--check"]))?;
-    report::step("Checking", "lints for this machine (cargo clippy)");
+    let mut failed = Vec::new();
+    let mut check = |what: &'static str, check: &dyn Fn() -> Result<()>| {
+        report::step("Checking", what);
+        if let Err(error) = check() {
+            report::error(&error);
+            failed.push(what);
+        }
+    };
     let deny = ["--", "-D", "warnings"];
-    must_run(
-        workspace
-            .cargo()
-            .args(["clippy", "--quiet", "--workspace", "--all-targets"])
-            .args(deny),
-    )?;
+    check("format", &|| {
+        must_run(workspace.cargo().args(["fmt", "--all", "--check"]))
+    });
+    check("lints for this machine", &|| {
+        must_run(
+            workspace
+                .cargo()
+                .args([
+                    "clippy",
+                    "--quiet",
+                    "--keep-going",
+                    "--workspace",
+                    "--all-targets",
+                ])
+                .args(deny),
+        )
+    });
     // The host's run never sees what is compiled for the target only.
-    report::step("Checking", format!("lints for {TARGET}"));
-    let mut clippy = workspace.cargo();
-    clippy.args(["clippy", "--quiet", "--target", TARGET]);
-    for package in bare_metal_packages(workspace) {
-        clippy.args(["--package", package]);
-    }
-    must_run(clippy.args(deny))?;
-    report::step("Checking", "the rules of the tree");
-    tidy::check(workspace)
+    check("lints for the target", &|| {
+        let mut clippy = workspace.cargo();
+        clippy.args(["clippy", "--quiet", "--keep-going", "--target", TARGET]);
+        for package in bare_metal_packages(workspace) {
+            clippy.args(["--package", package]);
+        }
+        must_run(clippy.args(deny))
+    });
+    check("rules of the tree", &|| tidy::check(workspace));
+    ensure!(failed.is_empty(), "not in order: {}", failed.join(", "));
+    Ok(())
 }
 
 /// Members that can do without `std`: their crate root says so.
