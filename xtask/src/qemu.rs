@@ -35,6 +35,16 @@ pub(crate) enum Gic {
     V3,
 }
 
+/// What the machine's time is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// The host's.
+    Host,
+    /// The number of instructions executed, 2 to the power of this many nanoseconds each: every run
+    /// is the same, however busy the host is.
+    Instructions(u8),
+}
+
 /// The machine to emulate.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
@@ -45,8 +55,7 @@ pub(crate) struct Machine {
     pub(crate) smp: u32,
     /// As QEMU's `-m` takes it.
     pub(crate) memory: String,
-    /// Whether time is the number of instructions executed, the same in every run.
-    pub(crate) icount: bool,
+    pub(crate) clock: Clock,
 }
 
 impl Machine {
@@ -65,7 +74,7 @@ impl Machine {
             el2: true,
             smp: smp.unwrap_or(default_smp),
             memory: memory.unwrap_or_else(|| default_memory.to_string()),
-            icount: false,
+            clock: Clock::Host,
         };
         match board {
             Board::Virt => ensure!(
@@ -104,10 +113,14 @@ impl Machine {
             Board::Virt => {
                 let gic = if self.gic == Gic::V2 { 2 } else { 3 };
                 let el2 = if self.el2 { "on" } else { "off" };
-                add(&[
-                    "-M",
-                    &format!("virt,gic-version={gic},virtualization={el2}"),
-                ]);
+                let seeds = if self.clock == Clock::Host {
+                    "on"
+                } else {
+                    "off"
+                };
+                let machine =
+                    format!("virt,gic-version={gic},virtualization={el2},dtb-randomness={seeds}");
+                add(&["-M", &machine]);
                 add(&["-cpu", "cortex-a72"]);
                 add(&["-global", "virtio-mmio.force-legacy=false"]);
             }
@@ -116,8 +129,8 @@ impl Machine {
         add(&["-smp", &self.smp.to_string(), "-m", &self.memory]);
         add(&["-display", "none", "-nic", "none", "-no-reboot"]);
         add(&["-semihosting-config", "enable=on,target=native"]);
-        if self.icount {
-            add(&["-icount", "shift=0,sleep=off"]);
+        if let Clock::Instructions(shift) = self.clock {
+            add(&["-icount", &format!("shift={shift},sleep=off")]);
         }
         add(&["-kernel"]);
         arguments.push(image.into());

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::frames::{Item, Next, Stream};
 use crate::image::Contents;
-use crate::qemu::{Board, Machine, Running};
+use crate::qemu::{Board, Clock, Machine, Running};
 use crate::workspace::Workspace;
 use crate::{compile, report, toolchain, verb};
 
@@ -123,7 +123,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let programs = verb::image::ProgramOptions::starting(compile::TESTS);
     verb::image::write(workspace, &programs, &contents, &image)?;
     let machine = Machine {
-        icount: true,
+        clock: Clock::Instructions(0),
         ..Machine::new(Board::Virt, None, None)?
     };
     report::step(
