@@ -222,6 +222,8 @@ extern "C" {
 #define GRITOS_SLOT_ASID_CONTROL 8
 #define GRITOS_SLOT_BOOT_IMAGE 9
 #define GRITOS_SLOT_DEVICE_TREE 10
+#define GRITOS_SLOT_SEGMENT_FIRST 11
+#define GRITOS_SLOT_BOOT_INFO 15
 #define GRITOS_SLOT_UNTYPED_FIRST 16
 
 /* Fields of `control` on the way into the kernel */

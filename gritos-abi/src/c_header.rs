@@ -218,6 +218,8 @@ fn constants(out: &mut impl Write) -> fmt::Result {
         ("ASID_CONTROL", slot::ASID_CONTROL),
         ("BOOT_IMAGE", slot::BOOT_IMAGE),
         ("DEVICE_TREE", slot::DEVICE_TREE),
+        ("SEGMENT_FIRST", slot::SEGMENT_FIRST),
+        ("BOOT_INFO", slot::BOOT_INFO),
         ("UNTYPED_FIRST", slot::UNTYPED_FIRST),
     ] {
         writeln!(out, "#define GRITOS_SLOT_{name} {number}")?;

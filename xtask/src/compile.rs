@@ -21,35 +21,24 @@ pub(crate) const ROOT: &str = "gritos-root";
 /// Package of the test task, which takes the root task's place.
 pub(crate) const TESTS: &str = "gritos-target-tests";
 
-/// Builds the binary of `package` with those of `features` that it has and returns its path.
+/// Builds the binary of `package` and returns its path.
 ///
 /// Each package is built alone, so that cargo does not unify the features of kernel and tasks.
 /// Paths of this machine are mapped away, and flags from the environment are ignored: the same
 /// source gives the same bytes everywhere.
-pub(crate) fn build(workspace: &Workspace, package: &str, features: &[&str]) -> Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace, package: &str) -> Result<PathBuf> {
     build_in(
         workspace,
         workspace.metadata.target_directory.as_std_path(),
         package,
-        features,
     )
 }
 
 /// As [`build`], with another folder for what the compiler makes.
-pub(crate) fn build_in(
-    workspace: &Workspace,
-    folder: &Path,
-    package: &str,
-    features: &[&str],
-) -> Result<PathBuf> {
+pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> Result<PathBuf> {
     let known = workspace
         .member(package)
         .with_context(|| format!("the workspace has no package {package}"))?;
-    let features: Vec<&str> = features
-        .iter()
-        .copied()
-        .filter(|&f| known.features.contains_key(f))
-        .collect();
     report::step("Building", format!("{package} for {TARGET}"));
     let mut child = workspace
         .cargo()
@@ -65,7 +54,6 @@ pub(crate) fn build_in(
         .arg("--target-dir")
         .arg(folder)
         .args(["--message-format", "json-render-diagnostics"])
-        .args(["--features", &features.join(",")])
         .env_remove("RUSTFLAGS")
         .env("CARGO_ENCODED_RUSTFLAGS", reproducible_flags(workspace))
         .stdout(Stdio::piped())

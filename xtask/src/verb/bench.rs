@@ -134,7 +134,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let measurements = collect(&Stream::new(qemu.serial()?))?;
     let code = qemu.wait(Some(LIMIT))?;
     print_table(&measurements);
-    let sizes = verb::size::Sizes::of(&compile::build(workspace, compile::KERNEL, &[])?)?;
+    let sizes = verb::size::Sizes::of(&compile::build(workspace, compile::KERNEL)?)?;
     println!(
         "{:<48} {:>9}",
         "kernel text + read-only data, bytes", sizes.constant_bytes

@@ -55,16 +55,16 @@ fn reproducible(workspace: &Workspace) -> Result<()> {
         assemble(&kernel, Some(root.as_path()), &Contents::default())
     };
     let first = image(
-        compile::build(workspace, compile::KERNEL, &[])?,
-        compile::build(workspace, compile::ROOT, &[])?,
+        compile::build(workspace, compile::KERNEL)?,
+        compile::build(workspace, compile::ROOT)?,
     )?;
     let apart = workspace.output("apart")?;
     if apart.exists() {
         std::fs::remove_dir_all(&apart)?;
     }
     let second = image(
-        compile::build_in(workspace, &apart, compile::KERNEL, &[])?,
-        compile::build_in(workspace, &apart, compile::ROOT, &[])?,
+        compile::build_in(workspace, &apart, compile::KERNEL)?,
+        compile::build_in(workspace, &apart, compile::ROOT)?,
     )?;
     ensure!(first == second, "the same source gave two different images");
     Ok(())

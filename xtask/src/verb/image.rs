@@ -135,10 +135,10 @@ pub(crate) fn write(
     path: &Path,
 ) -> Result<Programs> {
     toolchain::ensure_rust()?;
-    let kernel = compile::build(workspace, compile::KERNEL, &[])?;
+    let kernel = compile::build(workspace, compile::KERNEL)?;
     let root = match programs.root.as_str() {
         "none" => None,
-        package => Some(compile::build(workspace, package, &[])?),
+        package => Some(compile::build(workspace, package)?),
     };
     let image = assemble(&kernel, root.as_deref(), contents)?;
     fs::write(path, &image).with_context(|| format!("cannot write {}", path.display()))?;

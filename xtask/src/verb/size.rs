@@ -42,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let budgets: Budgets =
         toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
-    let kernel = compile::build(workspace, compile::KERNEL, &[])?;
+    let kernel = compile::build(workspace, compile::KERNEL)?;
     let sizes = Sizes::of(&kernel)?;
     let panics = panics::sites(&kernel)?;
     let system_calls = u64::from(gritos_abi::Syscall::COUNT);
