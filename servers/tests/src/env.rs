@@ -258,6 +258,18 @@ pub(crate) fn pause(nanoseconds: u64) {
     let _ = ipc::sleep_until(time::after(nanoseconds));
 }
 
+/// Lets threads of lower priority run until the condition holds, or for two
+/// seconds; says which. Time on an emulator passes while nothing runs, so that
+/// no single pause is long enough for certain.
+pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
+    (0..2000).any(|_| {
+        condition() || {
+            pause(1_000_000);
+            false
+        }
+    })
+}
+
 /// Ends a helper thread: without a fault handler it is inactive from now on.
 pub(crate) fn end() -> ! {
     gritos_sys::rt::exit()

@@ -34,6 +34,33 @@ const CALLS: u64 = 1_000_000;
 const SLOTS: u16 = 64;
 /// The zoo lies in the first slots.
 const ZOO: u16 = 24;
+/// What lies where in the zoo.
+mod zoo {
+    pub(super) const CNODE: u16 = 1;
+    pub(super) const POTS: [u16; 2] = [2, 3];
+    pub(super) const ENDPOINT: u16 = 4;
+    pub(super) const BADGED: u16 = 5;
+    pub(super) const NOTIFICATION: u16 = 6;
+    pub(super) const REPLY: u16 = 7;
+    pub(super) const OTHER_REPLY: u16 = 8;
+    pub(super) const CONTEXT: u16 = 9;
+    pub(super) const SPACE: u16 = 10;
+    pub(super) const NEW_SPACE: u16 = 11;
+    pub(super) const MEMORY: u16 = 12;
+    pub(super) const READ_ONLY: u16 = 13;
+    pub(super) const TCB: u16 = 14;
+    pub(super) const OTHER_TCB: u16 = 15;
+    pub(super) const SENDER: u16 = 16;
+    pub(super) const INNER_CNODE: u16 = 17;
+    pub(super) const SCHED_CONTROL: u16 = 18;
+    pub(super) const IRQ_CONTROL: u16 = 19;
+    pub(super) const PLATFORM: u16 = 20;
+    pub(super) const ASID_CONTROL: u16 = 21;
+    pub(super) const IRQ: u16 = 22;
+}
+
+/// An interrupt that no device raises, for the handler in the zoo.
+const SPARE_IRQ: u32 = 230;
 /// How often each method must have succeeded.
 const ENOUGH: u32 = 100;
 
@@ -72,7 +99,8 @@ impl Random {
             1 => Address::NULL,
             2 => Address::root(SLOTS + self.below(8) as u16),
             3 => Address::nested(self.below(8) as u16, self.below(8) as u16),
-            _ => Address::root(1 + self.below(u64::from(SLOTS) - 1) as u16),
+            4..12 => Address::root(1 + self.below(u64::from(SLOTS) - 1) as u16),
+            _ => Address::root(1 + self.below(u64::from(ZOO) - 1) as u16),
         }
     }
 
@@ -125,13 +153,16 @@ fn arguments(random: &mut Random, object: ObjectType, tag: u64, words: &mut [u64
                 (ObjectType::Endpoint, 0),
             );
             let first = u64::from(ZOO) + random.below(u64::from(SLOTS - ZOO));
-            words[..6].copy_from_slice(&[made as u64, size, 1 + random.below(2), first, 0, 0]);
+            let memory = if random.one_in(32) { 2 } else { 0 };
+            let count = 1 + random.below(2);
+            words[..6].copy_from_slice(&[made as u64, size, count, first, 0, memory]);
         }
         ObjectType::MemoryObject if tag == m::MemoryObject::Map as u64 => {
-            let address = PAGE * (0x100 + random.below(64));
-            words[..4].copy_from_slice(&[address, 0, 0, 1 + 2 * random.below(2)]);
+            let address = PAGE * (0x100 + random.below(32));
+            let access = random.pick(&[1, 1, 3, 3, 5, 7], 1);
+            words[..4].copy_from_slice(&[address, 0, 0, access]);
         }
-        ObjectType::MemoryObject => words[0] = 1 + random.below(6),
+        ObjectType::MemoryObject => words[0] = random.pick(&[1, 1, 3, 5, 7], 1),
         ObjectType::Tcb if tag == m::Tcb::ReadRegisters as u64 => {
             words[..2].copy_from_slice(&[random.below(30), 1 + random.below(8)]);
         }
@@ -139,11 +170,11 @@ fn arguments(random: &mut Random, object: ObjectType, tag: u64, words: &mut [u64
             words[0] = random.below(30) | (1 + random.below(7)) << 8;
         }
         ObjectType::Tcb if tag == m::Tcb::SetPriority as u64 => {
-            words[..2].copy_from_slice(&[240 + random.below(17), 240 + random.below(17)]);
+            words[..2].copy_from_slice(&[253 + random.below(3), 253 + random.below(4)]);
         }
         ObjectType::Tcb if tag == m::Tcb::SetFlags as u64 => words[0] = random.below(3),
         ObjectType::SchedControl => {
-            words[..2].copy_from_slice(&[1_000_000, 1_000_000 * random.below(3)]);
+            words[..2].copy_from_slice(&[1_000_000, 1_000_000 * (random.below(8) + 7) / 8]);
         }
         ObjectType::IrqControl => {
             let first = u64::from(ZOO) + random.below(u64::from(SLOTS - ZOO));
@@ -152,6 +183,35 @@ fn arguments(random: &mut Random, object: ObjectType, tag: u64, words: &mut [u64
         ObjectType::IrqHandler => words[0] = random.below(2),
         _ => {}
     }
+}
+
+/// Where a capability of the type that a method wants as an argument lies in
+/// the zoo.
+fn wanted(random: &mut Random, object: ObjectType, tag: u64, position: u32) -> Option<Address> {
+    use method as m;
+    let null_or = |index: u16, null: bool| if null { 0 } else { index };
+    let index = match object {
+        ObjectType::Untyped => zoo::CNODE,
+        ObjectType::Tcb if tag == m::Tcb::Configure as u64 => {
+            let null = random.one_in(2);
+            match position {
+                0 => null_or(zoo::INNER_CNODE, null),
+                1 => null_or(zoo::SPACE, null),
+                _ => null_or(zoo::ENDPOINT, null),
+            }
+        }
+        ObjectType::Tcb if tag == m::Tcb::SetPriority as u64 => zoo::TCB,
+        ObjectType::Tcb if tag == m::Tcb::BindContext as u64 => zoo::CONTEXT,
+        ObjectType::Tcb => zoo::NOTIFICATION,
+        ObjectType::SchedControl => zoo::CONTEXT,
+        ObjectType::AddressSpace => return None,
+        ObjectType::MemoryObject => zoo::SPACE,
+        ObjectType::IrqControl => zoo::CNODE,
+        ObjectType::IrqHandler => zoo::NOTIFICATION,
+        ObjectType::AsidControl => random.pick(&[zoo::NEW_SPACE, zoo::SPACE], zoo::SPACE),
+        _ => return None,
+    };
+    Some(Address::root(index))
 }
 
 /// How many methods a type has.
@@ -202,7 +262,19 @@ fn one_call(random: &mut Random) {
     } else {
         Syscall::Call
     };
-    let target = random.address();
+    if random.one_in(500) {
+        let returned = gritos_sys::svc::Svc::trap::<100>(Request::default());
+        if returned.outcome.status() == Ok(Status::InvalidSyscall) {
+            count(REFUSALS.get(Status::InvalidSyscall as usize));
+        }
+    }
+    let message = call != Syscall::Call || random.one_in(6);
+    let target = if message && !random.one_in(4) {
+        let ends = [zoo::ENDPOINT, zoo::BADGED, zoo::SENDER, zoo::NOTIFICATION];
+        Address::root(random.pick(&ends, zoo::ENDPOINT))
+    } else {
+        random.address()
+    };
     let object = type_of(target);
     let tag = match methods(object) {
         0 => random.below(16),
@@ -228,7 +300,11 @@ fn one_call(random: &mut Random) {
         } else {
             0
         };
-        caps = caps.with(i, random.address(), mask, badge);
+        let fitting = wanted(random, object, tag, i as u32).filter(|_| !random.one_in(8));
+        caps = match fitting {
+            Some(address) => caps.with(i, address, 0, 0),
+            None => caps.with(i, random.address(), mask, badge),
+        };
     }
     let mut control = Control::words(8)
         .with_caps(
@@ -245,8 +321,13 @@ fn one_call(random: &mut Random) {
     if random.one_in(64) {
         control = Control(random.next() | Control::DEADLINE);
     }
-    let deadline = time::now() + random.below(2000);
-    let request = Request::new(target, tag, words, control).with_reply(random.address());
+    let deadline = time::now() + random.below(10_000);
+    let reply = if random.one_in(4) {
+        random.address()
+    } else {
+        Address::root(random.pick(&[zoo::REPLY, zoo::OTHER_REPLY], zoo::REPLY))
+    };
+    let request = Request::new(target, tag, words, control).with_reply(reply);
     let returned = kernel().full(call, request, caps, deadline);
     match returned.outcome.status() {
         Ok(Status::Ok) if call == Syscall::Call => {
@@ -294,33 +375,33 @@ fn fill_zoo(env: &mut Env, cnode: Cap<CNode>, pot: Cap<gritos_sys::cap::Untyped>
     for index in 1..ZOO {
         clear(index)?;
     }
-    cnode.copy(1, cnode, Mask::AS_HELD)?;
-    pot.split(32 << 10, cnode_slot(2))?;
-    pot.split(64 << 10, cnode_slot(3))?;
-    pot.create::<Endpoint>(cnode_slot(4))?;
-    cnode.mint(5, nested::<Endpoint>(cnode, 4), Mask::AS_HELD, 9)?;
-    pot.create::<Notification>(cnode_slot(6))?;
-    pot.create::<Reply>(cnode_slot(7))?;
-    pot.create::<Reply>(cnode_slot(8))?;
-    pot.create::<SchedulingContext>(cnode_slot(9))?;
-    let space = pot.create::<AddressSpace>(cnode_slot(10))?;
-    space.donate(pot.split(32 << 10, cnode_slot(11))?)?;
+    cnode.copy(zoo::CNODE, cnode, Mask::AS_HELD)?;
+    let [small, large] = zoo::POTS;
+    pot.split(32 << 10, cnode_slot(small))?;
+    pot.split(64 << 10, cnode_slot(large))?;
+    pot.create::<Endpoint>(cnode_slot(zoo::ENDPOINT))?;
+    let endpoint = nested::<Endpoint>(cnode, zoo::ENDPOINT);
+    cnode.mint(zoo::BADGED, endpoint, Mask::AS_HELD, 9)?;
+    cnode.copy(zoo::SENDER, endpoint, Mask::only(Rights::SEND))?;
+    pot.create::<Notification>(cnode_slot(zoo::NOTIFICATION))?;
+    pot.create::<Reply>(cnode_slot(zoo::REPLY))?;
+    pot.create::<Reply>(cnode_slot(zoo::OTHER_REPLY))?;
+    pot.create::<SchedulingContext>(cnode_slot(zoo::CONTEXT))?;
+    let space = pot.create::<AddressSpace>(cnode_slot(zoo::SPACE))?;
+    space.donate(pot.split(32 << 10, cnode_slot(zoo::NEW_SPACE))?)?;
     Env::ASIDS.assign(space)?;
-    pot.create::<AddressSpace>(cnode_slot(11))?;
-    pot.create_memory(8192, cnode_slot(12))?;
-    cnode.copy(
-        13,
-        nested::<Any>(cnode, 12),
-        Mask::only(Rights::READ | Rights::MAP),
-    )?;
-    pot.create::<Tcb>(cnode_slot(14))?;
-    pot.create::<Tcb>(cnode_slot(15))?;
-    cnode.copy(16, nested::<Any>(cnode, 4), Mask::only(Rights::SEND))?;
-    pot.create_cnode(8, cnode_slot(17))?;
-    cnode.copy(18, Env::BUDGETS, Mask::AS_HELD)?;
-    cnode.copy(19, Env::IRQS, Mask::AS_HELD)?;
-    cnode.copy(20, Env::PLATFORM, Mask::AS_HELD)?;
-    cnode.copy(21, Env::ASIDS, Mask::AS_HELD)?;
+    pot.create::<AddressSpace>(cnode_slot(zoo::NEW_SPACE))?;
+    pot.create_memory(8192, cnode_slot(zoo::MEMORY))?;
+    let read_only = Mask::only(Rights::READ | Rights::MAP);
+    cnode.copy(zoo::READ_ONLY, nested::<Any>(cnode, zoo::MEMORY), read_only)?;
+    pot.create::<Tcb>(cnode_slot(zoo::TCB))?;
+    pot.create::<Tcb>(cnode_slot(zoo::OTHER_TCB))?;
+    pot.create_cnode(8, cnode_slot(zoo::INNER_CNODE))?;
+    cnode.copy(zoo::SCHED_CONTROL, Env::BUDGETS, Mask::AS_HELD)?;
+    cnode.copy(zoo::IRQ_CONTROL, Env::IRQS, Mask::AS_HELD)?;
+    cnode.copy(zoo::PLATFORM, Env::PLATFORM, Mask::AS_HELD)?;
+    cnode.copy(zoo::ASID_CONTROL, Env::ASIDS, Mask::AS_HELD)?;
+    Env::IRQS.get(SPARE_IRQ, false, cnode_slot(zoo::IRQ))?;
     let unused = env.slots.free();
     check!(unused > 0);
     Ok(())
@@ -356,11 +437,12 @@ fn a_million_random_calls(env: &mut Env) -> Verdict {
         thread.resume()?;
     }
     // Renew what they break, so that there is always something to attack.
-    let mut last = 0;
+    let (mut last, mut still) = (0, 0);
     while cell(2) < ATTACKERS {
-        pause(5_000_000);
+        pause(2_000_000);
         let now = cell(1);
-        if now == last {
+        still = if now == last { still + 1 } else { 0 };
+        if still > 1000 {
             return Err(Failure::new(format_args!(
                 "nobody attacks after {now} calls"
             )));

@@ -117,12 +117,12 @@ fn a_deadline_that_does_not_fire_leaves_nothing(env: &mut Env) -> Verdict {
     let (endpoint, reply) = env.endpoint_and_reply()?;
     let server = env.spawn(ABOVE, echo_server, pack(endpoint, reply))?;
     for _ in 0..50 {
-        let wait = Wait::until(time::after(MILLISECOND));
+        let wait = Wait::until(time::after(100 * MILLISECOND));
         endpoint.call(&Message::new(0), &wait)?;
     }
     // Were one of those deadlines still armed, it would end this wait.
     let (quiet, unused) = env.endpoint_and_reply()?;
-    let until = time::after(4 * MILLISECOND);
+    let until = time::after(150 * MILLISECOND);
     check_refused!(quiet.recv(Some(unused), &Wait::until(until)), TimedOut);
     check!(time::now() >= until);
     env.expect_state(server, ThreadState::BlockedIpcRecv)
