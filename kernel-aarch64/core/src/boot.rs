@@ -337,14 +337,14 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.derive(
             from,
             tcb.cspace_slot().ok_or(none)?,
-            Rights::KERNEL.bits(),
+            (Rights::KERNEL - Rights::DMA).bits(),
             0,
         );
         let from = self.root_slot(cnode, slot::ADDRESS_SPACE)?;
         self.derive(
             from,
             tcb.vspace_slot().ok_or(none)?,
-            Rights::KERNEL.bits(),
+            (Rights::KERNEL - Rights::DMA).bits(),
             0,
         );
         for (place, embed) in [

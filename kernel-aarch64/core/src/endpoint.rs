@@ -153,6 +153,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if self.is_current(server) {
             self.cpu.context = context;
             self.cpu.started = self.machine.now();
+            if context.is_some_and(|c| !self.refill(c)) {
+                // The caller had used up its budget when it began to wait.
+                self.stop_running();
+                self.admit(server, false);
+            }
         }
     }
 

@@ -20,14 +20,19 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 
     /// The running thread answers through `reply`. A failure leaves it owed.
-    pub(crate) fn answer(&mut self, current: TcbRef, reply: ReplyRef) -> Done {
+    /// The context that the caller lent goes home, unless the running thread
+    /// `receives` next: then it goes home when that has succeeded, for a
+    /// receive that is preempted needs something to run on.
+    pub(crate) fn answer(&mut self, current: TcbRef, reply: ReplyRef, receives: bool) -> Done {
         let r = self.reply(reply);
         let Some(caller) = r.caller.get().filter(|_| r.header.has(reply_state::OWED)) else {
             return Err(Status::ReplySpent.into());
         };
         if self.tcb(caller).has(flag::FAULTED) {
             self.free_reply(caller);
-            self.take_back(caller, current);
+            if !receives {
+                self.take_back(caller, current);
+            }
             self.resolve_fault(current, caller);
             return Ok(());
         }
@@ -46,7 +51,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         c.set_x::<8>(0);
         c.set_x::<9>(s.x::<9>());
         c.set_x::<10>(Outcome::message(Kind::Reply, control.word_count(), plan.count()).0);
-        self.take_back(caller, current);
+        if !receives {
+            self.take_back(caller, current);
+        }
         self.make_ready(caller);
         Ok(())
     }

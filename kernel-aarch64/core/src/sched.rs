@@ -145,13 +145,18 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                     self.await_refill(context, thread);
                 }
             }
-            None if self.tcb(thread).has(flag::BORROWS) => self.lost_context(thread),
-            None => {}
+            // What it borrowed is gone, unless it lent it on and will get it back.
+            None => {
+                let t = self.tcb(thread);
+                if t.has(flag::BORROWS) && !t.has(flag::LENT) {
+                    self.lost_context(thread);
+                }
+            }
         }
     }
 
     /// Starts a new period if the last one is over; whether budget is left.
-    fn refill(&mut self, context: ContextRef) -> bool {
+    pub(crate) fn refill(&mut self, context: ContextRef) -> bool {
         let now = self.machine.now();
         let c = self.context(context);
         if now >= c.refill_at.get() && c.is_configured() {
@@ -204,8 +209,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// Decides who runs next, and for when the timer must be set. Ends every
     /// entry into the kernel.
     pub fn reschedule(&mut self) {
+        // A passive server that has replied has nothing left to run on.
         if let Some(current) = self.cpu.current
-            && self.tcb(current).priority.get() > self.cpu.best
+            && (self.cpu.context.is_none() || self.tcb(current).priority.get() > self.cpu.best)
         {
             self.stop_running();
             self.admit(current, true);

@@ -78,17 +78,18 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             }
             Syscall::Reply => {
                 let reply = self.named_reply(current)?;
-                self.answer(current, reply)?;
+                self.answer(current, reply, false)?;
                 self.succeed(current, 0);
                 Ok(())
             }
             Syscall::ReplyRecv => {
+                let replied = t.has(flag::REPLIED);
+                t.header.clear(flag::REPLIED);
                 let reply = self.named_reply(current)?;
-                let source = self.check_recv(current, true, Some(reply))?;
-                if t.has(flag::REPLIED) {
-                    t.header.clear(flag::REPLIED);
-                } else {
-                    self.answer(current, reply)?;
+                let answered = (!replied).then_some(reply);
+                let source = self.check_recv(current, true, answered)?;
+                if !replied {
+                    self.answer(current, reply, true)?;
                 }
                 let done = self.recv(current, source, true);
                 if done == Err(Stop::Preempted) {

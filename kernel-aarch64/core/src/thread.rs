@@ -131,6 +131,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 }
                 t.notification.set(Some(n));
                 self.notification(n).bound.set(Some(target));
+                // Bits may have come while it waits already.
+                self.signal(n, 0);
             }
             Method::UnbindNotification => {
                 let n = t.notification.get().ok_or(Status::NotBound)?;
@@ -366,6 +368,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.tcb(donor).header.clear(flag::LENT);
             self.tcb(donor).borrower.set(None);
             self.context(context).holder.set(Some(donor));
+            if self.tcb(donor).state() == State::Ready {
+                self.admit(donor, false);
+            }
         }
         let t = self.tcb(holder);
         if t.state() == State::Ready {
@@ -374,15 +379,22 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             }
             self.lost_context(holder);
         }
-        donor.is_some()
+        true
     }
 
-    /// Unties a context from its owner and from time.
+    /// Unties a context that nobody runs on from its owner and from time.
     fn disown(&mut self, context: ContextRef) {
         let c = self.store.context(context);
         if c.timer.height.get() != 0 {
             self.cpu.timers.remove(&self.store, context.into());
         }
+        c.holder.set(None);
+        self.leave_owner(context);
+    }
+
+    /// Makes the owner of a context passive.
+    fn leave_owner(&mut self, context: ContextRef) {
+        let c = self.context(context);
         if let Some(owner) = c.owner.get() {
             c.owner.set(None);
             let o = self.tcb(owner);
@@ -394,7 +406,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 self.notification(n).bound.set(None);
             }
         }
-        c.holder.set(None);
     }
 
     /// Methods of a scheduling context.
@@ -496,7 +507,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return true;
         }
         if let Some(context) = t.context.get().filter(|_| !t.has(flag::PASSIVE)) {
-            self.strip_context(context);
+            if self.context(context).holder.get() == Some(thread) {
+                self.strip_context(context);
+            } else {
+                // A server runs on it, and goes on until it receives again.
+                self.leave_owner(context);
+            }
             return true;
         }
         let mut slots = [
