@@ -198,7 +198,7 @@ impl<'a> Checker<'a> {
             let help = if style.fits(&wanted) {
                 format!("write `{wanted}`")
             } else {
-                "start with a letter".to_owned()
+                format!("write it like `{}`", style.example())
             };
             self.error(
                 Diagnostic::error(codes::NAMING, name.span, message)

@@ -107,11 +107,8 @@ pub fn render(changes: &[Change], old: &SourceMap, new: &SourceMap) -> String {
         }
     }
     let breaking = changes.iter().filter(|change| change.is_breaking()).count();
-    let _ = writeln!(
-        out,
-        "{} changes, {breaking} of them breaking",
-        changes.len()
-    );
+    let plural = if changes.len() == 1 { "" } else { "s" };
+    let _ = writeln!(out, "{} change{plural}, {breaking} breaking", changes.len());
     out
 }
 

@@ -4,6 +4,7 @@
 //! for tools. [`Diagnostics`] collects those of one run and sorts them by
 //! place, so that the output does not depend on the order of the passes.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -94,20 +95,24 @@ impl Diagnostic {
     }
 }
 
+/// Most findings of one run that are kept. What has more mistakes is no
+/// interface, and its report would only be long.
+const MAX_KEPT: usize = 1000;
+
 /// The findings of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    known: HashSet<(Code, Span)>,
+    dropped: usize,
 }
 
 impl Diagnostics {
     /// Adds one, unless the same code was already reported at the same place.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        let known = self
-            .list
-            .iter()
-            .any(|d| d.code == diagnostic.code && d.span == diagnostic.span);
-        if !known {
+        if self.list.len() == MAX_KEPT {
+            self.dropped += 1;
+        } else if self.known.insert((diagnostic.code, diagnostic.span)) {
             self.list.push(diagnostic);
         }
     }
@@ -115,7 +120,7 @@ impl Diagnostics {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.dropped
     }
 
     /// Whether any of them is an error.
@@ -146,6 +151,9 @@ pub fn render_all(diagnostics: &Diagnostics, sources: &SourceMap) -> String {
         .iter()
         .filter(|d| d.severity == Severity::Error)
         .count();
+    if diagnostics.dropped > 0 {
+        let _ = writeln!(out, "{} more are not shown", diagnostics.dropped);
+    }
     if errors > 0 {
         let plural = if errors == 1 { "" } else { "s" };
         let _ = writeln!(
@@ -189,30 +197,39 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     out
 }
 
+/// Most characters of a source line that are shown.
+const MAX_SHOWN: usize = 240;
+
 /// Prints the line of `span` and underlines the part of it that `span` covers.
 pub(crate) fn excerpt(out: &mut String, sources: &SourceMap, span: Span, mark: char, label: &str) {
     let file = sources.file(span.file);
     let at = file.line_col(span.start);
     let line = file.line(at.line);
-    let covered = sources
-        .text(span)
-        .lines()
-        .next()
-        .unwrap_or("")
-        .trim_end()
+    let number = at.line.to_string();
+    let gap = " ".repeat(number.len());
+    // Of a very long line only what is around the place.
+    let skipped = (at.column - 1).saturating_sub(MAX_SHOWN / 2);
+    let skipped = if line.chars().nth(MAX_SHOWN).is_some() {
+        skipped
+    } else {
+        0
+    };
+    let shown: String = line.chars().skip(skipped).take(MAX_SHOWN).collect();
+    let before = at.column - 1 - skipped;
+    let covered = sources.text(span).lines().next().unwrap_or("").trim_end();
+    let covered = covered
         .chars()
+        .take(MAX_SHOWN - before.min(MAX_SHOWN - 1))
         .count()
         .max(1);
-    let number = at.line.to_string();
     // A tab stays a tab, so that the mark stands under what it means.
-    let lead: String = line
+    let lead: String = shown
         .chars()
-        .take(at.column - 1)
+        .take(before)
         .map(|c| if c == '\t' { c } else { ' ' })
         .collect();
     let marks: String = std::iter::repeat_n(mark, covered).collect();
-    let gap = " ".repeat(number.len());
-    let _ = writeln!(out, "  {number} | {}", line.trim_end());
+    let _ = writeln!(out, "  {number} | {}", shown.trim_end());
     let _ = writeln!(
         out,
         "  {gap} | {}",

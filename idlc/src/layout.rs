@@ -3,7 +3,7 @@
 /// `value` rounded up to a multiple of `align`, a power of two.
 #[must_use]
 pub const fn round_up(value: u32, align: u32) -> u32 {
-    (value + align - 1) & !(align - 1)
+    value.saturating_add(align - 1) & !(align - 1)
 }
 
 /// Size and alignment.
@@ -106,7 +106,7 @@ mod tests {
         ];
         let (offsets, used) = packed(&params);
         assert_eq!(offsets, [14, 0, 15, 8, 12]);
-        assert_eq!(used, params.iter().map(|p| p.size).sum());
+        assert_eq!(used, params.iter().map(|p| p.size).sum::<u32>());
     }
 
     #[test]

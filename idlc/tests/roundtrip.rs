@@ -4,15 +4,16 @@
 use gritos_idl_runtime::loopback::{Held, Loopback};
 use gritos_idl_runtime::object::{Endpoint, MemoryObject, Notification};
 use gritos_idl_runtime::{
-    Address, Answer, BUFFER_READ, BUFFER_WRITE, Buffer, BufferRange, BufferSource, Bytes, Caller, Cap, Dispatch,
-    EndpointCap, Error, Grant, Incoming, Kind, Later, NoError, ObjectType, Outcome, Outgoing, Response, Rights,
-    Status, Text, Ticket, Transport, WireError,
+    Address, Answer, BUFFER_READ, BUFFER_WRITE, Buffer, BufferRange, BufferSource, Bytes, Caller,
+    Cap, Dispatch, EndpointCap, Error, Grant, Incoming, Kind, Later, NoError, ObjectType, Outcome,
+    Outgoing, Response, Rights, Status, Text, Ticket, Transport, WireError,
 };
 use gritos_test_common_api::{ClockClient, ClockServer, Stamp};
 use gritos_test_shapes_api::{
-    Colour, Everything, Hints, Level, Mode, Point, Record, Shape, ShapeError, Shapes, ShapesArrayReply, ShapesClient,
-    ShapesGiveReply, ShapesMakeAnswer, ShapesMakeLaterTicket, ShapesScalarsReply, ShapesServer, ShapesShapeReply,
-    ShapesTextReply, ShapesTwoReply, ShapesTypeReply, ShapesWaitTicket, Thing, ThingClient, ThingServer,
+    Colour, Everything, Hints, Level, Mode, Point, Record, Shape, ShapeError, Shapes,
+    ShapesArrayReply, ShapesClient, ShapesGiveReply, ShapesMakeAnswer, ShapesMakeLaterTicket,
+    ShapesScalarsReply, ShapesServer, ShapesShapeReply, ShapesTextReply, ShapesTwoReply,
+    ShapesTypeReply, ShapesWaitTicket, Thing, ThingClient, ThingServer,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
@@ -32,7 +33,10 @@ impl ShapesServer for Mirror {
         if a == b {
             return Err(ShapeError::TooLarge);
         }
-        Ok(ShapesTwoReply { sum: a.wrapping_add(b), difference: a.wrapping_sub(b) })
+        Ok(ShapesTwoReply {
+            sum: a.wrapping_add(b),
+            difference: a.wrapping_sub(b),
+        })
     }
 
     fn scalars(
@@ -49,7 +53,18 @@ impl ShapesServer for Mirror {
         i: Hints,
         j: i8,
     ) -> Result<ShapesScalarsReply, ShapeError> {
-        Ok(ShapesScalarsReply { a, b, c, d, e, f, g, h, i, j })
+        Ok(ShapesScalarsReply {
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+            i,
+            j,
+        })
     }
 
     fn one(&mut self, _: Caller, value: i32) -> Result<i32, ShapeError> {
@@ -65,15 +80,30 @@ impl ShapesServer for Mirror {
         Ok(record)
     }
 
-    fn shape(&mut self, _: Caller, shape: Shape, extra: Option<u32>) -> Result<ShapesShapeReply, ShapeError> {
+    fn shape(
+        &mut self,
+        _: Caller,
+        shape: Shape,
+        extra: Option<u32>,
+    ) -> Result<ShapesShapeReply, ShapeError> {
         Ok(ShapesShapeReply { shape, extra })
     }
 
-    fn text(&mut self, _: Caller, text: Text<40>, bytes: Bytes<10>) -> Result<ShapesTextReply, ShapeError> {
+    fn text(
+        &mut self,
+        _: Caller,
+        text: Text<40>,
+        bytes: Bytes<10>,
+    ) -> Result<ShapesTextReply, ShapeError> {
         Ok(ShapesTextReply { text, bytes })
     }
 
-    fn array(&mut self, _: Caller, values: [u16; 5], flags: [bool; 3]) -> Result<ShapesArrayReply, ShapeError> {
+    fn array(
+        &mut self,
+        _: Caller,
+        values: [u16; 5],
+        flags: [bool; 3],
+    ) -> Result<ShapesArrayReply, ShapeError> {
         Ok(ShapesArrayReply { values, flags })
     }
 
@@ -81,15 +111,29 @@ impl ShapesServer for Mirror {
         Ok(stamp)
     }
 
-    fn r#type(&mut self, _: Caller, selfish: u8, r#match: u16, int: u32) -> Result<ShapesTypeReply, ShapeError> {
-        Ok(ShapesTypeReply { r#fn: r#match, r#struct: selfish ^ int as u8 })
+    fn r#type(
+        &mut self,
+        _: Caller,
+        selfish: u8,
+        r#match: u16,
+        int: u32,
+    ) -> Result<ShapesTypeReply, ShapeError> {
+        Ok(ShapesTypeReply {
+            r#fn: r#match,
+            r#struct: selfish ^ int as u8,
+        })
     }
 
     fn note(&mut self, _: Caller, level: Level, text: Text<30>) {
         self.notes.push((level, text.to_string()));
     }
 
-    fn wait(&mut self, _: Caller, later: Later<'_, ShapesWaitTicket>, ticks: u32) -> Response<bool, ShapeError> {
+    fn wait(
+        &mut self,
+        _: Caller,
+        later: Later<'_, ShapesWaitTicket>,
+        ticks: u32,
+    ) -> Response<bool, ShapeError> {
         match ticks {
             0 => Response::Now(Ok(true)),
             1 => Response::Later,
@@ -106,10 +150,17 @@ impl ShapesServer for Mirror {
 
     fn make(&mut self, _: Caller, name: Text<20>) -> Result<ShapesMakeAnswer, ShapeError> {
         let thing = Grant::object(Address::root(9), 77, Rights::SEND | Thing::LOOK);
-        Ok(ShapesMakeAnswer { thing, size: name.len() as u32 })
+        Ok(ShapesMakeAnswer {
+            thing,
+            size: name.len() as u32,
+        })
     }
 
-    fn make_later(&mut self, _: Caller, _: Later<'_, ShapesMakeLaterTicket>) -> Response<Grant<Thing>, ShapeError> {
+    fn make_later(
+        &mut self,
+        _: Caller,
+        _: Later<'_, ShapesMakeLaterTicket>,
+    ) -> Response<Grant<Thing>, ShapeError> {
         Ok(Grant::object(Address::root(9), 78, Rights::SEND)).into()
     }
 
@@ -121,8 +172,14 @@ impl ShapesServer for Mirror {
     ) -> Result<ShapesGiveReply, ShapeError> {
         assert!(memory.rights().contains(Rights::READ | Rights::MAP));
         Ok(match thing {
-            EndpointCap::Own { badge, .. } => ShapesGiveReply { badge, foreign: false },
-            EndpointCap::Foreign(_) => ShapesGiveReply { badge: 0, foreign: true },
+            EndpointCap::Own { badge, .. } => ShapesGiveReply {
+                badge,
+                foreign: false,
+            },
+            EndpointCap::Foreign(_) => ShapesGiveReply {
+                badge: 0,
+                foreign: true,
+            },
         })
     }
 
@@ -160,7 +217,10 @@ impl ThingServer for Mirror {
 
 impl ClockServer for Mirror {
     fn now(&mut self, _: Caller) -> Stamp {
-        Stamp { seconds: 5, nanos: 6 }
+        Stamp {
+            seconds: 5,
+            nanos: 6,
+        }
     }
 
     fn next(&mut self, _: Caller) {}
@@ -174,16 +234,28 @@ const FOREIGN: Address = Address::root(24);
 const SIGNAL: Address = Address::root(25);
 
 fn holds(address: Address) -> Option<Held> {
-    let held = |object, badge, rights| Some(Held { object, badge, rights });
+    let held = |object, badge, rights| {
+        Some(Held {
+            object,
+            badge,
+            rights,
+        })
+    };
     let all = Rights::READ | Rights::WRITE | Rights::MAP | Rights::GRANT;
     match address {
         MEMORY => held(Some(ObjectType::MemoryObject), 0, all),
-        READ_ONLY => held(Some(ObjectType::MemoryObject), 0, Rights::READ | Rights::MAP),
+        READ_ONLY => held(
+            Some(ObjectType::MemoryObject),
+            0,
+            Rights::READ | Rights::MAP,
+        ),
         BUFFER => held(None, 3, Rights::SEND | BUFFER_READ | BUFFER_WRITE),
         OWN => held(None, 42, Rights::SEND | Thing::CHANGE),
         FOREIGN => held(Some(ObjectType::Endpoint), 0, Rights::SEND | Thing::CHANGE),
         SIGNAL => held(Some(ObjectType::Notification), 0, Rights::SEND),
-        address if address == Address::root(9) => held(None, 0, Rights::SEND | Rights::SERVER | Rights::RECV),
+        address if address == Address::root(9) => {
+            held(None, 0, Rights::SEND | Rights::SERVER | Rights::RECV)
+        }
         _ => None,
     }
 }
@@ -202,13 +274,17 @@ fn shapes(wire: &mut Wire) -> ShapesClient<&mut Wire> {
 
 fn text<const N: usize>() -> impl Strategy<Value = Text<N>> {
     any::<String>().prop_map(|s| {
-        let end = (0..=N.min(s.len())).rev().find(|end| s.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=N.min(s.len()))
+            .rev()
+            .find(|end| s.is_char_boundary(*end))
+            .unwrap_or(0);
         Text::new(&s[..end]).expect("it was cut to fit")
     })
 }
 
 fn bytes<const N: usize>() -> impl Strategy<Value = Bytes<N>> {
-    proptest::collection::vec(any::<u8>(), 0..=N).prop_map(|v| Bytes::new(&v).expect("it was made to fit"))
+    proptest::collection::vec(any::<u8>(), 0..=N)
+        .prop_map(|v| Bytes::new(&v).expect("it was made to fit"))
 }
 
 fn colour() -> impl Strategy<Value = Colour> {
@@ -224,12 +300,26 @@ fn point() -> impl Strategy<Value = Point> {
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    (text(), [point(), point()], proptest::option::of(mode()), bytes())
-        .prop_map(|(name, points, mode, tail)| Record { name, points, mode, tail })
+    (
+        text(),
+        [point(), point()],
+        proptest::option::of(mode()),
+        bytes(),
+    )
+        .prop_map(|(name, points, mode, tail)| Record {
+            name,
+            points,
+            mode,
+            tail,
+        })
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    prop_oneof![point().prop_map(Shape::Dot), text().prop_map(Shape::Label), any::<u64>().prop_map(Shape::Number)]
+    prop_oneof![
+        point().prop_map(Shape::Dot),
+        text().prop_map(Shape::Label),
+        any::<u64>().prop_map(Shape::Number)
+    ]
 }
 
 proptest! {
@@ -321,7 +411,18 @@ fn tags() -> Vec<u64> {
     let mut note = |wire: &Wire| list.push(wire.last.expect("something was sent").tag);
     let _ = shapes(&mut wire).two(1, 2);
     note(&wire);
-    let _ = shapes(&mut wire).scalars(1, 2, 3, 4, true, Colour::Red, Level::Low, Mode::READ, Hints::FAST, 5);
+    let _ = shapes(&mut wire).scalars(
+        1,
+        2,
+        3,
+        4,
+        true,
+        Colour::Red,
+        Level::Low,
+        Mode::READ,
+        Hints::FAST,
+        5,
+    );
     note(&wire);
     let _ = shapes(&mut wire).text(Text::default(), Bytes::default());
     note(&wire);
@@ -337,7 +438,11 @@ fn tags() -> Vec<u64> {
     note(&wire);
     let _ = shapes(&mut wire).record(Record {
         name: Text::default(),
-        points: [Point { x: 0, y: 0, colour: Colour::Red }; 2],
+        points: [Point {
+            x: 0,
+            y: 0,
+            colour: Colour::Red,
+        }; 2],
         mode: None,
         tail: Bytes::default(),
     });
@@ -351,13 +456,27 @@ fn spoilt(send: impl FnOnce(&mut Wire), spoil: impl FnOnce(&mut Incoming)) -> An
     send(&mut wire);
     let mut incoming = wire.last.expect("something was sent");
     let good = Everything::dispatch(&mut Mirror::default(), &incoming, || None);
-    assert!(!matches!(good, Answer::Refused(_)), "well-formed, yet {good:?}");
+    assert!(
+        !matches!(good, Answer::Refused(_)),
+        "well-formed, yet {good:?}"
+    );
     spoil(&mut incoming);
     Everything::dispatch(&mut Mirror::default(), &incoming, || None)
 }
 
 fn send_scalars(wire: &mut Wire) {
-    let reply = shapes(wire).scalars(1, 2, 3, 4, true, Colour::Red, Level::Low, Mode::READ, Hints::FAST, 5);
+    let reply = shapes(wire).scalars(
+        1,
+        2,
+        3,
+        4,
+        true,
+        Colour::Red,
+        Level::Low,
+        Mode::READ,
+        Hints::FAST,
+        5,
+    );
     assert!(reply.is_ok());
 }
 
@@ -377,19 +496,42 @@ fn scalars_lie_where_the_reference_says() {
 #[test]
 fn malformed_values_are_refused_by_name() {
     let refused = |error| Answer::Refused(error);
-    let spoil = |mask: u64, value: u64| move |m: &mut Incoming| m.words[3] = m.words[3] & !mask | value;
-    assert_eq!(spoilt(send_scalars, spoil(0xff00, 0x0200)), refused(WireError::BadBool));
-    assert_eq!(spoilt(send_scalars, spoil(0xff_0000, 0x63_0000)), refused(WireError::BadEnum));
-    assert_eq!(spoilt(send_scalars, spoil(0xff00_0000, 0x0400_0000)), refused(WireError::BadFlags));
+    let spoil =
+        |mask: u64, value: u64| move |m: &mut Incoming| m.words[3] = m.words[3] & !mask | value;
+    assert_eq!(
+        spoilt(send_scalars, spoil(0xff00, 0x0200)),
+        refused(WireError::BadBool)
+    );
+    assert_eq!(
+        spoilt(send_scalars, spoil(0xff_0000, 0x63_0000)),
+        refused(WireError::BadEnum)
+    );
+    assert_eq!(
+        spoilt(send_scalars, spoil(0xff00_0000, 0x0400_0000)),
+        refused(WireError::BadFlags)
+    );
     let send_text = |wire: &mut Wire| {
-        shapes(wire).text(Text::new("grüße").expect("fits"), Bytes::default()).expect("it comes back");
+        shapes(wire)
+            .text(Text::new("grüße").expect("fits"), Bytes::default())
+            .expect("it comes back");
     };
-    assert_eq!(spoilt(send_text, |m| m.words[0] |= 41), refused(WireError::BadLength));
-    assert_eq!(spoilt(send_text, |m| m.words[0] = m.words[0] & !0xff | 3), refused(WireError::BadText));
+    assert_eq!(
+        spoilt(send_text, |m| m.words[0] |= 41),
+        refused(WireError::BadLength)
+    );
+    assert_eq!(
+        spoilt(send_text, |m| m.words[0] = m.words[0] & !0xff | 3),
+        refused(WireError::BadText)
+    );
     let send_shape = |wire: &mut Wire| {
-        shapes(wire).shape(Shape::Number(1), None).expect("it comes back");
+        shapes(wire)
+            .shape(Shape::Number(1), None)
+            .expect("it comes back");
     };
-    assert_eq!(spoilt(send_shape, |m| m.words[0] = 3), refused(WireError::BadEnum));
+    assert_eq!(
+        spoilt(send_shape, |m| m.words[0] = 3),
+        refused(WireError::BadEnum)
+    );
 }
 
 #[test]
@@ -398,17 +540,40 @@ fn wrong_shape_tag_badge_and_rights_are_refused() {
     let send = |wire: &mut Wire| {
         shapes(wire).two(1, 2).expect("it comes back");
     };
-    let shape = |kind, words, caps| move |m: &mut Incoming| m.outcome = Outcome::message(kind, words, caps);
-    assert_eq!(spoilt(send, shape(Kind::Call, 1, 0)), refused(WireError::WrongShape));
-    assert_eq!(spoilt(send, shape(Kind::Call, 3, 0)), refused(WireError::WrongShape));
-    assert_eq!(spoilt(send, shape(Kind::Call, 2, 1)), refused(WireError::WrongShape));
-    assert_eq!(spoilt(send, shape(Kind::OneWay, 2, 0)), refused(WireError::WrongShape));
-    assert_eq!(spoilt(send, |m| m.tag = 2), refused(WireError::UnknownMethod));
-    assert_eq!(spoilt(send, |m| m.tag |= 1 << 32), refused(WireError::UnknownMethod));
+    let shape =
+        |kind, words, caps| move |m: &mut Incoming| m.outcome = Outcome::message(kind, words, caps);
+    assert_eq!(
+        spoilt(send, shape(Kind::Call, 1, 0)),
+        refused(WireError::WrongShape)
+    );
+    assert_eq!(
+        spoilt(send, shape(Kind::Call, 3, 0)),
+        refused(WireError::WrongShape)
+    );
+    assert_eq!(
+        spoilt(send, shape(Kind::Call, 2, 1)),
+        refused(WireError::WrongShape)
+    );
+    assert_eq!(
+        spoilt(send, shape(Kind::OneWay, 2, 0)),
+        refused(WireError::WrongShape)
+    );
+    assert_eq!(
+        spoilt(send, |m| m.tag = 2),
+        refused(WireError::UnknownMethod)
+    );
+    assert_eq!(
+        spoilt(send, |m| m.tag |= 1 << 32),
+        refused(WireError::UnknownMethod)
+    );
 
     let mut server = Mirror::default();
     let mut change = |badge, rights| {
-        Everything::dispatch(&mut server, &request(77, [1, 0, 0, 0, 0, 0, 0, 0], 1, badge, rights), || None)
+        Everything::dispatch(
+            &mut server,
+            &request(77, [1, 0, 0, 0, 0, 0, 0, 0], 1, badge, rights),
+            || None,
+        )
     };
     let both = Thing::LOOK | Thing::CHANGE;
     assert!(matches!(change(5, both), Answer::Words(reply) if reply.tag == 0));
@@ -424,16 +589,31 @@ fn sessions_refuse_badges_of_objects() {
     assert_eq!(clock.now(), Err(Error::Refused(WireError::WrongBadge)));
     wire.badge = 0x8000_0001;
     let mut clock = ClockClient::new(Cap::new(Address::root(1)), &mut wire);
-    assert_eq!(clock.now(), Ok(Stamp { seconds: 5, nanos: 6 }));
+    assert_eq!(
+        clock.now(),
+        Ok(Stamp {
+            seconds: 5,
+            nanos: 6
+        })
+    );
     assert_eq!(clock.next(), Ok(()));
 }
 
 #[test]
 fn errors_of_server_and_call_are_kept_apart() {
     let mut wire = wire();
-    assert_eq!(shapes(&mut wire).two(3, 3), Err(Error::Server(ShapeError::TooLarge)));
-    assert_eq!(shapes(&mut wire).nothing(), Err(Error::Server(ShapeError::Unlisted(1))));
-    assert_eq!(shapes(&mut wire).nothing(), Err(Error::Server(ShapeError::NotFound)));
+    assert_eq!(
+        shapes(&mut wire).two(3, 3),
+        Err(Error::Server(ShapeError::TooLarge))
+    );
+    assert_eq!(
+        shapes(&mut wire).nothing(),
+        Err(Error::Server(ShapeError::Unlisted(1)))
+    );
+    assert_eq!(
+        shapes(&mut wire).nothing(),
+        Err(Error::Server(ShapeError::NotFound))
+    );
     assert_eq!(ShapeError::NotFound.to_string(), "Nothing there");
     assert_eq!(ShapeError::TooLarge.to_string(), "too large");
     let mut gone = Hostile(Incoming::failed(Status::ServerDied));
@@ -442,20 +622,40 @@ fn errors_of_server_and_call_are_kept_apart() {
     gone.0.outcome = Outcome(0xfe);
     let mut client = ShapesClient::new(Cap::new(Address::root(1)), &mut gone);
     assert_eq!(client.one(1), Err(Error::UnknownStatus(0xfe)));
-    assert_eq!(client.note(Level::Low, Text::default()), Err::<(), Error<NoError>>(Error::UnknownStatus(0xfe)));
+    assert_eq!(
+        client.note(Level::Low, Text::default()),
+        Err::<(), Error<NoError>>(Error::UnknownStatus(0xfe))
+    );
 }
 
 #[test]
 fn replies_are_checked_too() {
     let reply = |tag, words: [u64; 8], count| {
-        Hostile(Incoming { words, tag, outcome: Outcome::message(Kind::Reply, count, 0), ..Incoming::failed(Status::Ok) })
+        Hostile(Incoming {
+            words,
+            tag,
+            outcome: Outcome::message(Kind::Reply, count, 0),
+            ..Incoming::failed(Status::Ok)
+        })
     };
     let ask = |mut wire: Hostile| ShapesClient::new(Cap::new(Address::root(1)), &mut wire).wait(1);
     assert_eq!(ask(reply(0, [1; 8], 1)), Ok(true));
-    assert_eq!(ask(reply(0, [2; 8], 1)), Err(Error::BadReply(WireError::BadBool)));
-    assert_eq!(ask(reply(0, [1; 8], 2)), Err(Error::BadReply(WireError::WrongShape)));
-    assert_eq!(ask(reply(1 << 40, [1; 8], 1)), Err(Error::BadReply(WireError::UnknownResult)));
-    assert_eq!(ask(reply(WireError::Busy.tag(), [0; 8], 0)), Err(Error::Refused(WireError::Busy)));
+    assert_eq!(
+        ask(reply(0, [2; 8], 1)),
+        Err(Error::BadReply(WireError::BadBool))
+    );
+    assert_eq!(
+        ask(reply(0, [1; 8], 2)),
+        Err(Error::BadReply(WireError::WrongShape))
+    );
+    assert_eq!(
+        ask(reply(1 << 40, [1; 8], 1)),
+        Err(Error::BadReply(WireError::UnknownResult))
+    );
+    assert_eq!(
+        ask(reply(WireError::Busy.tag(), [0; 8], 0)),
+        Err(Error::Refused(WireError::Busy))
+    );
 }
 
 #[test]
@@ -483,7 +683,10 @@ fn idempotent_methods_are_sent_once_more_when_the_server_died() {
     assert!(wire.0.is_empty());
     let mut wire = Dying(vec![Status::ServerDied, Status::ServerDied]);
     let mut thing = ThingClient::new(Cap::new(Address::root(1)), &mut wire);
-    assert_eq!(thing.change(Colour::Red), Err(Error::Call(Status::ServerDied)));
+    assert_eq!(
+        thing.change(Colour::Red),
+        Err(Error::Call(Status::ServerDied))
+    );
     assert_eq!(wire.0.len(), 1, "what is not idempotent is sent once");
 }
 
@@ -491,9 +694,15 @@ fn idempotent_methods_are_sent_once_more_when_the_server_died() {
 fn answers_can_come_later() {
     let mut wire = wire();
     assert_eq!(shapes(&mut wire).wait(0), Ok(true));
-    assert_eq!(shapes(&mut wire).wait(1), Err(Error::Refused(WireError::Dropped)));
+    assert_eq!(
+        shapes(&mut wire).wait(1),
+        Err(Error::Refused(WireError::Dropped))
+    );
     // The loopback cannot wait: a kept ticket leaves the caller without an answer.
-    assert_eq!(shapes(&mut wire).wait(2), Err(Error::Call(Status::WouldBlock)));
+    assert_eq!(
+        shapes(&mut wire).wait(2),
+        Err(Error::Call(Status::WouldBlock))
+    );
     assert!(wire.server.kept.is_some());
     let incoming = wire.last.expect("sent");
     let busy = Shapes::dispatch(&mut Mirror::default(), &incoming, || None::<Ticket>);
@@ -503,7 +712,10 @@ fn answers_can_come_later() {
 #[test]
 fn oneway_messages_arrive_and_are_not_answered() {
     let mut wire = wire();
-    assert_eq!(shapes(&mut wire).note(Level::High, Text::new("fire").expect("fits")), Ok(()));
+    assert_eq!(
+        shapes(&mut wire).note(Level::High, Text::new("fire").expect("fits")),
+        Ok(())
+    );
     assert_eq!(wire.server.notes, [(Level::High, "fire".to_owned())]);
     assert_eq!(wire.last.expect("sent").outcome.kind(), Ok(Kind::OneWay));
 }
@@ -511,16 +723,34 @@ fn oneway_messages_arrive_and_are_not_answered() {
 #[test]
 fn capabilities_travel_with_type_and_rights() {
     let mut wire = wire();
-    let made = shapes(&mut wire).make(Text::new("four").expect("fits")).expect("it comes back");
+    let made = shapes(&mut wire)
+        .make(Text::new("four").expect("fits"))
+        .expect("it comes back");
     assert_eq!((made.size, made.thing.address()), (4, Address(0x100)));
     assert_eq!(made.thing.rights(), Rights::SEND | Thing::LOOK);
     assert!(shapes(&mut wire).make_later().is_ok());
 
-    let give = |wire: &mut Wire, thing, memory| shapes(wire).give(Cap::new(thing), Cap::new(memory));
-    assert_eq!(give(&mut wire, OWN, MEMORY), Ok(ShapesGiveReply { badge: 42, foreign: false }));
-    assert_eq!(give(&mut wire, FOREIGN, MEMORY), Ok(ShapesGiveReply { badge: 0, foreign: true }));
+    let give =
+        |wire: &mut Wire, thing, memory| shapes(wire).give(Cap::new(thing), Cap::new(memory));
+    assert_eq!(
+        give(&mut wire, OWN, MEMORY),
+        Ok(ShapesGiveReply {
+            badge: 42,
+            foreign: false
+        })
+    );
+    assert_eq!(
+        give(&mut wire, FOREIGN, MEMORY),
+        Ok(ShapesGiveReply {
+            badge: 0,
+            foreign: true
+        })
+    );
     // The stub sends no more rights than the interface names.
-    assert_eq!(wire.last.expect("sent").caps[1] >> 32, u64::from((Rights::READ | Rights::MAP).bits()));
+    assert_eq!(
+        wire.last.expect("sent").caps[1] >> 32,
+        u64::from((Rights::READ | Rights::MAP).bits())
+    );
     let swapped = give(&mut wire, MEMORY, OWN);
     assert_eq!(swapped, Err(Error::Call(Status::RightsNotHeld)));
 
@@ -529,9 +759,14 @@ fn capabilities_travel_with_type_and_rights() {
     };
     let without = spoilt(send, |m| m.caps[1] &= 0xffff_ffff);
     assert_eq!(without, Answer::Refused(WireError::BadCapRights));
-    let wrong_type = spoilt(send, |m| m.arrivals = m.arrivals & !0xff_0000 | (ObjectType::Tcb as u64) << 16);
+    let wrong_type = spoilt(send, |m| {
+        m.arrivals = m.arrivals & !0xff_0000 | (ObjectType::Tcb as u64) << 16
+    });
     assert_eq!(wrong_type, Answer::Refused(WireError::BadCap));
-    assert_eq!(spoilt(send, |m| m.arrivals = 0), Answer::Refused(WireError::BadCap));
+    assert_eq!(
+        spoilt(send, |m| m.arrivals = 0),
+        Answer::Refused(WireError::BadCap)
+    );
 }
 
 #[test]
@@ -540,7 +775,9 @@ fn a_last_capability_may_be_missing() {
     let ask = |wire: &mut Wire, second| shapes(wire).maybe(Cap::new(SIGNAL), second);
     assert_eq!(ask(&mut wire, None), Ok(None));
     assert_eq!(wire.last.expect("sent").outcome.cap_count(), 1);
-    let memory = ask(&mut wire, Some(Cap::new(FOREIGN))).expect("it comes back").expect("memory");
+    let memory = ask(&mut wire, Some(Cap::new(FOREIGN)))
+        .expect("it comes back")
+        .expect("memory");
     assert_eq!(memory.rights(), Rights::READ);
 }
 
@@ -549,10 +786,18 @@ fn buffers_are_ranges_of_registered_or_given_memory() {
     let mut wire = wire();
     let registered = Buffer::registered(BUFFER, 8, 100);
     let given = Buffer::memory(Cap::new(MEMORY), 0, 5);
-    assert_eq!(shapes(&mut wire).transfer(registered, given, registered, 7), Ok(107));
+    assert_eq!(
+        shapes(&mut wire).transfer(registered, given, registered, 7),
+        Ok(107)
+    );
     let seen = &wire.server.buffers;
-    assert_eq!((seen[0].source, seen[0].offset, seen[0].length), (BufferSource::Registered(3), 8, 100));
-    assert!(matches!(seen[1].source, BufferSource::Memory(cap) if cap.rights() == Rights::WRITE | Rights::MAP));
+    assert_eq!(
+        (seen[0].source, seen[0].offset, seen[0].length),
+        (BufferSource::Registered(3), 8, 100)
+    );
+    assert!(
+        matches!(seen[1].source, BufferSource::Memory(cap) if cap.rights() == Rights::WRITE | Rights::MAP)
+    );
 
     let read_only = Buffer::memory(Cap::new(READ_ONLY), 0, 5);
     let refused = shapes(&mut wire).transfer(registered, read_only, registered, 7);
@@ -565,9 +810,16 @@ fn buffers_are_ranges_of_registered_or_given_memory() {
     assert_eq!(refused, Err(Error::Refused(WireError::BadCap)));
 
     let send = |wire: &mut Wire| {
-        shapes(wire).transfer(registered, registered, registered, 0).expect("it comes back");
+        shapes(wire)
+            .transfer(registered, registered, registered, 0)
+            .expect("it comes back");
     };
-    let narrowed = spoilt(send, |m| m.caps[1] &= !(u64::from(BUFFER_WRITE.bits()) << 32));
+    let narrowed = spoilt(send, |m| {
+        m.caps[1] &= !(u64::from(BUFFER_WRITE.bits()) << 32)
+    });
     assert_eq!(narrowed, Answer::Refused(WireError::BadCapRights));
-    assert_eq!(spoilt(send, |m| m.caps[0] |= 1 << 31), Answer::Refused(WireError::BadCap));
+    assert_eq!(
+        spoilt(send, |m| m.caps[0] |= 1 << 31),
+        Answer::Refused(WireError::BadCap)
+    );
 }

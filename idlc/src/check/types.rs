@@ -200,8 +200,8 @@ impl Checker<'_> {
             }
         }
         let extents: Vec<_> = typed.iter().map(|(_, ty)| extent(ty)).collect();
-        let (offsets, whole) = in_order(&extents);
         self.layout_of(symbol)?;
+        let (offsets, whole) = in_order(&extents);
         let fields = typed.into_iter().zip(offsets);
         let fields = fields
             .map(|((info, ty), offset)| Field { info, ty, offset })
