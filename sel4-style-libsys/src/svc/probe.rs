@@ -3,6 +3,12 @@
 
 use core::arch::{asm, naked_asm};
 
+use gritos_abi::{CapsIn, Outcome, Syscall};
+
+use crate::raw::{Request, Returned};
+
+pub mod loops;
+
 /// Begins measurement `ID`: an instruction without effect, which a counter
 /// outside recognises. `MARK` is `0x4000 | id`; the end is `0x5000 | id`.
 #[inline(always)]
@@ -25,6 +31,185 @@ pub fn cycles() -> u64 {
     }
     cycles
 }
+
+/// A system call, and the cycle counter right before and right behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Timed {
+    /// What came back.
+    pub returned: Returned,
+    /// The counter before.
+    pub begin: u64,
+    /// The counter behind.
+    pub end: u64,
+}
+
+impl Timed {
+    /// Cycles from one read to the other.
+    #[must_use]
+    pub const fn cycles(&self) -> u64 {
+        self.end - self.begin
+    }
+}
+
+/// Executes `svc #NUMBER` between two reads of the cycle counter, marked as
+/// measurement `ID`.
+#[inline(never)]
+#[must_use]
+pub fn timed<const NUMBER: u16, const ID: u16>(
+    request: &Request,
+    caps: &CapsIn,
+    deadline: u64,
+) -> Timed {
+    let [
+        mut x0,
+        mut x1,
+        mut x2,
+        mut x3,
+        mut x4,
+        mut x5,
+        mut x6,
+        mut x7,
+    ] = request.words;
+    let (mut x8, mut x9, mut x10) = (request.target, request.tag, request.control.0);
+    let [mut x11, mut x12, mut x13, mut x14] = caps.slots;
+    let [mut x15, mut x16] = caps.badges;
+    let mut x17 = deadline;
+    let (begin, end): (u64, u64);
+    // SAFETY: as for every system call, see `Svc`; the registers that keep the
+    // counter values are among those that the kernel preserves.
+    unsafe {
+        asm!(
+            "movz xzr, #{mark} | 0x4000",
+            "mrs {begin}, pmccntr_el0",
+            "svc #{number}",
+            "mrs {end}, pmccntr_el0",
+            "movz xzr, #{mark} | 0x5000",
+            mark = const ID,
+            number = const NUMBER,
+            begin = out(reg) begin,
+            end = out(reg) end,
+            inlateout("x0") x0, inlateout("x1") x1, inlateout("x2") x2, inlateout("x3") x3,
+            inlateout("x4") x4, inlateout("x5") x5, inlateout("x6") x6, inlateout("x7") x7,
+            inlateout("x8") x8, inlateout("x9") x9, inlateout("x10") x10,
+            inlateout("x11") x11, inlateout("x12") x12, inlateout("x13") x13,
+            inlateout("x14") x14, inlateout("x15") x15, inlateout("x16") x16,
+            inlateout("x17") x17,
+            options(nostack),
+        );
+    }
+    let returned = Returned {
+        words: [x0, x1, x2, x3, x4, x5, x6, x7],
+        sender: x8,
+        tag: x9,
+        outcome: Outcome(x10),
+        caps: [x11, x12, x13, x14],
+        arrivals: x15,
+        zero: [x16, x17],
+    };
+    Timed {
+        returned,
+        begin,
+        end,
+    }
+}
+
+/// As [`timed`] for a Call without capabilities, with an FP instruction before
+/// the `svc`.
+#[inline(never)]
+#[must_use]
+pub fn timed_fp_call<const ID: u16>(target: u64) -> u64 {
+    let (begin, end): (u64, u64);
+    // SAFETY: as in `timed`. Code for the softfloat target holds nothing in FP
+    // registers.
+    unsafe {
+        asm!(
+            "movz xzr, #{mark} | 0x4000",
+            "mrs {begin}, pmccntr_el0",
+            ".inst 0x1e201000",
+            "svc #{number}",
+            "mrs {end}, pmccntr_el0",
+            "movz xzr, #{mark} | 0x5000",
+            mark = const ID,
+            number = const Syscall::Call as u16,
+            begin = out(reg) begin,
+            end = out(reg) end,
+            inlateout("x8") target => _, inlateout("x9") 0_u64 => _, inlateout("x10") 0_u64 => _,
+            lateout("x0") _, lateout("x1") _, lateout("x2") _, lateout("x3") _, lateout("x4") _,
+            lateout("x5") _, lateout("x6") _, lateout("x7") _, lateout("x11") _,
+            lateout("x12") _, lateout("x13") _, lateout("x14") _, lateout("x15") _,
+            lateout("x16") _, lateout("x17") _,
+            options(nostack),
+        );
+    }
+    end - begin
+}
+
+/// Cycles around a load, which may fault.
+#[inline(never)]
+#[must_use]
+pub fn timed_load<const ID: u16>(address: u64) -> u64 {
+    let (begin, end): (u64, u64);
+    // SAFETY: as in `load`.
+    unsafe {
+        asm!(
+            "movz xzr, #{mark} | 0x4000",
+            "mrs {begin}, pmccntr_el0",
+            "ldr xzr, [{address}]",
+            "mrs {end}, pmccntr_el0",
+            "movz xzr, #{mark} | 0x5000",
+            mark = const ID,
+            address = in(reg) address,
+            begin = out(reg) begin,
+            end = out(reg) end,
+            options(nostack, preserves_flags),
+        );
+    }
+    end - begin
+}
+
+/// Cycles between two reads with nothing between.
+#[inline(never)]
+#[must_use]
+pub fn timed_nothing() -> u64 {
+    let (begin, end): (u64, u64);
+    // SAFETY: reads a counter.
+    unsafe {
+        asm!("mrs {begin}, pmccntr_el0", "mrs {end}, pmccntr_el0",
+            begin = out(reg) begin, end = out(reg) end,
+            options(nomem, nostack, preserves_flags));
+    }
+    end - begin
+}
+
+/// Reads the cycle counter over and over until two reads lie further apart than
+/// `limit`, and returns how far: something ran in between. The loop itself is
+/// [`GAP_LOOP`] instructions.
+#[inline(never)]
+#[must_use]
+pub fn wait_for_gap(limit: u64) -> u64 {
+    let gap;
+    // SAFETY: reads a counter.
+    unsafe {
+        asm!(
+            "mrs {last}, pmccntr_el0",
+            "2:",
+            "mrs {now}, pmccntr_el0",
+            "sub {gap}, {now}, {last}",
+            "mov {last}, {now}",
+            "cmp {gap}, {limit}",
+            "b.ls 2b",
+            last = out(reg) _,
+            now = out(reg) _,
+            gap = out(reg) gap,
+            limit = in(reg) limit,
+            options(nomem, nostack),
+        );
+    }
+    gap
+}
+
+/// Instructions from one read of [`wait_for_gap`] to the next.
+pub const GAP_LOOP: u64 = 5;
 
 /// Loads eight bytes from anywhere.
 #[inline(never)]

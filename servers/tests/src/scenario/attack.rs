@@ -247,7 +247,9 @@ fn type_of(address: Address) -> ObjectType {
         .unwrap_or(ObjectType::Null)
 }
 
-fn one_call(random: &mut Random) {
+/// Makes one call; `undo` is a method to invoke next, because what it undoes has
+/// just succeeded, and chance alone would seldom bring the two together.
+fn one_call(random: &mut Random, undo: &mut Option<(Address, u64)>) {
     const CALLABLE: [Syscall; 7] = [
         Syscall::Call,
         Syscall::ReplyRecv,
@@ -257,7 +259,8 @@ fn one_call(random: &mut Random) {
         Syscall::Reply,
         Syscall::Yield,
     ];
-    let call = if random.one_in(3) {
+    let undone = undo.take().filter(|_| random.one_in(2));
+    let call = if undone.is_none() && random.one_in(3) {
         random.pick(&CALLABLE, Syscall::Poll)
     } else {
         Syscall::Call
@@ -275,8 +278,10 @@ fn one_call(random: &mut Random) {
     } else {
         random.address()
     };
+    let target = undone.map_or(target, |(address, _)| address);
     let object = type_of(target);
     let tag = match methods(object) {
+        _ if undone.is_some() => undone.map_or(0, |(_, tag)| tag),
         0 => random.below(16),
         _ if random.one_in(16) => random.below(20),
         count => random.below(count),
@@ -331,6 +336,9 @@ fn one_call(random: &mut Random) {
     let returned = kernel().full(call, request, caps, deadline);
     match returned.outcome.status() {
         Ok(Status::Ok) if call == Syscall::Call => {
+            if object == ObjectType::Tcb && tag == method::Tcb::BindNotification as u64 {
+                *undo = Some((target, method::Tcb::UnbindNotification as u64));
+            }
             count(
                 SUCCESSES
                     .get(object as usize)
@@ -356,8 +364,9 @@ fn count(counter: Option<&AtomicU32>) {
 /// are through.
 extern "C" fn attacker(seed: u64) -> ! {
     let mut random = Random(seed);
+    let mut undo = None;
     while add_cell(1, 1) < CALLS {
-        one_call(&mut random);
+        one_call(&mut random, &mut undo);
     }
     add_cell(2, 1);
     loop {
@@ -372,7 +381,7 @@ fn fill_zoo(env: &mut Env, cnode: Cap<CNode>, pot: Cap<gritos_sys::cap::Untyped>
         gritos_sys::slots::Slot::new(cnode, Address::nested(cnode.address().index(), index))
     };
     let clear = |index: u16| cnode.delete(index);
-    for index in 1..ZOO {
+    for index in 0..ZOO {
         clear(index)?;
     }
     cnode.copy(zoo::CNODE, cnode, Mask::AS_HELD)?;
