@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Target tests: on a real board at this serial line, such as /dev/ttyUSB0
     #[arg(long, value_name = "DEV")]
     serial: Option<PathBuf>,
+    /// Name every test of the target, not only those that fail
+    #[arg(long, short)]
+    verbose: bool,
     /// Run only tests whose name contains this
     filter: Option<String>,
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gritos_abi::frame::Channel;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Tally;
 use crate::frames::{Item, Next, Stream};
@@ -28,9 +29,12 @@ pub(crate) const TEST_LIMIT: Duration = Duration::from_secs(180);
 const CONTEXT_LINES: usize = 30;
 
 /// A test run in progress.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Run {
     label: String,
+    verbose: bool,
+    /// What is running now, for those who look on.
+    progress: ProgressBar,
     pub(crate) tally: Tally,
     current: Option<String>,
     /// What the task itself counted.
@@ -38,10 +42,20 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(label: &str) -> Self {
+    /// A run on the machine `label`. Tests that pass are named only if `verbose`.
+    pub(crate) fn new(label: &str, verbose: bool) -> Self {
+        // Draws on stderr, and only if that is a terminal.
+        let progress = ProgressBar::new_spinner().with_prefix(label.to_string());
+        if let Ok(style) = ProgressStyle::with_template("{prefix}: {pos} passed, now {wide_msg}") {
+            progress.set_style(style);
+        }
         Self {
             label: label.to_string(),
-            ..Self::default()
+            verbose,
+            progress,
+            tally: Tally::default(),
+            current: None,
+            done: None,
         }
     }
 
@@ -54,11 +68,17 @@ impl Run {
                 if let Some(lost) = self.current.replace(name.to_string()) {
                     self.fail(&lost, "did not say how it ended");
                 }
+                self.progress.set_message(name.to_string());
                 return;
             }
             "pass" if self.current.as_deref() == Some(name) => {
                 self.tally.passed += 1;
-                report::verdict(true, format!("{}: {name}", self.label));
+                self.progress.inc(1);
+                if self.verbose {
+                    self.progress.suspend(|| {
+                        report::verdict(true, format!("{}: {name}", self.label));
+                    });
+                }
             }
             "pass" => self.fail(name, "passed without having started"),
             "fail" => self.fail(
@@ -69,7 +89,9 @@ impl Run {
                     reason
                 },
             ),
-            "skip" => report::skipped(format!("{}: {name}: {reason}", self.label)),
+            "skip" => self
+                .progress
+                .suspend(|| report::skipped(format!("{}: {name}: {reason}", self.label))),
             "done" => match (name.parse(), reason.parse()) {
                 (Ok(passed), Ok(failed)) => self.done = Some(Tally { passed, failed }),
                 _ => self.fail("done", &format!("counts expected, found `{rest}`")),
@@ -81,11 +103,24 @@ impl Run {
 
     pub(crate) fn fail(&mut self, name: &str, reason: &str) {
         self.tally.failed += 1;
-        report::verdict(false, format!("{}: {name}: {reason}", self.label));
+        self.progress.suspend(|| {
+            report::verdict(false, format!("{}: {name}: {reason}", self.label));
+        });
+    }
+
+    /// Says how the run came out, in one line.
+    pub(crate) fn summarise(&self, begun: Instant) {
+        self.progress.finish_and_clear();
+        let seconds = begun.elapsed().as_secs_f32();
+        let passed = self.tally.failed == 0;
+        report::verdict(
+            passed,
+            format!("{}: {} ({seconds:.0} s)", self.label, self.tally),
+        );
     }
 
     /// Follows `stream` until the task is done, nothing comes for too long, or the line ends.
-    /// Everything else that arrives goes to `log`.
+    /// Everything that arrives goes to `log`.
     pub(crate) fn follow(&mut self, stream: &Stream, first: Duration, log: &Path) -> Result<()> {
         let mut log = Log::create(log)?;
         let mut limit = first;
@@ -93,6 +128,7 @@ impl Run {
         while self.done.is_none() {
             match stream.next(deadline) {
                 Next::Item(Item::Frame(Channel::Test, payload)) => {
+                    log.write(&Item::Frame(Channel::Test, payload.clone()))?;
                     self.event(&payload);
                     limit = TEST_LIMIT;
                     deadline = Instant::now() + limit;
@@ -185,7 +221,7 @@ mod tests {
     use super::{Run, Tally};
 
     fn after(events: &[&str]) -> Run {
-        let mut run = Run::new("test of xtask");
+        let mut run = Run::new("test of xtask", false);
         for event in events {
             run.event(event);
         }

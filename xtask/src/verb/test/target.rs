@@ -1,7 +1,7 @@
 //! The tests that run on the target: boots the test task and follows its frames.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gritos_abi::boot_image::FLAG_SEMIHOSTING;
@@ -30,7 +30,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let filter = options.filter.as_deref().unwrap_or("");
     if let Some(line) = &options.serial {
         let image = write_image(workspace, filter, false)?;
-        return on_serial_line(workspace, line, &image);
+        return on_serial_line(workspace, line, &image, options.verbose);
     }
     let wanted = |board| options.board.is_none_or(|only| only == board);
     let qemu = toolchain::ensure_qemu(options.board == Some(Board::Rpi4))?;
@@ -38,7 +38,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let mut tally = Tally::default();
     if wanted(Board::Virt) {
         for machine in virt_machines() {
-            tally += in_qemu(workspace, &machine, &image)?;
+            tally += in_qemu(workspace, &machine, &image, options.verbose)?;
         }
     }
     if wanted(Board::Rpi4) {
@@ -47,7 +47,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
                 clock: CLOCK,
                 ..Machine::new(Board::Rpi4, None, None)?
             };
-            tally += in_qemu(workspace, &machine, &image)?;
+            tally += in_qemu(workspace, &machine, &image, options.verbose)?;
         } else {
             let Qemu {
                 version: (major, minor),
@@ -93,13 +93,18 @@ fn virt_machines() -> Vec<Machine> {
     .into()
 }
 
-pub(crate) fn in_qemu(workspace: &Workspace, machine: &Machine, image: &Path) -> Result<Tally> {
-    let label = machine.label();
-    report::step("Testing", format!("on {label}"));
+/// Boots `image` on `machine` and follows its tests; those that pass are named only if `verbose`.
+pub(crate) fn in_qemu(
+    workspace: &Workspace,
+    machine: &Machine,
+    image: &Path,
+    verbose: bool,
+) -> Result<Tally> {
+    let (label, begun) = (machine.label(), Instant::now());
     let mut qemu = Running::start_headless(&mut machine.command(workspace, image)?)?;
     let stream = Stream::new(qemu.serial()?);
     let log = workspace.output(&format!("test-{}.log", label.replace(' ', "-")))?;
-    let mut run = Run::new(&label);
+    let mut run = Run::new(&label, verbose);
     run.follow(&stream, BOOT_LIMIT, &log)?;
     if let Some(done) = run.done {
         match qemu.wait(Some(END_LIMIT))? {
@@ -111,10 +116,16 @@ pub(crate) fn in_qemu(workspace: &Workspace, machine: &Machine, image: &Path) ->
             None => run.fail("power off", "the machine goes on after its tests"),
         }
     }
+    run.summarise(begun);
     Ok(run.tally)
 }
 
-fn on_serial_line(workspace: &Workspace, line: &Path, image: &Path) -> Result<Tally> {
+fn on_serial_line(
+    workspace: &Workspace,
+    line: &Path,
+    image: &Path,
+    verbose: bool,
+) -> Result<Tally> {
     let port = serialport::new(line.to_string_lossy(), gritos_board::rpi4::UART_BAUD)
         .timeout(Duration::from_millis(500))
         .open()
@@ -126,11 +137,13 @@ fn on_serial_line(workspace: &Workspace, line: &Path, image: &Path) -> Result<Ta
             image.display()
         ),
     );
-    let mut run = Run::new(&line.to_string_lossy());
+    let begun = Instant::now();
+    let mut run = Run::new(&line.to_string_lossy(), verbose);
     run.follow(
         &Stream::new(port),
         RESET_LIMIT,
         &workspace.output("test-serial.log")?,
     )?;
+    run.summarise(begun);
     Ok(run.tally)
 }
