@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use gritos_abi::boot_image::{FLAG_COUNTERS, FLAG_SEMIHOSTING};
+use gritos_abi::boot_image::{FLAG_COUNTERS, FLAG_QUIET, FLAG_SEMIHOSTING};
 use gritos_abi::frame::Channel;
 use serde::Serialize;
 
@@ -116,12 +116,12 @@ struct Report<'a> {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     toolchain::ensure_qemu(false)?;
     let contents = Contents {
-        flags: FLAG_SEMIHOSTING | FLAG_COUNTERS,
+        flags: FLAG_SEMIHOSTING | FLAG_COUNTERS | FLAG_QUIET,
         data: vec![(verb::image::COMMAND_LINE.into(), b"bench".to_vec())],
     };
     let image = workspace.output("bench.img")?;
     let programs = verb::image::ProgramOptions::starting(compile::TESTS);
-    verb::image::write(workspace, &programs, &contents, &image)?;
+    let built = verb::image::write(workspace, &programs, &contents, &image)?;
     let machine = Machine {
         clock: Clock::Instructions(0),
         ..Machine::new(Board::Virt, None, None)?
@@ -134,7 +134,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let measurements = collect(&Stream::new(qemu.serial()?))?;
     let code = qemu.wait(Some(LIMIT))?;
     print_table(&measurements);
-    let sizes = verb::size::Sizes::of(&compile::build(workspace, compile::KERNEL)?)?;
+    let sizes = verb::size::Sizes::of(&built.kernel)?;
     println!(
         "{:<48} {:>9}",
         "kernel text + read-only data, bytes", sizes.constant_bytes
@@ -170,8 +170,8 @@ fn collect(stream: &Stream) -> Result<Vec<Measurement>> {
                 measurements.push(Measurement::parse(&payload)?);
             }
             Next::Item(Item::Damaged) => bail!("a result arrived damaged"),
-            Next::Item(Item::Line(line)) => report::step("Console", line),
-            Next::Item(Item::Frame(..)) => {}
+            Next::Item(Item::Line(line)) if !line.is_empty() => report::step("Console", line),
+            Next::Item(_) => {}
             Next::TimedOut => bail!("no result for {} s", LIMIT.as_secs()),
             Next::End => return Ok(measurements),
         }
