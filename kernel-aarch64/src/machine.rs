@@ -179,6 +179,12 @@ impl Machine for Hardware {
         self.seed.take()
     }
 
+    #[inline(always)]
+    fn keep_apart<const N: u32>(&self) {
+        // SAFETY: a comment.
+        unsafe { asm!("// {}", const N, options(nomem, nostack, preserves_flags)) };
+    }
+
     fn counter_hz(&self) -> u64 {
         timer::frequency()
     }

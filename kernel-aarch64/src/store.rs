@@ -18,10 +18,7 @@ use core::arch::asm;
 use core::ptr;
 
 use gritos_abi::ObjectType;
-use gritos_kernel_core::handle::{
-    CNodeRef, ContextRef, EndpointRef, NotificationRef, ObjectRef, ReplyRef, SlotRef, SpaceRef,
-    TableRef, TcbRef, TimerRef,
-};
+use gritos_kernel_core::handle::{ObjectRef, TableRef, TimerRef};
 use gritos_kernel_core::object::{
     CNode, Context, Endpoint, Header, Notification, Reply, Slot, Space, Table, Tcb, TimerNode,
 };
@@ -31,6 +28,7 @@ use crate::arch::layout::LINEAR_BASE;
 
 /// The linear map. A value, not a constant: the compiler would materialise a
 /// constant base anew for each object and fold field offsets into it.
+#[derive(Clone, Copy)]
 pub(crate) struct LinearStore {
     base: usize,
 }
@@ -56,7 +54,14 @@ impl LinearStore {
 
     #[inline(always)]
     fn at<T>(&self, handle: u32, offset: usize) -> &T {
-        let object = ptr::with_exposed_provenance::<T>(self.address(handle) + offset);
+        self.at_offset(((handle as usize) << 4) + offset)
+    }
+
+    /// The object at a physical address below that of all handles; for slots,
+    /// up to four times as far, where nothing is mapped.
+    #[inline(always)]
+    fn at_offset<T>(&self, offset: usize) -> &T {
+        let object = ptr::with_exposed_provenance::<T>(self.base + offset);
         // SAFETY: inside the window, and aligned enough for its cells, as handles are multiples of
         // 16 bytes and no cell is larger. `new`'s caller vouches that the window maps only memory
         // without Rust objects; see the module for why any content will do.
@@ -65,26 +70,35 @@ impl LinearStore {
 }
 
 macro_rules! resolve {
-    ($($name:ident: $Ref:ty => $Object:ty,)*) => {$(
+    ($($name:ident => $Object:ty,)*) => {$(
         #[inline(always)]
-        fn $name(&self, handle: $Ref) -> &$Object {
-            self.at(handle.raw(), 0)
+        fn $name(&self, raw: u32) -> &$Object {
+            self.at(raw, 0)
         }
     )*};
 }
 
 impl Store for LinearStore {
     resolve! {
-        header: ObjectRef => Header,
-        slot: SlotRef => Slot,
-        cnode: CNodeRef => CNode,
-        tcb: TcbRef => Tcb,
-        endpoint: EndpointRef => Endpoint,
-        notification: NotificationRef => Notification,
-        reply: ReplyRef => Reply,
-        context: ContextRef => Context,
-        space: SpaceRef => Space,
-        table: TableRef => Table,
+        slot_at => Slot,
+        cnode_at => CNode,
+        tcb_at => Tcb,
+        endpoint_at => Endpoint,
+        notification_at => Notification,
+        reply_at => Reply,
+        context_at => Context,
+        space_at => Space,
+        table_at => Table,
+    }
+
+    #[inline(always)]
+    fn header(&self, handle: ObjectRef) -> &Header {
+        self.at(handle.raw(), 0)
+    }
+
+    #[inline(always)]
+    fn slot_line(&self, line: u32) -> &Slot {
+        self.at_offset((line as usize) << 6)
     }
 
     #[inline(always)]

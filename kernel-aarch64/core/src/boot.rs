@@ -360,8 +360,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         c.period.set(hz * SLICE_MS / 1000);
         c.owner.set(Some(tcb));
         let t = self.tcb(tcb);
-        t.cspace.set(cnode.slot(0));
-        t.cspace_len.set(ROOT_CNODE_SLOTS.into());
+        t.set_root(cnode.slot(0), ROOT_CNODE_SLOTS.into());
         t.priority.set(0);
         t.ceiling.set(0);
         t.header.clear(flag::PASSIVE);

@@ -81,12 +81,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 /// Slot of the root CNode.
 #[inline(always)]
 fn root_slot(t: &Tcb, address: Address) -> Result<SlotRef, Status> {
+    let root = t.root.get();
     let index = u32::from(address.index());
-    if index >= t.cspace_len.get() {
+    if index >= root as u32 {
         return Err(Status::InvalidAddress);
     }
-    t.cspace
-        .get()
-        .and_then(|first| first.nth(index))
-        .ok_or(Status::InvalidAddress)
+    let line = ((root >> 32) as u32).wrapping_add(index);
+    SlotRef::from_line(line).ok_or(Status::InvalidAddress)
 }

@@ -77,7 +77,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.stop_running();
         }
         self.accept(sender, receiver, reply, &plan);
-        self.make_ready(receiver);
+        self.make_ready_first(receiver);
         Ok(())
     }
 
@@ -102,13 +102,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let s = self.tcb(sender);
         s.set_state(State::Reply);
         s.awaits.set(Some(reply));
-        let grant = s.rights.get() & Rights::GRANT.bits() != 0;
+        let rights = s.rights.get() << reply_state::RIGHTS_SHIFT;
         let r = self.reply(reply);
         r.caller.set(Some(sender));
         r.server.set(Some(receiver));
         r.header.clear(reply_state::ALL);
-        r.header
-            .set(reply_state::OWED | if grant { reply_state::GRANT } else { 0 });
+        r.header.set(reply_state::OWED | rights);
         let t = self.tcb(receiver);
         t.armed.set(Some(reply));
         t.header.clear(flag::ARMED);
@@ -152,7 +151,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.hold(server, context);
         if self.is_current(server) {
             self.cpu.context = context;
-            self.cpu.started = self.machine.now();
+            if let Some(context) = context {
+                self.start(context);
+            }
             if context.is_some_and(|c| !self.refill(c)) {
                 // The caller had used up its budget when it began to wait.
                 self.stop_running();

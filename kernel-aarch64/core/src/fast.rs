@@ -12,10 +12,12 @@
 
 use gritos_abi::{Kind, ObjectType, Outcome, Rights};
 
-use crate::handle::{ContextRef, EndpointRef, NotificationRef, ReplyRef, SlotRef, TcbRef};
+use crate::handle::{ContextRef, ReplyRef, TcbRef};
+use crate::kernel::Cpu;
+#[cfg(any(test, feature = "host"))]
 use crate::kernel::Kernel;
 use crate::machine::Machine;
-use crate::object::{Slot, State, Tag, Tcb, flag, reply_state};
+use crate::object::{Endpoint, Reply, Slot, State, Tag, Tcb, flag, reply_state};
 use crate::store::Store;
 
 /// The message goes to this thread, which runs now.
@@ -31,13 +33,38 @@ pub struct Delivery {
     pub fp: bool,
 }
 
-const TCB: u32 = Tag::Tcb as u32;
-/// A receiver that can take a Call, but for `PASSIVE` and `FP`.
-const RECEIVING: u32 = TCB | State::Receive as u32 | flag::ARMED;
-/// A running thread, but for `PASSIVE`, `BORROWS` and `FP`.
-const RUNNING: u32 = TCB | State::Ready as u32;
-/// A caller that waits for its answer, but for `LENT` and `FP`.
-const AWAITING: u32 = TCB | State::Reply as u32;
+/// What toggles in a thread's word when a running caller begins to await its
+/// answer, and when a waiting receiver begins to serve.
+const TO_AWAIT: u32 = State::Reply as u32 ^ State::Ready as u32;
+const TO_SERVE: u32 = State::Receive as u32 ^ State::Ready as u32 | flag::ARMED;
+
+/// How the words of a running caller and of a waiting receiver differ when
+/// nothing else needs care. Tags and FP flags being equal, both have the same;
+/// a running thread has no flags but `PASSIVE`, `BORROWS`, `FP` (and `REPLIED`,
+/// which changes nothing here), and a receiver that borrows does not exist.
+mod call {
+    use super::{State, flag};
+
+    const BASE: u32 = (State::Ready as u32 ^ State::Receive as u32) | flag::ARMED;
+    /// To a passive server, on the caller's own context or a borrowed one.
+    pub(super) const LEND: u32 = BASE | flag::PASSIVE;
+    pub(super) const LEND_ON: u32 = BASE | flag::BORROWS;
+    /// To an active server.
+    pub(super) const KEEP: u32 = BASE;
+}
+
+/// The same for a running server and its caller.
+mod answer {
+    use super::{State, flag};
+
+    const BASE: u32 = State::Ready as u32 ^ State::Reply as u32;
+    /// A passive server gives the context back to its owner, or to another
+    /// borrower.
+    pub(super) const RETURN: u32 = BASE | flag::LENT | flag::PASSIVE | flag::BORROWS;
+    pub(super) const RETURN_ON: u32 = BASE | flag::LENT;
+    /// An active server answers an active caller.
+    pub(super) const KEEP: u32 = BASE;
+}
 
 /// Whether a control word has neither capabilities nor deadline, and is valid.
 /// The entry code asks this before it comes here.
@@ -57,210 +84,272 @@ const fn outcome(kind: Kind, control: u64) -> u64 {
     Outcome::message(kind, (control & 0xf) as u32, 0).0
 }
 
+/// The slot at a root CNode address.
+#[inline(always)]
+fn slot_of<'a, S: Store>(store: &'a S, t: &Tcb, address: u32) -> Option<&'a Slot> {
+    let root = t.root.get();
+    let first = (root >> 32) as u32;
+    (address < root as u32).then(|| store.slot_line(first.wrapping_add(address)))
+}
+
+/// Takes the processor's context from a thread that blocks and gives it that of
+/// `next`. `None` if a budget is used up; nothing changed then.
+#[inline(always)]
+fn switch_context<S: Store, M: Machine>(
+    cpu: &mut Cpu,
+    store: &S,
+    machine: &mut M,
+    new: Option<ContextRef>,
+) -> Option<()> {
+    let now = machine.now();
+    let available = store.context_at(new.map_or(0, ContextRef::raw)).left.get();
+    if cpu.budget_end <= now || available == 0 {
+        return None;
+    }
+    let old = store.context_at(cpu.context.map_or(0, ContextRef::raw));
+    old.left.set(cpu.budget_end - now);
+    cpu.context = new;
+    // Both are below 2^63: see `MAX_PERIOD_TICKS`.
+    cpu.budget_end = now.wrapping_add(available);
+    if cpu.budget_end < cpu.timer_set {
+        cpu.timer_set = cpu.budget_end;
+        machine.set_timer(cpu.budget_end);
+    }
+    Some(())
+}
+
+/// `Call` of the running thread, whose TCB is `t`. The entry code has saved the
+/// registers that a call preserves, a plain x10 as the frame's window, and x8.
+#[inline(always)]
+pub fn call<S: Store, M: Machine>(
+    cpu: &mut Cpu,
+    store: &S,
+    machine: &mut M,
+    t: &Tcb,
+) -> Option<Delivery> {
+    let slot = slot_of(store, t, t.x::<8>() as u32)?;
+    if slot.word.get() != ObjectType::Endpoint as u32
+        || slot.rights.get() & Rights::SEND.bits() == 0
+    {
+        return None;
+    }
+    let e = store.endpoint_at(slot.object.get());
+    let to = e.armed.head.get()?;
+    let r = store.tcb(to);
+    if r.priority.get() > cpu.best {
+        return None;
+    }
+    let (word, theirs) = (t.header.word.get(), r.header.word.get());
+    let difference = word ^ theirs;
+    let from = cpu.current;
+    let deliver = |cpu: &mut Cpu, lends| deliver_call(cpu, store, from, t, slot, e, to, word, theirs, lends);
+    if difference == call::LEND {
+        let delivery = deliver(cpu, true);
+        machine.keep_apart::<1>();
+        return Some(delivery);
+    }
+    machine.keep_apart::<2>();
+    if difference == call::KEEP {
+        switch_context(cpu, store, machine, r.context.get())?;
+        let delivery = deliver(cpu, false);
+        machine.keep_apart::<3>();
+        return Some(delivery);
+    }
+    machine.keep_apart::<4>();
+    (difference == call::LEND_ON).then(|| deliver(cpu, true))
+}
+
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one body for the arms of `call`")]
+fn deliver_call<S: Store>(
+    cpu: &mut Cpu,
+    store: &S,
+    from: Option<TcbRef>,
+    t: &Tcb,
+    slot: &Slot,
+    e: &Endpoint,
+    to: TcbRef,
+    word: u32,
+    theirs: u32,
+    lends: bool,
+) -> Delivery {
+    let r = store.tcb(to);
+    let next = r.next.get();
+    e.armed.head.set(next);
+    if let Some(next) = next {
+        r.next.set(None);
+        store.tcb(next).prev.set(None);
+    } else {
+        e.armed.tail.set(None);
+    }
+    let authority = u64::from(slot.badge.get()) | u64::from(slot.rights.get()) << 32;
+    let reply = r.armed.get();
+    let answer = store.reply_at(reply.map_or(0, ReplyRef::raw));
+    let rights = (authority >> 32) as u32;
+    let owed = Tag::Reply as u32 | reply_state::OWED | rights << reply_state::RIGHTS_SHIFT;
+    answer.header.word.set(owed);
+    answer.caller.set(from);
+    t.awaits.set(reply);
+    if lends {
+        r.donor.set(from);
+        t.header.word.set(word ^ (TO_AWAIT | flag::LENT));
+        r.header.word.set(theirs ^ (TO_SERVE | flag::BORROWS));
+    } else {
+        t.header.word.set(word ^ TO_AWAIT);
+        r.header.word.set(theirs ^ TO_SERVE);
+    }
+    cpu.current = Some(to);
+    Delivery {
+        to,
+        x8: authority,
+        x10: outcome(Kind::Call, t.frame.window.get()),
+        fp: theirs & flag::FP != 0,
+    }
+}
+
+/// `ReplyRecv` of the running thread, whose TCB is `t`. The entry code has saved
+/// what it saves for a `Call`.
+#[inline(always)]
+pub fn reply_recv<S: Store, M: Machine>(
+    cpu: &mut Cpu,
+    store: &S,
+    machine: &mut M,
+    t: &Tcb,
+) -> Option<Delivery> {
+    let x8 = t.x::<8>();
+    let slot = slot_of(store, t, x8 as u32)?;
+    if slot.word.get() != ObjectType::Endpoint as u32
+        || slot.rights.get() & Rights::RECV.bits() == 0
+    {
+        return None;
+    }
+    let e = store.endpoint_at(slot.object.get());
+    let named = slot_of(store, t, (x8 >> 32) as u32)?;
+    if named.word.get() != ObjectType::Reply as u32
+        || named.rights.get() & Rights::RECV.bits() == 0
+    {
+        return None;
+    }
+    let reply = store.reply_at(named.object.get());
+    // Then the Reply need not be told who arms it. The thread must be told: it
+    // may have armed another since.
+    if reply.server.get() != cpu.current {
+        return None;
+    }
+    if reply.header.word.get() & 0xfff != Tag::Reply as u32 | reply_state::OWED
+        || e.senders.head.get().is_some()
+        || t.notification.get().is_some()
+    {
+        return None;
+    }
+    let to = reply.caller.get()?;
+    let c = store.tcb(to);
+    if c.priority.get() > cpu.best {
+        return None;
+    }
+    let (word, theirs) = (t.header.word.get(), c.header.word.get());
+    let difference = word ^ theirs;
+    t.queued_on.set(slot.object.get());
+    t.armed.set(ReplyRef::from_raw(named.object.get()));
+    let from = cpu.current;
+    let deliver = |cpu: &mut Cpu, returns| deliver_reply(cpu, store, from, t, reply, e, to, word, theirs, returns);
+    if difference == answer::RETURN {
+        if t.donor.get() != Some(to) {
+            return None;
+        }
+        let delivery = deliver(cpu, true);
+        machine.keep_apart::<1>();
+        return Some(delivery);
+    }
+    machine.keep_apart::<2>();
+    if difference == answer::KEEP {
+        switch_context(cpu, store, machine, c.context.get())?;
+        let delivery = deliver(cpu, false);
+        machine.keep_apart::<3>();
+        return Some(delivery);
+    }
+    machine.keep_apart::<4>();
+    (difference == answer::RETURN_ON && t.donor.get() == Some(to)).then(|| deliver(cpu, true))
+}
+
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one body for the arms of `reply_recv`")]
+fn deliver_reply<S: Store>(
+    cpu: &mut Cpu,
+    store: &S,
+    from: Option<TcbRef>,
+    t: &Tcb,
+    reply: &Reply,
+    e: &Endpoint,
+    to: TcbRef,
+    word: u32,
+    theirs: u32,
+    lends: bool,
+) -> Delivery {
+    let c = store.tcb(to);
+    reply.header.word.set(Tag::Reply as u32 | reply_state::ARMED);
+    if lends {
+        c.header.word.set(theirs ^ (TO_AWAIT | flag::LENT));
+        t.header.word.set(word ^ (TO_SERVE | flag::BORROWS));
+    } else {
+        c.header.word.set(theirs ^ TO_AWAIT);
+        t.header.word.set(word ^ TO_SERVE);
+    }
+    let tail = e.armed.tail.get();
+    e.armed.tail.set(from);
+    if let Some(tail) = tail {
+        store.tcb(tail).next.set(from);
+        t.prev.set(Some(tail));
+    } else {
+        e.armed.head.set(from);
+    }
+    cpu.current = Some(to);
+    Delivery {
+        to,
+        x8: 0,
+        x10: outcome(Kind::Reply, t.frame.window.get()),
+        fp: theirs & flag::FP != 0,
+    }
+}
+
+/// `SendAsync` of the running thread, whose TCB is `t`, on a notification that
+/// wakes nobody, with this x0 and x8 and a plain x10; whether it was one.
+#[inline(always)]
+pub fn signal<S: Store>(store: &S, t: &Tcb, x0: u64, x8: u64) -> bool {
+    let Some(slot) = slot_of(store, t, x8 as u32) else { return false };
+    if slot.word.get() != ObjectType::Notification as u32
+        || slot.rights.get() & Rights::SEND.bits() == 0
+    {
+        return false;
+    }
+    let n = store.notification_at(slot.object.get());
+    if n.waiters.head.get().is_some() || n.bound.get().is_some() {
+        return false;
+    }
+    let badge = u64::from(slot.badge.get());
+    n.bits.set(n.bits.get() | if badge == 0 { x0 } else { badge });
+    true
+}
+
+#[cfg(any(test, feature = "host"))]
 impl<S: Store, M: Machine> Kernel<S, M> {
-    /// The slot at a root CNode address of the running thread.
-    #[inline(always)]
-    fn fast_slot(&self, t: &Tcb, address: u32) -> Option<&Slot> {
-        if address >= t.cspace_len.get() {
-            return None;
-        }
-        // A CNode of any length has a first slot.
-        let first = t.cspace.get().map_or(0, SlotRef::raw);
-        let slot = SlotRef::from_raw(first.wrapping_add(address << 2))?;
-        Some(self.store.slot(slot))
-    }
-
-    /// Takes the processor's context from a thread that blocks and gives it
-    /// that of `next`. `None` if a budget is used up; nothing changed then.
-    #[inline(always)]
-    fn fast_switch_context(&mut self, from: TcbRef, next: TcbRef) -> Option<()> {
-        let now = self.machine.now();
-        let old = self.cpu.context?;
-        let new: ContextRef = self.store.tcb(next).context.get()?;
-        let (o, n) = (self.store.context(old), self.store.context(new));
-        let spent = now.wrapping_sub(self.cpu.started);
-        let left = o.left.get().checked_sub(spent).filter(|left| *left != 0)?;
-        let available = n.left.get();
-        if available == 0 {
-            return None;
-        }
-        o.left.set(left);
-        o.used.set(o.used.get().wrapping_add(spent));
-        o.holder.set(Some(from));
-        self.store.tcb(from).context.set(Some(old));
-        self.cpu.context = Some(new);
-        self.cpu.started = now;
-        let end = now.saturating_add(available);
-        if end < self.cpu.timer_set {
-            self.cpu.timer_set = end;
-            self.machine.set_timer(end);
-        }
-        Some(())
-    }
-
-    /// `Call` with this x8 and this plain x10, which the entry code has saved as
-    /// the frame's window.
-    #[inline(always)]
-    pub fn fast_call(&mut self, x8: u64, control: u64) -> Option<Delivery> {
-        let from = self.cpu.current?;
-        let t = self.store.tcb(from);
-        let slot = self.fast_slot(t, x8 as u32)?;
-        let badge = u64::from(slot.badge.get()) | u64::from(slot.rights.get()) << 32;
-        if slot.word.get() != ObjectType::Endpoint as u32
-            || badge & (Rights::SEND.bits() as u64) << 32 == 0
-        {
-            return None;
-        }
-        let endpoint = EndpointRef::from_raw(slot.object.get())?;
-        let e = self.store.endpoint(endpoint);
-        let to = e.armed.head.get()?;
-        let r = self.store.tcb(to);
-        let word = t.header.word.get();
-        let fp = word & flag::FP;
-        let theirs = r.header.word.get() ^ fp;
-        let passive = theirs == RECEIVING | flag::PASSIVE;
-        if !(passive || theirs == RECEIVING) || r.priority.get() > self.cpu.best {
-            return None;
-        }
-        let reply = r.armed.get()?;
-        if !passive {
-            self.fast_switch_context(from, to)?;
-        }
-
-        let e = self.store.endpoint(endpoint);
-        let (t, r) = (self.store.tcb(from), self.store.tcb(to));
-        let next = r.next.take();
-        e.armed.head.set(next);
-        match next {
-            None => e.armed.tail.set(None),
-            Some(next) => self.store.tcb(next).prev.set(None),
-        }
-        let granted = if badge & (Rights::GRANT.bits() as u64) << 32 == 0 { 0 } else { reply_state::GRANT };
-        let answer = self.store.reply(reply);
-        answer.header.word.set(Tag::Reply as u32 | reply_state::OWED | granted);
-        answer.caller.set(Some(from));
-        t.awaits.set(Some(reply));
-        let waiting = word - State::Ready as u32 + State::Reply as u32;
-        if passive {
-            t.header.word.set(waiting | flag::LENT);
-            r.header.word.set(RUNNING | flag::PASSIVE | flag::BORROWS | fp);
-            r.donor.set(Some(from));
-        } else {
-            t.header.word.set(waiting);
-            r.header.word.set(RUNNING | fp);
-        }
-        self.cpu.current = Some(to);
-        Some(Delivery { to, x8: badge, x10: outcome(Kind::Call, control), fp: fp != 0 })
-    }
-
-    /// `ReplyRecv` with this x8 and this plain x10, which the entry code has
-    /// saved as the frame's window.
-    #[inline(always)]
-    pub fn fast_reply_recv(&mut self, x8: u64, control: u64) -> Option<Delivery> {
-        let from = self.cpu.current?;
-        let t = self.store.tcb(from);
-        let slot = self.fast_slot(t, x8 as u32)?;
-        if slot.word.get() != ObjectType::Endpoint as u32
-            || slot.rights.get() & Rights::RECV.bits() == 0
-        {
-            return None;
-        }
-        let endpoint = EndpointRef::from_raw(slot.object.get())?;
-        let slot = self.fast_slot(t, (x8 >> 32) as u32)?;
-        if slot.word.get() != ObjectType::Reply as u32
-            || slot.rights.get() & Rights::RECV.bits() == 0
-        {
-            return None;
-        }
-        let reply = ReplyRef::from_raw(slot.object.get())?;
-        // Whoever armed the Reply last is already written down in it.
-        if t.armed.get() != Some(reply) || t.notification.get().is_some() {
-            return None;
-        }
-        let answer = self.store.reply(reply);
-        if answer.header.word.get() & !reply_state::GRANT != Tag::Reply as u32 | reply_state::OWED {
-            return None;
-        }
-        let e = self.store.endpoint(endpoint);
-        if e.senders.head.get().is_some() {
-            return None;
-        }
-        let to = answer.caller.get()?;
-        let c = self.store.tcb(to);
-        let word = t.header.word.get();
-        let fp = word & flag::FP;
-        let theirs = c.header.word.get();
-        let returns = theirs & !(flag::PASSIVE | flag::BORROWS) == AWAITING | flag::LENT | fp
-            && word == RUNNING | flag::PASSIVE | flag::BORROWS | fp
-            && t.donor.get() == Some(to);
-        let keeps = theirs & !(flag::PASSIVE | flag::BORROWS) == AWAITING | fp && word == RUNNING | fp;
-        if !(returns || keeps) || c.priority.get() > self.cpu.best {
-            return None;
-        }
-        if !returns {
-            self.fast_switch_context(from, to)?;
-        }
-
-        let (t, c) = (self.store.tcb(from), self.store.tcb(to));
-        let (e, answer) = (self.store.endpoint(endpoint), self.store.reply(reply));
-        answer.header.word.set(Tag::Reply as u32 | reply_state::ARMED);
-        c.header.word.set((theirs & !flag::LENT) - State::Reply as u32 + State::Ready as u32);
-        t.header.word.set(RECEIVING | (word & (flag::PASSIVE | flag::FP)));
-        t.queued_on.set(endpoint.raw());
-        let tail = e.armed.tail.get();
-        e.armed.tail.set(Some(from));
-        match tail {
-            None => e.armed.head.set(Some(from)),
-            Some(tail) => {
-                self.store.tcb(tail).next.set(Some(from));
-                t.prev.set(Some(tail));
-            }
-        }
-        self.cpu.current = Some(to);
-        Some(Delivery { to, x8: 0, x10: outcome(Kind::Reply, control), fp: fp != 0 })
-    }
-
-    /// `SendAsync` on a notification that wakes nobody, with this x0 and x8 and a
-    /// plain x10; whether it was one.
-    #[inline(always)]
-    pub fn fast_signal(&mut self, x0: u64, x8: u64) -> bool {
-        let signal = || {
-            let t = self.store.tcb(self.cpu.current?);
-            let slot = self.fast_slot(t, x8 as u32)?;
-            if slot.word.get() != ObjectType::Notification as u32
-                || slot.rights.get() & Rights::SEND.bits() == 0
-            {
-                return None;
-            }
-            let n = NotificationRef::from_raw(slot.object.get())?;
-            let n = self.store.notification(n);
-            if n.waiters.head.get().is_some() || n.bound.get().is_some() {
-                return None;
-            }
-            let badge = u64::from(slot.badge.get());
-            n.bits.set(n.bits.get() | if badge == 0 { x0 } else { badge });
-            Some(())
-        };
-        signal().is_some()
-    }
-
     /// As the entry code of a target does: tries the fast path for system call
     /// `number` of the running thread, whose registers are in its frame, and
     /// completes the registers of who runs next. Whether it applied.
-    #[cfg(any(test, feature = "host"))]
     pub fn fast_system_call(&mut self, number: u16) -> bool {
         let Some(current) = self.cpu.current else { return false };
-        let t = self.tcb(current);
+        let t = self.store.tcb(current);
         let (x0, x8, x9, x10) = (t.x::<0>(), t.x::<8>(), t.x::<9>(), t.x::<10>());
         if !is_plain(x10) {
             return false;
         }
         t.frame.window.set(x10);
+        let (cpu, store, machine) = (&mut self.cpu, &self.store, &mut self.machine);
         let delivery = match number {
-            0 => self.fast_call(x8, x10),
-            1 => self.fast_reply_recv(x8, x10),
+            0 => call(cpu, store, machine, t),
+            1 => reply_recv(cpu, store, machine, t),
             2 => {
-                let signalled = self.fast_signal(x0, x8);
+                let signalled = signal(store, t, x0, x8);
                 if signalled {
                     self.succeed(current, 0);
                 }

@@ -46,8 +46,8 @@ pub struct Cpu {
     pub context: Option<ContextRef>,
     /// Priority of the best thread in the ready queues; 256 if there is none.
     pub best: u32,
-    /// When `context` was last charged, in counter ticks.
-    pub started: u64,
+    /// When the budget of `context` is used up, in counter ticks.
+    pub budget_end: u64,
     /// For when the timer interrupt is set. May be earlier than needed, never
     /// later.
     pub timer_set: u64,
@@ -85,7 +85,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 current: None,
                 context: None,
                 best: Ready::NONE,
-                started: 0,
+                budget_end: 0,
                 timer_set: u64::MAX,
                 ready: Ready::new(),
                 timers: TimerTree::new(),

@@ -51,10 +51,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         c.set_x::<8>(0);
         c.set_x::<9>(s.x::<9>());
         c.set_x::<10>(Outcome::message(Kind::Reply, control.word_count(), plan.count()).0);
-        if !receives {
+        if receives {
+            self.make_ready_first(caller);
+        } else {
             self.take_back(caller, current);
+            self.make_ready(caller);
         }
-        self.make_ready(caller);
         Ok(())
     }
 
@@ -134,7 +136,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 self.tcb(donor).borrower.set(None);
                 self.hold(donor, context);
                 if self.tcb(donor).state() == State::Ready {
-                    self.admit(donor, false);
+                    self.admit(donor, true);
                 }
             }
             None => {

@@ -91,6 +91,18 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
     }
 
+    /// Who holds a context. Where a call has not written down that its owner
+    /// has it back, it is the owner.
+    #[must_use]
+    pub fn holder_of(&self, context: ContextRef) -> Option<TcbRef> {
+        if self.cpu.context == Some(context) {
+            return self.cpu.current;
+        }
+        let c = self.context(context);
+        let holds = |thread: &TcbRef| self.context_of(*thread) == Some(context);
+        c.holder.get().filter(holds).or_else(|| c.owner.get().filter(holds))
+    }
+
     /// Gives a thread that is not running a context to hold, or none.
     pub(crate) fn hold(&mut self, thread: TcbRef, context: Option<ContextRef>) {
         self.tcb(thread).context.set(context);
@@ -134,6 +146,13 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.admit(thread, false);
     }
 
+    /// As [`make_ready`](Self::make_ready), for a thread to whom the running
+    /// one hands the processor: it runs before others of its priority.
+    pub(crate) fn make_ready_first(&mut self, thread: TcbRef) {
+        self.tcb(thread).set_state(State::Ready);
+        self.admit(thread, true);
+    }
+
     /// Queues a ready thread that is not queued, if it holds a context with
     /// budget; else arranges for the refill.
     pub(crate) fn admit(&mut self, thread: TcbRef, front: bool) {
@@ -160,10 +179,14 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let now = self.machine.now();
         let c = self.context(context);
         if now >= c.refill_at.get() && c.is_configured() {
+            c.used.set(c.time_used());
             c.left.set(c.budget.get());
             c.refill_at.set(now.saturating_add(c.period.get()));
+            if self.cpu.context == Some(context) {
+                self.start(context);
+            }
         }
-        c.left.get() != 0
+        self.context(context).left.get() != 0
     }
 
     fn await_refill(&mut self, context: ContextRef, thread: TcbRef) {
@@ -175,16 +198,21 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
     }
 
-    /// Charges the running thread's context for the time since the last charge.
+    /// Writes down what is left of the running thread's budget.
     pub(crate) fn charge(&mut self) {
         let now = self.machine.now();
         if let Some(context) = self.cpu.context {
-            let c = self.context(context);
-            let spent = now.wrapping_sub(self.cpu.started);
-            c.left.set(c.left.get().saturating_sub(spent));
-            c.used.set(c.used.get().wrapping_add(spent));
+            let left = self.cpu.budget_end.saturating_sub(now);
+            self.context(context).left.set(left);
         }
-        self.cpu.started = now;
+    }
+
+    /// Makes `context`, which has budget left, the one that is used up from now
+    /// on.
+    pub(crate) fn start(&mut self, context: ContextRef) {
+        self.cpu.context = Some(context);
+        let left = self.context(context).left.get();
+        self.cpu.budget_end = self.machine.now().saturating_add(left);
     }
 
     /// Takes the processor from the running thread; it keeps its context.
@@ -236,8 +264,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return self.await_refill(context, next);
         }
         self.cpu.current = Some(next);
-        self.cpu.context = Some(context);
-        self.cpu.started = self.machine.now();
+        self.start(context);
     }
 
     fn set_timer(&mut self) {
@@ -245,12 +272,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             Some(first) => self.store.timer(first).at.get(),
             None => u64::MAX,
         };
-        if let Some(context) = self.cpu.context {
-            at = at.min(
-                self.cpu
-                    .started
-                    .saturating_add(self.context(context).left.get()),
-            );
+        if self.cpu.context.is_some() {
+            at = at.min(self.cpu.budget_end);
         }
         if at != self.cpu.timer_set {
             self.cpu.timer_set = at;
@@ -309,8 +332,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// A context whose budget was used up begins a new period.
     fn refilled(&mut self, context: ContextRef) {
-        if let Some(holder) = self.context(context).holder.get()
-            && self.context_of(holder) == Some(context)
+        if let Some(holder) = self.holder_of(context)
             && !self.is_current(holder)
         {
             let t = self.tcb(holder);

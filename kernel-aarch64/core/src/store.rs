@@ -20,26 +20,80 @@ use crate::object::{
 pub trait Store {
     /// The header of an object of any type.
     fn header(&self, handle: ObjectRef) -> &Header;
-    /// A capability slot.
-    fn slot(&self, handle: SlotRef) -> &Slot;
-    /// A CNode, without its slots.
-    fn cnode(&self, handle: CNodeRef) -> &CNode;
-    /// A thread.
-    fn tcb(&self, handle: TcbRef) -> &Tcb;
-    /// An endpoint.
-    fn endpoint(&self, handle: EndpointRef) -> &Endpoint;
-    /// A notification.
-    fn notification(&self, handle: NotificationRef) -> &Notification;
-    /// A Reply.
-    fn reply(&self, handle: ReplyRef) -> &Reply;
-    /// A scheduling context.
-    fn context(&self, handle: ContextRef) -> &Context;
-    /// An address space.
-    fn space(&self, handle: SpaceRef) -> &Space;
-    /// A translation table.
-    fn table(&self, handle: TableRef) -> &Table;
     /// A node of the timer tree.
     fn timer(&self, handle: TimerRef) -> &TimerNode;
+
+    /// A capability slot. By the number of its handle, 0 included.
+    fn slot_at(&self, raw: u32) -> &Slot;
+    /// A CNode, without its slots. By the number of its handle, 0 included.
+    fn cnode_at(&self, raw: u32) -> &CNode;
+    /// A thread. By the number of its handle, 0 included.
+    fn tcb_at(&self, raw: u32) -> &Tcb;
+    /// An endpoint. By the number of its handle, 0 included.
+    fn endpoint_at(&self, raw: u32) -> &Endpoint;
+    /// A notification. By the number of its handle, 0 included.
+    fn notification_at(&self, raw: u32) -> &Notification;
+    /// A Reply. By the number of its handle, 0 included.
+    fn reply_at(&self, raw: u32) -> &Reply;
+    /// A scheduling context. By the number of its handle, 0 included.
+    fn context_at(&self, raw: u32) -> &Context;
+    /// An address space. By the number of its handle, 0 included.
+    fn space_at(&self, raw: u32) -> &Space;
+    /// A translation table. By the number of its handle, 0 included.
+    fn table_at(&self, raw: u32) -> &Table;
+
+    /// A capability slot.
+    #[inline(always)]
+    fn slot(&self, handle: SlotRef) -> &Slot {
+        self.slot_at(handle.raw())
+    }
+    /// A CNode, without its slots.
+    #[inline(always)]
+    fn cnode(&self, handle: CNodeRef) -> &CNode {
+        self.cnode_at(handle.raw())
+    }
+    /// A thread.
+    #[inline(always)]
+    fn tcb(&self, handle: TcbRef) -> &Tcb {
+        self.tcb_at(handle.raw())
+    }
+    /// An endpoint.
+    #[inline(always)]
+    fn endpoint(&self, handle: EndpointRef) -> &Endpoint {
+        self.endpoint_at(handle.raw())
+    }
+    /// A notification.
+    #[inline(always)]
+    fn notification(&self, handle: NotificationRef) -> &Notification {
+        self.notification_at(handle.raw())
+    }
+    /// A Reply.
+    #[inline(always)]
+    fn reply(&self, handle: ReplyRef) -> &Reply {
+        self.reply_at(handle.raw())
+    }
+    /// A scheduling context.
+    #[inline(always)]
+    fn context(&self, handle: ContextRef) -> &Context {
+        self.context_at(handle.raw())
+    }
+    /// An address space.
+    #[inline(always)]
+    fn space(&self, handle: SpaceRef) -> &Space {
+        self.space_at(handle.raw())
+    }
+    /// A translation table.
+    #[inline(always)]
+    fn table(&self, handle: TableRef) -> &Table {
+        self.table_at(handle.raw())
+    }
+
+    /// The slot in the 64-byte line with this number, counted from physical
+    /// address 0.
+    #[inline(always)]
+    fn slot_line(&self, line: u32) -> &Slot {
+        self.slot_at(line.wrapping_mul(4))
+    }
 
     /// Makes `bytes` of zeroed memory an object of type `object`; `slots` is
     /// the length of a CNode. The caller sets the header.

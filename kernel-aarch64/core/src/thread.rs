@@ -99,7 +99,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 let context = ContextRef::from_raw(self.slot(cap).object.get());
                 let context = context.ok_or(Status::InvalidState)?;
                 let x = self.context(context);
-                if x.owner.get().is_some() || x.holder.get().is_some() || !t.has(flag::PASSIVE) {
+                if x.owner.get().is_some() || self.holder_of(context).is_some() || !t.has(flag::PASSIVE) {
                     return Err(Status::AlreadyBound.into());
                 }
                 if t.has(flag::BORROWS) || self.cpu.context == Some(context) {
@@ -248,8 +248,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             match embed {
                 Embed::CSpace => {
                     if let Some(cnode) = CNodeRef::from_raw(object) {
-                        t.cspace.set(cnode.slot(0));
-                        t.cspace_len.set(self.cnode(cnode).len.get());
+                        t.set_root(cnode.slot(0), self.cnode(cnode).len.get());
                     }
                 }
                 Embed::VSpace => {
@@ -339,17 +338,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// One step towards taking `context` from everybody who has it, lent it or
     /// owns it; whether more are left.
     pub(crate) fn strip_context(&mut self, context: ContextRef) -> bool {
-        let running = self.cpu.context == Some(context);
-        let holder = if running {
-            self.cpu.current
-        } else {
-            self.context(context).holder.get()
-        };
-        let Some(holder) = holder else {
+        let Some(holder) = self.holder_of(context) else {
             self.disown(context);
             return false;
         };
-        if running {
+        if self.is_current(holder) {
             self.stop_running();
         }
         let t = self.store.tcb(holder);
@@ -426,7 +419,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 t.set_x::<0>(nanoseconds(c.budget.get(), hz));
                 t.set_x::<1>(nanoseconds(c.period.get(), hz));
                 t.set_x::<2>(nanoseconds(c.left.get(), hz));
-                t.set_x::<3>(nanoseconds(c.used.get(), hz));
+                t.set_x::<3>(nanoseconds(c.time_used(), hz));
                 self.succeed(current, 4);
                 Ok(())
             }
@@ -455,17 +448,21 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 }
                 let now = self.machine.now();
                 let c = self.context(context);
+                c.used.set(c.time_used());
                 c.budget.set(budget);
                 c.period.set(period);
                 c.left.set(budget);
                 c.refill_at.set(now.saturating_add(period));
+                if self.cpu.context == Some(context) {
+                    self.start(context);
+                }
+                let c = self.store.context(context);
                 if c.timer.height.get() != 0 {
                     self.cpu.timers.remove(&self.store, context.into());
                 }
-                let waiting = self.context(context).holder.get().filter(|holder| {
+                let waiting = self.holder_of(context).filter(|holder| {
                     let t = self.tcb(*holder);
-                    self.context_of(*holder) == Some(context)
-                        && !self.is_current(*holder)
+                    !self.is_current(*holder)
                         && t.state() == State::Ready
                         && !t.has(flag::QUEUED)
                 });
@@ -507,7 +504,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return true;
         }
         if let Some(context) = t.context.get().filter(|_| !t.has(flag::PASSIVE)) {
-            if self.context(context).holder.get() == Some(thread) {
+            if self.holder_of(context) == Some(thread) {
                 self.strip_context(context);
             } else {
                 // A server runs on it, and goes on until it receives again.
@@ -552,8 +549,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return;
         };
         if embed == Embed::CSpace {
-            self.tcb(thread).cspace.set(None);
-            self.tcb(thread).cspace_len.set(0);
+            self.tcb(thread).set_root(None, 0);
         } else if let Some(space) = SpaceRef::from_raw(self.slot(slot).object.get()) {
             self.leave_space(thread, space);
         }

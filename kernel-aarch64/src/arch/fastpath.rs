@@ -2,7 +2,7 @@
 //!
 //! The data words are arguments because that is where they are: x0–x7. No code
 //! here touches them, so the compiler leaves them there and the exit sequence
-//! begins with the words in place. Everything else comes on the stack.
+//! begins with the words in place. Everything else is in the TCB.
 //!
 //! The exit restores what a call preserves of the thread that runs now, clears
 //! the other registers, and leaves. Flags arrive as zero.
@@ -10,8 +10,9 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use gritos_kernel_core::fast::Delivery;
+use gritos_kernel_core::fast;
 use gritos_kernel_core::object::{Frame, Tcb};
+use gritos_kernel_core::store::Store;
 
 use super::trap::Processor;
 
@@ -28,16 +29,15 @@ macro_rules! leave {
         // written.
         unsafe {
             asm!(
-                "mov sp, x11",
+                "mov sp, {to}",
                 "ldr x15, [sp, #{TTBR0}]",
                 "ldp x12, x13, [sp, #{SP}]",
-                "ldr x14, [sp, #{TP}]",
+                "ldp x14, x18, [sp, #{TP}]",
                 "msr ttbr0_el1, x15",
                 "msr sp_el0, x12",
                 "msr elr_el1, x13",
                 "msr spsr_el1, xzr",
                 "msr tpidr_el0, x14",
-                "ldr x18, [sp, #{X18}]",
                 "ldp x19, x20, [sp, #{PRESERVED}]",
                 "ldp x21, x22, [sp, #{PRESERVED} + 16]",
                 "ldp x23, x24, [sp, #{PRESERVED} + 32]",
@@ -55,29 +55,28 @@ macro_rules! leave {
                 TTBR0 = const offset_of!(Tcb, ttbr0),
                 SP = const FRAME + offset_of!(Frame, sp),
                 TP = const FRAME + offset_of!(Frame, thread_pointer),
-                X18 = const FRAME + offset_of!(Frame, x18),
                 PRESERVED = const FRAME + offset_of!(Frame, preserved),
                 in("x0") w0, in("x1") w1, in("x2") w2, in("x3") w3,
                 in("x4") w4, in("x5") w5, in("x6") w6, in("x7") w7,
                 in("x8") $delivery.x8, in("x9") $tag, in("x10") $delivery.x10,
-                in("x11") $to,
+                to = in(reg) $to,
                 options(noreturn),
             )
         }
     }};
 }
 
-/// Gives the call to the general path.
+/// Gives the call of the thread whose TCB is at `current` to the general path.
 macro_rules! slow {
-    ($number:literal, $current:expr, $x8:expr, $tag:expr, $x10:expr, $words:expr) => {{
+    ($number:literal, $current:expr, $words:expr) => {{
         let [w0, w1, w2, w3, w4, w5, w6, w7] = $words;
-        // SAFETY: `trap_slow` expects the caller's x0–x10 and its TCB, and gives up the stack.
+        // SAFETY: `trap_slow` expects the caller's x0–x7 and its TCB, in which the rest is saved,
+        // and gives up the stack.
         unsafe {
             asm!(
                 "b trap_slow",
                 in("x0") w0, in("x1") w1, in("x2") w2, in("x3") w3,
                 in("x4") w4, in("x5") w5, in("x6") w6, in("x7") w7,
-                in("x8") $x8, in("x9") $tag, in("x10") $x10,
                 in("x11") $current, in("w12") $number,
                 options(noreturn),
             )
@@ -86,51 +85,54 @@ macro_rules! slow {
 }
 
 impl Processor {
+    /// The block of the processor that runs this.
     #[inline(always)]
-    fn current(&self) -> usize {
-        let current = self.kernel.cpu.current.map_or(0, |current| current.raw());
-        self.kernel.store.address(current)
-    }
-
-    #[inline(always)]
-    fn place(&self, delivery: Delivery) -> usize {
-        self.kernel.store.address(delivery.to.raw())
+    fn here() -> &'static mut Self {
+        let this: *mut Self;
+        // SAFETY: reads a system register that is written once, at boot.
+        unsafe {
+            asm!("mrs {}, tpidr_el1", out(reg) this, options(nomem, nostack, pure, preserves_flags));
+        }
+        // SAFETY: it points to this processor's block since boot. Code of the kernel runs once at
+        // a time and without interrupts, and every way into it makes one reference.
+        unsafe { &mut *this }
     }
 }
 
 macro_rules! fast_function {
-    ($(#[$doc:meta])* $name:ident, $number:literal) => {
+    ($(#[$doc:meta])* $name:ident, $core:path, $number:literal) => {
         $(#[$doc])*
         #[unsafe(no_mangle)]
         extern "C" fn $name(
             w0: u64, w1: u64, w2: u64, w3: u64, w4: u64, w5: u64, w6: u64, w7: u64,
-            x8: u64, x10: u64, processor: &mut Processor, tag: u64,
         ) -> ! {
             let words = [w0, w1, w2, w3, w4, w5, w6, w7];
-            let from = processor.current();
-            match processor.kernel.$name(x8, x10) {
-                None => slow!($number, from, x8, tag, x10, words),
-                Some(delivery) if delivery.fp => {
-                    let to = processor.place(delivery);
-                    exit_fp(from, to);
-                    leave!(to, delivery, tag, words)
-                }
-                Some(delivery) => {
-                    let to = processor.place(delivery);
-                    leave!(to, delivery, tag, words)
-                }
+            let kernel = &mut Processor::here().kernel;
+            // A copy, whose base the compiler can keep: no store through a cell can change it.
+            let store = kernel.store;
+            let current = kernel.cpu.current.map_or(0, |current| current.raw());
+            let t = store.tcb_at(current);
+            let delivery = $core(&mut kernel.cpu, &store, &mut kernel.machine, t);
+            let Some(delivery) = delivery else {
+                slow!($number, store.address(current), words)
+            };
+            let to = store.address(delivery.to.raw());
+            if delivery.fp {
+                exit_fp(store.address(current), to);
             }
+            let tag = t.x::<9>();
+            leave!(to, delivery, tag, words)
         }
     };
 }
 
 fast_function! {
     /// `Call`.
-    fast_call, 0
+    fast_call, fast::call, 0
 }
 fast_function! {
     /// `ReplyRecv`.
-    fast_reply_recv, 1
+    fast_reply_recv, fast::reply_recv, 1
 }
 
 /// FP registers where both threads use them: the control register stays with
@@ -170,5 +172,7 @@ fn exit_fp(from: usize, to: usize) {
 /// `SendAsync` with this x0 and x8: whether it was a signal that woke nobody.
 #[unsafe(no_mangle)]
 extern "C" fn fast_signal(processor: &mut Processor, x0: u64, x8: u64) -> bool {
-    processor.kernel.fast_signal(x0, x8)
+    let store = processor.kernel.store;
+    let current = processor.kernel.cpu.current.map_or(0, |current| current.raw());
+    fast::signal(&store, store.tcb_at(current), x0, x8)
 }

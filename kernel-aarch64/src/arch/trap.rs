@@ -34,10 +34,10 @@ const FRAME: usize = offset_of!(Tcb, frame);
 global_asm!(
     include_str!("trap.s"),
     X = const FRAME + offset_of!(Frame, x),
-    X18 = const FRAME + offset_of!(Frame, x18),
     PRESERVED = const FRAME + offset_of!(Frame, preserved),
     SP = const FRAME + offset_of!(Frame, sp),
-    PSTATE = const FRAME + offset_of!(Frame, pstate),
+    TP = const FRAME + offset_of!(Frame, thread_pointer),
+    WINDOW = const FRAME + offset_of!(Frame, window),
     FP_CONTROL = const FRAME + offset_of!(Frame, fp_control),
     TTBR0 = const offset_of!(Tcb, ttbr0),
     FP = const FP_OFFSET,
@@ -48,8 +48,8 @@ global_asm!(
 
 const _: () = {
     assert!(offset_of!(Frame, pc) == offset_of!(Frame, sp) + 8);
-    assert!(offset_of!(Frame, thread_pointer) == offset_of!(Frame, pstate) + 8);
-    assert!(offset_of!(Frame, window) == offset_of!(Frame, x18) + 8);
+    assert!(offset_of!(Frame, x18) == offset_of!(Frame, thread_pointer) + 8);
+    assert!(offset_of!(Frame, pstate) == offset_of!(Frame, window) + 8);
     assert!(PLAIN_ZERO == !0x380f, "trap.s has it as an immediate");
 };
 

@@ -23,13 +23,13 @@
     stp x12, x13, [sp, #{X} + 96]
     stp x14, x15, [sp, #{X} + 112]
     stp x16, x17, [sp, #{X} + 128]
-    str x18, [sp, #{X18}]
     mrs x0, sp_el0
     mrs x1, elr_el1
     mrs x2, spsr_el1
     mrs x3, tpidr_el0
     stp x0, x1, [sp, #{SP}]
-    stp x2, x3, [sp, #{PSTATE}]
+    stp x3, x18, [sp, #{TP}]
+    str x2, [sp, #{WINDOW} + 8]
     mov x29, sp
     adrp x1, __kernel_stack_top
     mrs x0, tpidr_el1
@@ -64,9 +64,9 @@
     \op q30, q31, [x2, #480]
 .endm
 
-// Saves what a call preserves, and hands the message registers to the Rust function `to`: x0-x7 as
-// they are, then on the stack x8, x10, the processor block and x9. Only for plain control words:
-// x11-x17 are not kept. The saved flags are zero, as a call leaves them.
+// Saves what a call preserves and x8-x10, and goes to the Rust function `to` with the data words in
+// x0-x7. Only for plain control words: x11-x17 are not kept. The saved flags are zero, as a call
+// leaves them.
 .macro trap_fast to
     movn w29, #0x380f               // fast::PLAIN_ZERO
     add w30, w10, #7
@@ -78,12 +78,10 @@
     mrs x20, elr_el1
     mrs x21, tpidr_el0
     stp x19, x20, [sp, #{SP}]
-    stp xzr, x21, [sp, #{PSTATE}]
-    stp x18, x10, [sp, #{X18}]
+    stp x21, x18, [sp, #{TP}]
+    stp x10, xzr, [sp, #{WINDOW}]
+    stp x8, x9, [sp, #{X} + 64]
     adrp x20, __kernel_stack_top
-    mrs x19, tpidr_el1
-    stp x8, x10, [x20, #-32]!
-    stp x19, x9, [x20, #16]
     mov sp, x20
     b \to
 .endm
@@ -145,7 +143,8 @@ trap_send:
     stp x4, x5, [sp, #{X} + 32]
     stp x6, x7, [sp, #{X} + 48]
     stp x8, x9, [sp, #{X} + 64]
-    stp x18, x10, [sp, #{X18}]
+    str x10, [sp, #{WINDOW}]
+    str x18, [sp, #{TP} + 8]
     mov x1, x0
     mov x2, x8
     mov x29, sp
@@ -159,7 +158,7 @@ trap_send:
     ldp x2, x3, [sp, #{X} + 16]
     ldp x4, x5, [sp, #{X} + 32]
     ldp x6, x7, [sp, #{X} + 48]
-    ldr x18, [sp, #{X18}]
+    ldr x18, [sp, #{TP} + 8]
     mov x8, #0
     mov x9, #0
     mov x10, #4 << 18               // Outcome: Reply, Ok
@@ -174,14 +173,14 @@ trap_clear:
     ldp x29, x30, [sp, #{PRESERVED} + 80]
     eret
 trap_send_slow:
-    ldr x10, [x29, #{X18} + 8]
+    ldr x10, [x29, #{WINDOW}]
     str x10, [x29, #{X} + 80]
     mov w12, #2
     b trap_slow_unsaved
 .size trap_send, . - trap_send
 
-// The fast path did not apply. In: x0-x10 as the thread x11 had them, w12 the system call.
-// x18-x30 and the system registers are saved, flags aside.
+// The fast path did not apply. In: x0-x7 as the thread x11 had them, w12 the system call. x8, x9,
+// x18-x30 and the system registers are saved, flags aside; x10 is the window.
 .globl trap_slow
 .type trap_slow, %function
 trap_slow:
@@ -190,10 +189,10 @@ trap_slow:
     stp x2, x3, [x29, #{X} + 16]
     stp x4, x5, [x29, #{X} + 32]
     stp x6, x7, [x29, #{X} + 48]
-    stp x8, x9, [x29, #{X} + 64]
-    str x10, [x29, #{X} + 80]
+    ldr x4, [x29, #{WINDOW}]
     mrs x3, spsr_el1
-    str x3, [x29, #{PSTATE}]
+    str x4, [x29, #{X} + 80]
+    str x3, [x29, #{WINDOW} + 8]
     adrp x2, __kernel_stack_top
     mrs x0, tpidr_el1
     mov w1, w12
@@ -213,7 +212,8 @@ trap_slow_unsaved:
     mrs x2, spsr_el1
     mrs x3, tpidr_el0
     stp x0, x1, [x29, #{SP}]
-    stp x2, x3, [x29, #{PSTATE}]
+    str x3, [x29, #{TP}]
+    str x2, [x29, #{WINDOW} + 8]
     mrs x0, tpidr_el1
     mov w1, w12
     bl trap_system_call
@@ -277,7 +277,8 @@ trap_switch:
     msr ttbr0_el1, x2               // see docs/reference/memory-map.md for why there is no barrier
 2:  mov sp, x0
     ldp x1, x2, [sp, #{SP}]
-    ldp x3, x4, [sp, #{PSTATE}]
+    ldp x4, x18, [sp, #{TP}]
+    ldr x3, [sp, #{WINDOW} + 8]
     msr sp_el0, x1
     msr elr_el1, x2
     msr spsr_el1, x3
@@ -337,7 +338,7 @@ trap_return:
     ldp x12, x13, [sp, #{X} + 96]
     ldp x14, x15, [sp, #{X} + 112]
     ldp x16, x17, [sp, #{X} + 128]
-    ldr x18, [sp, #{X18}]
+    ldr x18, [sp, #{TP} + 8]
     ldp x0, x1, [sp, #{X}]
     eret
 .size trap_return, . - trap_return

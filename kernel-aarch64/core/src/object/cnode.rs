@@ -36,6 +36,20 @@ impl CNodeRef {
 }
 
 impl SlotRef {
+    /// Number of the slot's 64-byte line.
+    #[inline(always)]
+    #[must_use]
+    pub const fn line(self) -> u32 {
+        self.raw() / SLOT_UNITS
+    }
+
+    /// The slot in a line.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_line(line: u32) -> Option<Self> {
+        Self::from_raw(line.wrapping_mul(SLOT_UNITS))
+    }
+
     /// The slot `index` places behind this one.
     #[inline(always)]
     #[must_use]

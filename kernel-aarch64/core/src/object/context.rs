@@ -41,7 +41,7 @@ pub struct Context {
     pub left: Cell<u64>,
     /// End of the period, in counter ticks.
     pub refill_at: Cell<u64>,
-    /// Ticks used in all.
+    /// Ticks used in all before this period.
     pub used: Cell<u64>,
     _pad2: u64,
     /// Refill, while the budget is used up and somebody waits for it.
@@ -54,6 +54,13 @@ pub struct Context {
 }
 
 impl Context {
+    /// Ticks used in all, up to the last charge.
+    #[must_use]
+    pub fn time_used(&self) -> u64 {
+        let now = self.budget.get().wrapping_sub(self.left.get());
+        self.used.get().wrapping_add(now)
+    }
+
     /// Whether budget and period were ever set.
     #[must_use]
     pub fn is_configured(&self) -> bool {

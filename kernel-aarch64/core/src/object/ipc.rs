@@ -66,10 +66,12 @@ pub mod reply_state {
     pub const ARMED: u32 = 1 << 8;
     /// A caller waits for the answer.
     pub const OWED: u32 = 1 << 9;
-    /// The endpoint capability of the call had GRANT.
-    pub const GRANT: u32 = 1 << 10;
-    /// All of them.
-    pub const ALL: u32 = ARMED | OWED | GRANT;
+    /// While owed: the kernel's rights of the endpoint capability of the call.
+    pub const RIGHTS_SHIFT: u32 = 12;
+    /// GRANT among them.
+    pub const GRANT: u32 = 8 << RIGHTS_SHIFT;
+    /// Everything but the tag.
+    pub const ALL: u32 = !0xff;
 }
 
 const _: () = assert!(size_of::<Endpoint>() == 64 && size_of::<Reply>() == 64);

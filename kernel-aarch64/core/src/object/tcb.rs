@@ -5,52 +5,58 @@ use core::cell::Cell;
 use super::{Header, Slot, TimerNode};
 use crate::handle::{ContextRef, NotificationRef, ReplyRef, SlotRef, TcbRef};
 
-/// What a thread is doing; bits 8–11 of the header word.
+/// What a thread is doing; bits 17–19 of the header word.
+///
+/// The numbers make the common changes of state and flags runs of adjacent
+/// bits, which one instruction toggles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum State {
     /// Never resumed, or suspended.
     Inactive = 0,
     /// Running, or able to as soon as it has budget and its turn comes.
-    Ready = 1 << 8,
-    /// Queued on an endpoint as a caller, or as a faulted thread.
-    Send = 2 << 8,
-    /// Queued on an endpoint as a receiver.
-    Receive = 3 << 8,
+    Ready = 1 << 17,
     /// Waiting for the answer of a Reply.
-    Reply = 4 << 8,
-    /// Queued on a notification.
-    Wait = 5 << 8,
-    /// Sleeping until its deadline.
-    Sleep = 6 << 8,
+    Reply = 2 << 17,
+    /// Queued on an endpoint as a caller, or as a faulted thread.
+    Send = 3 << 17,
     /// Ended for good.
-    Terminated = 7 << 8,
+    Terminated = 4 << 17,
+    /// Queued on an endpoint as a receiver.
+    Receive = 5 << 17,
+    /// Queued on a notification.
+    Wait = 6 << 17,
+    /// Sleeping until its deadline.
+    Sleep = 7 << 17,
 }
 
 /// Bits of the header word of a TCB.
+///
+/// What the fast path asks for lies in bits 16–23, where one instruction can
+/// compare any combination; bits 8–12 are clear in a running thread.
 pub mod flag {
     /// Mask of the [`State`](super::State).
-    pub const STATE: u32 = 0xf00;
-    /// No context of its own is bound: runs on its callers'.
-    pub const PASSIVE: u32 = 1 << 12;
-    /// Waits to receive with a Reply armed.
-    pub const ARMED: u32 = 1 << 13;
-    /// May use FP and SIMD registers.
-    pub const FP: u32 = 1 << 14;
-    /// Has a deadline in the timer tree.
-    pub const TIMED: u32 = 1 << 15;
-    /// Is in a ready queue.
-    pub const QUEUED: u32 = 1 << 16;
+    pub const STATE: u32 = 7 << 17;
     /// Its context is lent to a server.
-    pub const LENT: u32 = 1 << 17;
+    pub const LENT: u32 = 1 << 16;
+    /// Waits to receive with a Reply armed.
+    pub const ARMED: u32 = 1 << 20;
     /// Runs on a borrowed context.
-    pub const BORROWS: u32 = 1 << 18;
+    pub const BORROWS: u32 = 1 << 21;
+    /// No context of its own is bound: runs on its callers'.
+    pub const PASSIVE: u32 = 1 << 22;
+    /// May use FP and SIMD registers.
+    pub const FP: u32 = 1 << 23;
+    /// Has a deadline in the timer tree.
+    pub const TIMED: u32 = 1 << 8;
+    /// Is in a ready queue.
+    pub const QUEUED: u32 = 1 << 9;
     /// Its message is a fault, not a Call.
-    pub const FAULTED: u32 = 1 << 19;
+    pub const FAULTED: u32 = 1 << 10;
     /// The reply half of a `ReplyRecv` is done; its receive starts anew.
-    pub const REPLIED: u32 = 1 << 21;
+    pub const REPLIED: u32 = 1 << 11;
     /// Its FP registers lie in the TCB and must be restored.
-    pub const FP_SAVED: u32 = 1 << 20;
+    pub const FP_SAVED: u32 = 1 << 12;
 }
 
 /// The registers of a thread that is not running.
@@ -66,14 +72,14 @@ pub struct Frame {
     pub sp: Cell<u64>,
     /// Program counter.
     pub pc: Cell<u64>,
-    /// `SPSR_EL1`.
-    pub pstate: Cell<u64>,
     /// `TPIDR_EL0`.
     pub thread_pointer: Cell<u64>,
     /// x18.
     pub x18: Cell<u64>,
     /// The control word of the receive or call that it waits in: its window.
     pub window: Cell<u64>,
+    /// `SPSR_EL1`.
+    pub pstate: Cell<u64>,
     /// x0–x17.
     pub x: [Cell<u64>; 18],
     /// `FPCR` in the low half, `FPSR` in the high half.
@@ -108,12 +114,11 @@ pub struct Tcb {
     pub next: Cell<Option<TcbRef>>,
     /// Previous in that queue; none at its head.
     pub prev: Cell<Option<TcbRef>>,
+    /// Root CNode: number of slots `[31:0]`, line (see `Store::slot_line`) of the
+    /// first `[63:32]`.
+    pub root: Cell<u64>,
     /// The context it holds; see `Kernel::context_of` for when this is valid.
     pub context: Cell<Option<ContextRef>>,
-    /// First slot of the root CNode.
-    pub cspace: Cell<Option<SlotRef>>,
-    /// Number of slots of the root CNode.
-    pub cspace_len: Cell<u32>,
     /// The Reply armed by its last receive.
     pub armed: Cell<Option<ReplyRef>>,
     /// The Reply whose answer it waits for.
@@ -158,15 +163,15 @@ impl Tcb {
     #[inline(always)]
     #[must_use]
     pub fn state(&self) -> State {
-        match self.header.word.get() & flag::STATE {
-            0x000 => State::Inactive,
-            0x100 => State::Ready,
-            0x200 => State::Send,
-            0x300 => State::Receive,
-            0x400 => State::Reply,
-            0x500 => State::Wait,
-            0x600 => State::Sleep,
-            _ => State::Terminated,
+        match self.header.word.get() >> 17 & 7 {
+            0 => State::Inactive,
+            1 => State::Ready,
+            2 => State::Reply,
+            3 => State::Send,
+            4 => State::Terminated,
+            5 => State::Receive,
+            6 => State::Wait,
+            _ => State::Sleep,
         }
     }
 
@@ -183,6 +188,12 @@ impl Tcb {
     #[must_use]
     pub fn has(&self, flags: u32) -> bool {
         self.header.has(flags)
+    }
+
+    /// Sets the root CNode: its first slot and the number of slots.
+    pub fn set_root(&self, first: Option<SlotRef>, len: u32) {
+        let first = first.map_or(0, SlotRef::line);
+        self.root.set(u64::from(len) | u64::from(first) << 32);
     }
 
     /// Register x`N`, `N` at most 17.

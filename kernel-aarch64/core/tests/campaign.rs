@@ -1,0 +1,55 @@
+//! A long random campaign of system calls against the core, with every
+//! invariant checked after each call.
+//!
+//! Runs are numbered; a failure names its run, and `GRITOS_RUN=N` repeats that
+//! one alone. `GRITOS_SOAK=N` makes N thousand calls instead of the gate's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use gritos_kernel_core::host::fuzz::{Tally, system_calls};
+
+/// Calls that the gate makes, in thousands.
+const GATE: u64 = 200;
+/// Bytes that one run is made of.
+const RUN_BYTES: usize = 3000;
+
+/// `SplitMix64`: Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// generators", 2014.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
+fn run(number: u64, tally: &mut Tally) {
+    let mut random = Random(number);
+    let bytes: Vec<u8> = (0..RUN_BYTES / 8).flat_map(|_| random.next().to_le_bytes()).collect();
+    system_calls(&bytes, tally);
+}
+
+fn number_in(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn random_system_calls_keep_every_invariant() {
+    let mut tally = Tally::default();
+    if let Some(number) = number_in("GRITOS_RUN") {
+        return run(number, &mut tally);
+    }
+    let calls = 1000 * number_in("GRITOS_SOAK").unwrap_or(GATE);
+    let mut number = 0;
+    while tally.calls < calls {
+        let result = catch_unwind(AssertUnwindSafe(|| run(number, &mut tally)));
+        assert!(result.is_ok(), "run {number} failed after {} calls", tally.calls);
+        number += 1;
+    }
+    println!("{number} runs, {tally:?}");
+    println!("missed: {:?} {:?}", tally.methods_missed(100), tally.statuses_missed());
+}

@@ -1,0 +1,293 @@
+//! The search itself.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use gritos_abi::{Outcome, Status};
+use gritos_kernel_core::handle::TcbRef;
+use gritos_kernel_core::host::{Ask, HostKernel, Progress, check, describe, facts};
+
+use crate::confinement;
+
+/// What can happen next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// The running thread makes a system call.
+    Call(Ask),
+    /// The same, and an interrupt comes at the first point that lets one in.
+    Preempted(Ask),
+    /// A preempted system call runs again, and is preempted again.
+    Again { preempted: bool },
+    /// The slice of the running thread ends.
+    EndSlice,
+    /// The timer interrupt, when it is due now.
+    Timer,
+    /// So many ticks pass, then the timer interrupt if it is due.
+    Pass(u64),
+}
+
+/// A system and what its threads may try.
+pub(crate) struct Shape {
+    pub start: HostKernel,
+    /// System calls that any thread tries.
+    pub asks: Vec<Ask>,
+    /// Of these, those that do long work.
+    pub long: fn(&Ask) -> bool,
+    /// Ticks that may pass; 0 for none.
+    pub pass: u64,
+    /// Errors after which table memory may have been used up.
+    pub leaves_tables: bool,
+}
+
+impl Shape {
+    pub(crate) fn new(start: HostKernel, asks: Vec<Ask>) -> Self {
+        Self {
+            start,
+            asks,
+            long: |_| false,
+            pass: 0,
+            leaves_tables: false,
+        }
+    }
+
+    fn events(&self, kernel: &HostKernel, into: &mut Vec<Event>) {
+        into.clear();
+        if kernel.is_again() {
+            into.push(Event::Again { preempted: false });
+            into.push(Event::Again { preempted: true });
+            into.push(Event::EndSlice);
+        } else if kernel.cpu.current.is_some() {
+            for ask in &self.asks {
+                into.push(Event::Call(*ask));
+                if (self.long)(ask) {
+                    into.push(Event::Preempted(*ask));
+                }
+            }
+            into.push(Event::EndSlice);
+        }
+        if kernel.machine.timer <= kernel.machine.now {
+            into.push(Event::Timer);
+        } else if self.pass != 0 {
+            into.push(Event::Pass(self.pass));
+        }
+    }
+}
+
+/// Number of the system call that a preempted thread runs again: the explorer
+/// keeps it where the program would, in a register that calls preserve.
+fn number_of(kernel: &HostKernel) -> u16 {
+    let current = kernel.cpu.current.expect("somebody runs");
+    gritos_kernel_core::store::Store::tcb(&kernel.store, current)
+        .frame
+        .x18
+        .get() as u16
+}
+
+fn remember(kernel: &HostKernel, number: u16) {
+    let current = kernel.cpu.current.expect("somebody runs");
+    gritos_kernel_core::store::Store::tcb(&kernel.store, current)
+        .frame
+        .x18
+        .set(number.into());
+}
+
+/// Odd numbers with about as many ones as zeroes.
+const K: (u64, u64) = (0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db);
+
+/// Both halves of the product, mixed.
+fn fold(a: u64, k: u64) -> u64 {
+    let product = u128::from(a ^ k.rotate_left(29)) * u128::from(k);
+    product as u64 ^ (product >> 64) as u64 ^ a.rotate_left(23)
+}
+
+/// A hash of the state, wide enough that no two states will ever share one.
+fn key(kernel: &HostKernel, words: &mut Vec<u64>) -> u128 {
+    words.clear();
+    facts(kernel, words);
+    let mut hash = (0x9e37_79b9_7f4a_7c15_u64, 0xc2b2_ae3d_27d4_eb4f_u64);
+    for word in words.iter() {
+        hash = (fold(hash.0 ^ word, K.0), fold(hash.1 ^ word, K.1));
+    }
+    u128::from(fold(hash.0 ^ hash.1, K.1)) << 64 | u128::from(fold(hash.0, K.0) ^ hash.1)
+}
+
+/// The keys are hashes already.
+#[derive(Default)]
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are u128");
+    }
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// What one step did.
+struct Step {
+    actor: Option<TcbRef>,
+    refused: bool,
+}
+
+fn apply(kernel: &mut HostKernel, event: &Event, words: &mut Vec<u64>) -> Result<Step, String> {
+    let actor = kernel.cpu.current;
+    let mut refused = false;
+    let again = kernel.is_again();
+    match event {
+        Event::Call(ask) | Event::Preempted(ask) => {
+            let mut ask = *ask;
+            if ask.x[17] == RELATIVE {
+                ask.x[17] = kernel.machine.now;
+            }
+            kernel.prepare(&ask);
+            remember(kernel, ask.number);
+            enter(kernel, ask.number, matches!(event, Event::Preempted(_)), words)?;
+        }
+        Event::Again { preempted } => {
+            let number = number_of(kernel);
+            enter(kernel, number, *preempted, words)?;
+        }
+        Event::EndSlice => kernel.end_slice(),
+        Event::Timer => kernel.tick(),
+        Event::Pass(ticks) => {
+            kernel.machine.now += ticks;
+            if kernel.machine.timer <= kernel.machine.now {
+                kernel.tick();
+            }
+        }
+    }
+    kernel.machine.preempt_after.set(None);
+    kernel.machine.forgotten.clear();
+    let by_call = matches!(event, Event::Call(_) | Event::Preempted(_));
+    if let Some(caller) = actor.filter(|_| by_call && !again)
+        && kernel.progress(caller) == Progress::Returned
+    {
+        let t = gritos_kernel_core::store::Store::tcb(&kernel.store, caller);
+        refused = !Outcome(t.frame.x[10].get()).is_ok();
+    }
+    Ok(Step { actor, refused })
+}
+
+/// A deadline that has just passed when the call is made.
+pub(crate) const RELATIVE: u64 = 0x7ead;
+
+fn enter(
+    kernel: &mut HostKernel,
+    number: u16,
+    preempted: bool,
+    words: &mut Vec<u64>,
+) -> Result<(), String> {
+    kernel.machine.preempt_after.set(preempted.then_some(0));
+    let quick = number <= 2 && !preempted;
+    let mut fast = quick.then(|| kernel.clone());
+    let applied = fast.as_mut().is_some_and(|fast| fast.run_fast(number));
+    kernel.run_general(number);
+    if let Some(fast) = fast.filter(|_| applied) {
+        if key(&fast, words) != key(kernel, words) {
+            let (fast, slow) = (describe(&fast), describe(kernel));
+            let at = fast.iter().zip(&slow).position(|(f, s)| f != s);
+            let at = at.unwrap_or(0);
+            return Err(format!(
+                "the fast path leads elsewhere: {:?}, not {:?}",
+                &fast[at.saturating_sub(8)..=at],
+                &slow[at.saturating_sub(8)..=at]
+            ));
+        }
+        // From here on the state is that of the fast path every other time.
+        if words.len() % 2 == 0 {
+            *kernel = fast;
+        }
+    }
+    Ok(())
+}
+
+/// Explores a shape, at most `limit` states; how many there are.
+pub(crate) fn explore(shape: &Shape, limit: usize) -> usize {
+    let mut words = Vec::new();
+    let mut seen = HashSet::<u128, BuildHasherDefault<Fold>>::default();
+    // How each state was reached: from which, by which event.
+    let mut origin: Vec<(u32, Event)> = vec![(0, Event::EndSlice)];
+    let mut frontier = VecDeque::new();
+    seen.insert(key(&shape.start, &mut words));
+    frontier.push_back((shape.start.clone(), 0_u32));
+    let mut events = Vec::new();
+    let mut steps = 0_u64;
+    while let Some((state, index)) = frontier.pop_front() {
+        let before = key(&state, &mut words);
+        shape.events(&state, &mut events);
+        for event in &events {
+            let mut next = state.clone();
+            let fail = |next: &HostKernel, what: &str| -> ! {
+                report(&origin, index, event, next, what)
+            };
+            let step = match apply(&mut next, event, &mut words) {
+                Ok(step) => step,
+                Err(what) => fail(&next, &what),
+            };
+            steps += 1;
+            let after = key(&next, &mut words);
+            if after == before {
+                continue;
+            }
+            if step.refused && !(shape.leaves_tables && used_tables(&next, step.actor)) {
+                fail(&next, "a refused call changed something");
+            }
+            if !seen.insert(after) {
+                continue;
+            }
+            if let Err(broken) = check(&next) {
+                fail(&next, &broken);
+            }
+            if let Err(gain) = confinement::check(&state, &next, step.actor) {
+                fail(&next, &gain);
+            }
+            if seen.len() >= limit {
+                println!("stopped at {limit} states, {steps} steps");
+                return seen.len();
+            }
+            origin.push((index, *event));
+            let number = u32::try_from(origin.len() - 1).expect("fewer than 2^32 states");
+            frontier.push_back((next, number));
+        }
+    }
+    println!("{} states, {steps} steps", seen.len());
+    seen.len()
+}
+
+/// Whether the call failed in a way that may leave tables behind.
+fn used_tables(kernel: &HostKernel, actor: Option<TcbRef>) -> bool {
+    actor.is_some_and(|actor| {
+        let t = gritos_kernel_core::store::Store::tcb(&kernel.store, actor);
+        let status = Outcome(t.frame.x[10].get()).status();
+        matches!(status, Ok(Status::AddressInUse | Status::NoTableMemory))
+    })
+}
+
+/// Fails with the shortest way that leads here.
+fn report(
+    origin: &[(u32, Event)],
+    mut index: u32,
+    last: &Event,
+    state: &HostKernel,
+    what: &str,
+) -> ! {
+    let mut way = vec![*last];
+    while index != 0 {
+        let (from, event) = origin[index as usize];
+        way.push(event);
+        index = from;
+    }
+    way.reverse();
+    let mut text = String::new();
+    for event in way {
+        text += &format!("  {event:x?}\n");
+    }
+    if std::env::var("GRITOS_STATE").is_ok() {
+        println!("{}", describe(state).join("\n"));
+    }
+    panic!("{what}\nafter\n{text}");
+}

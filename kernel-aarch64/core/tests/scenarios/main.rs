@@ -1,0 +1,11 @@
+//! What the kernel does, as sequences of system calls on the real core. After
+//! every call the whole invariant is checked; a refused call is compared with
+//! the state before.
+
+mod common;
+
+mod call_and_reply;
+mod death;
+mod donation;
+mod time;
+mod transfer;
