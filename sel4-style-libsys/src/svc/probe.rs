@@ -229,20 +229,52 @@ pub fn load(address: u64) -> u64 {
 /// program; says whether it tried.
 #[inline(never)]
 pub fn store(address: u64, value: u64) -> bool {
-    unsafe extern "C" {
-        static __data_start: u8;
-        static __data_end: u8;
-    }
-    const STACK_REACH: u64 = 1 << 20;
-    let data = (&raw const __data_start).addr() as u64..(&raw const __data_end).addr() as u64;
-    let stack = (&raw const value).addr() as u64;
-    if data.contains(&address) || address.abs_diff(stack) < STACK_REACH {
+    if !is_foreign(address) {
         return false;
     }
     // SAFETY: what Rust may write lies in the data and on the stacks. The rest
     // is text, which is not writable, shared memory, or not mapped.
     unsafe {
         asm!("str {value}, [{address}]", value = in(reg) value, address = in(reg) address,
+            options(nostack, preserves_flags));
+    }
+    true
+}
+
+/// Whether an address lies outside what Rust may write: data and stack.
+fn is_foreign(address: u64) -> bool {
+    unsafe extern "C" {
+        static __data_start: u8;
+        static __data_end: u8;
+    }
+    const STACK_REACH: u64 = 1 << 20;
+    let data = (&raw const __data_start).addr() as u64..(&raw const __data_end).addr() as u64;
+    let stack = (&raw const data).addr() as u64;
+    !data.contains(&address) && address.abs_diff(stack) >= STACK_REACH
+}
+
+/// Loads four bytes from a device or anywhere.
+#[inline(never)]
+#[must_use]
+pub fn load_word(address: u64) -> u32 {
+    let mut value = 0;
+    // SAFETY: as in `load`.
+    unsafe {
+        asm!("ldr {value:w}, [{address}]", value = inout(reg) value, address = in(reg) address,
+            options(nostack, preserves_flags));
+    }
+    value
+}
+
+/// Stores four bytes to a device; says whether it tried, see [`store`].
+#[inline(never)]
+pub fn store_word(address: u64, value: u32) -> bool {
+    if !is_foreign(address) {
+        return false;
+    }
+    // SAFETY: as in `store`.
+    unsafe {
+        asm!("str {value:w}, [{address}]", value = in(reg) value, address = in(reg) address,
             options(nostack, preserves_flags));
     }
     true
@@ -405,6 +437,78 @@ unsafe extern "C" fn svc_with_registers<const NUMBER: u16>(
         "ldp  x27, x28, [sp, #64]",
         "ldp  x29, x30, [sp, #80]",
         "add  sp, sp, #144",
+        "ret",
+        number = const NUMBER,
+    )
+}
+
+/// v0–v31, then `FPCR` and `FPSR`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FpRegisters {
+    /// v0–v31, two words each.
+    pub v: [[u64; 2]; 32],
+    /// Control.
+    pub fpcr: u64,
+    /// Status.
+    pub fpsr: u64,
+}
+
+/// Makes a call (x8 and x10 given) with `pattern` in every half of v0–v31,
+/// rounding towards zero and every status bit set, and tells the FP registers
+/// afterwards. The thread must be allowed to use them.
+#[must_use]
+pub fn svc_with_fp<const NUMBER: u16>(target: u64, control: u64, pattern: u64) -> FpRegisters {
+    let mut after = FpRegisters::default();
+    // SAFETY: the routine follows the calling convention of the softfloat
+    // target, in which FP registers hold nothing; the reference is live for the
+    // call.
+    unsafe { svc_with_fp_registers::<NUMBER>(target, control, pattern, &mut after) };
+    after
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn svc_with_fp_registers<const NUMBER: u16>(
+    target: u64,
+    control: u64,
+    pattern: u64,
+    after: &mut FpRegisters,
+) {
+    naked_asm!(
+        ".arch_extension simd",
+        "str  x3, [sp, #-16]!",
+        ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+        "dup  v\\n\\().2d, x2",
+        ".endr",
+        "mov  x4, #0xc00000",
+        "msr  fpcr, x4",
+        "mov  x4, #0x9f",
+        "msr  fpsr, x4",
+        "mov  x8, x0",
+        "mov  x9, #1",
+        "mov  x10, x1",
+        "svc  #{number}",
+        "ldr  x0, [sp], #16",
+        "stp  q0, q1, [x0], #32",
+        "stp  q2, q3, [x0], #32",
+        "stp  q4, q5, [x0], #32",
+        "stp  q6, q7, [x0], #32",
+        "stp  q8, q9, [x0], #32",
+        "stp  q10, q11, [x0], #32",
+        "stp  q12, q13, [x0], #32",
+        "stp  q14, q15, [x0], #32",
+        "stp  q16, q17, [x0], #32",
+        "stp  q18, q19, [x0], #32",
+        "stp  q20, q21, [x0], #32",
+        "stp  q22, q23, [x0], #32",
+        "stp  q24, q25, [x0], #32",
+        "stp  q26, q27, [x0], #32",
+        "stp  q28, q29, [x0], #32",
+        "stp  q30, q31, [x0], #32",
+        "mrs  x1, fpcr",
+        "mrs  x2, fpsr",
+        "stp  x1, x2, [x0]",
+        ".arch_extension nosimd",
         "ret",
         number = const NUMBER,
     )

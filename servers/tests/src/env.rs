@@ -29,6 +29,7 @@ pub(crate) mod slot {
     pub(crate) const RUNNER: u16 = 10;
     pub(crate) const IMAGE: u16 = 11;
     pub(crate) const TEXT: u16 = 12;
+    pub(crate) const UART: u16 = 13;
     pub(crate) const FIRST_FREE: u16 = 16;
 }
 
@@ -96,6 +97,8 @@ pub(crate) fn high<T>(word: u64) -> Cap<T> {
 pub(crate) struct Env {
     /// Free slots of its CNode.
     pub(crate) slots: Slots,
+    /// The board, a `gritos_abi::boot_info::Board` number.
+    pub(crate) board: u64,
     stacks: u64,
 }
 
@@ -105,8 +108,9 @@ const fn own<T>(slot: u16) -> Cap<T> {
 
 impl Env {
     /// The surroundings at the start.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(board: u64) -> Self {
         Self {
+            board,
             slots: Slots::new(own(slot::CNODE), 0, slot::FIRST_FREE, CNODE_SLOTS),
             stacks: 0,
         }
@@ -122,6 +126,8 @@ impl Env {
     pub(crate) const UNTYPED: Cap<Untyped> = own(slot::UNTYPED);
     pub(crate) const RUNNER: Cap<Endpoint> = own(slot::RUNNER);
     pub(crate) const IMAGE: Cap<MemoryObject> = own(slot::IMAGE);
+    /// The registers of the UART, not mapped.
+    pub(crate) const UART: Cap<MemoryObject> = own(slot::UART);
     /// The text of the program, not mapped through this capability.
     pub(crate) const TEXT: Cap<MemoryObject> = own(slot::TEXT);
 

@@ -3,10 +3,11 @@
 use core::fmt::{self, Write};
 
 use gritos_sys::abi::boot_image::{self, BootImage, Entry, EntryKind};
-use gritos_sys::abi::boot_info::{BootInfo, ROOT_CNODE_SLOTS, slot as root};
+use gritos_sys::abi::boot_info::{Board, BootInfo, ROOT_CNODE_SLOTS, slot as root};
 use gritos_sys::abi::message::Kind;
+use gritos_sys::abi::method::MemoryType;
 use gritos_sys::abi::{Address, ObjectType, Rights, Status};
-use gritos_sys::cap::{AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply};
+use gritos_sys::cap::{AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply, Untyped};
 use gritos_sys::invoke::{Permissions, Wanted};
 use gritos_sys::memory::{Pool, Region};
 use gritos_sys::process::{Creator, PROCESS_SLOTS, Plan, Process};
@@ -33,6 +34,17 @@ const COMMAND_LINE: &str = "cmdline";
 const BENCH: &str = "bench";
 /// Marks the argument of a process that measures.
 const BENCH_ARGUMENT: u64 = 1 << 32;
+/// Where the board stands in the argument of a process.
+const BOARD_SHIFT: u32 = 40;
+
+/// Physical address of the page with the UART's registers.
+pub(crate) const fn uart_page(board: u64) -> u64 {
+    if board == Board::RaspberryPi4 as u64 {
+        0xfe20_1000
+    } else {
+        0x0900_0000
+    }
+}
 
 /// Tags of the messages of a process to the runner.
 const PASSED: u64 = 0;
@@ -47,6 +59,9 @@ struct Runner<'a> {
     image: BootImage<'a>,
     program: Entry,
     creator: Creator,
+    board: u64,
+    /// Memory of devices, the UART's registers among it.
+    devices: Cap<Untyped>,
     pool: Pool,
     slots: Slots,
     results: Cap<Endpoint>,
@@ -148,6 +163,8 @@ impl Runner<'static> {
             image,
             program: as_component(program),
             creator,
+            board: info.board,
+            devices: device_memory(info),
             pool,
             slots,
             results,
@@ -268,9 +285,13 @@ impl Runner<'static> {
             Mask::only(Rights::READ),
         )?;
         cnode.copy(slot::RUNNER, self.results, Mask::only(Rights::SEND))?;
+        let registers = Wanted::one(ObjectType::MemoryObject, 4096)
+            .at(uart_page(self.board))
+            .memory(MemoryType::Device);
+        self.devices.retype(registers, cnode, slot::UART)?;
         let memory = Wanted::one(ObjectType::Untyped, env::UNTYPED_BYTES);
         untyped.retype(memory, cnode, slot::UNTYPED)?;
-        process.start(argument)
+        process.start(argument | self.board << BOARD_SHIFT)
     }
 
     /// Waits for what the process has to say.
@@ -320,6 +341,10 @@ impl Runner<'static> {
             let lost = info.size - info.free;
             return Err(Text::of(format_args!("{lost} bytes of memory are lost")));
         }
+        let devices = self.devices.info().map_err(text)?;
+        if devices.free != devices.size {
+            return Err(Text::of(format_args!("memory of a device is lost")));
+        }
         let seen = self.slots.cnode().inspect(index).map_err(text)?;
         if seen.has_children || seen.object != Some(ObjectType::Untyped) {
             return Err(Text::of(format_args!("the Untyped is not alone: {seen:?}")));
@@ -331,6 +356,16 @@ impl Runner<'static> {
         }
         self.pool.give_back(region, &self.slots).map_err(text)
     }
+}
+
+/// The Untyped with the devices.
+fn device_memory(info: &BootInfo) -> Cap<Untyped> {
+    let page = uart_page(info.board);
+    let place = info.untyped.iter().position(|region| {
+        region.device == 1 && (region.base..region.base + region.size).contains(&page)
+    });
+    let index = place.map_or(0, |place| root::UNTYPED_FIRST + place as u16);
+    Cap::at(Address::root(index))
 }
 
 /// The root entry as a program for processes: stack pointer and stack segment
@@ -367,8 +402,8 @@ fn fault_text(received: &Received) -> Text {
 
 /// A process of a test: runs it and tells the runner.
 pub(crate) fn process(argument: u64) {
-    let mut env = Env::new();
-    let number = usize::try_from(argument & !BENCH_ARGUMENT).unwrap_or(usize::MAX);
+    let mut env = Env::new(argument >> BOARD_SHIFT);
+    let number = argument as u32 as usize;
     let verdict = if argument & BENCH_ARGUMENT != 0 {
         bench::ALL.get(number).map(|bench| (bench.run)(&mut env))
     } else {

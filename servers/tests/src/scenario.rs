@@ -9,6 +9,7 @@ mod deadline;
 mod ending;
 mod fault;
 mod ipc;
+mod irq;
 mod leftovers;
 mod memory;
 mod notification;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Test> {
         memory::TESTS,
         fault::TESTS,
         scheduling::TESTS,
+        irq::TESTS,
         ending::TESTS,
         leftovers::TESTS,
         attack::TESTS,

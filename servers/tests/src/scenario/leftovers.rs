@@ -24,6 +24,7 @@ tests![
     a_fault_and_its_repair_change_nothing,
     an_interrupt_changes_nothing,
     a_new_thread_begins_with_zeroes,
+    fp_registers_stay_apart,
 ];
 
 const MINE: u64 = 0x1111_1111_6000_0000;
@@ -444,5 +445,64 @@ fn a_new_thread_begins_with_zeroes(env: &mut Env) -> Verdict {
     let registers = registers_of(thread)?;
     check_eq!(registers[..31], [0; 31]);
     let _ = (low::<Reply>(0), high::<Reply>(0));
+    Ok(())
+}
+
+const THEIR_FP: u64 = 0x7777_7777_7777_7777;
+const MY_FP: u64 = 0x3333_3333_3333_3333;
+/// Rounding towards zero, as `probe::svc_with_fp` sets it.
+const ROUND_TO_ZERO: u64 = 0xc0_0000;
+
+/// Whether every FP register is zero or the thread's own, and the control
+/// register its own.
+fn fp_is_own(registers: &probe::FpRegisters, pattern: u64) -> bool {
+    registers.fpcr == ROUND_TO_ZERO
+        && registers
+            .v
+            .iter()
+            .flatten()
+            .all(|half| *half == 0 || *half == pattern)
+}
+
+/// Serves calls with patterns in its FP registers; cell 2 counts what it found
+/// wrong, cell 3 the calls.
+extern "C" fn fp_server(word: u64) -> ! {
+    let mut registers = probe::svc_with_fp::<RECV>(word, 0, THEIR_FP);
+    loop {
+        if !fp_is_own(&registers, THEIR_FP) {
+            crate::env::add_cell(2, 1);
+        }
+        if crate::env::add_cell(3, 1) == 200 {
+            end();
+        }
+        registers = probe::svc_with_fp::<REPLY_RECV>(word, 0, THEIR_FP);
+    }
+}
+
+/// Calls with patterns in its FP registers, lets others run in between, and
+/// notes in cell 4 what it found wrong.
+extern "C" fn fp_client(word: u64) -> ! {
+    for _ in 0..100 {
+        let after = probe::svc_with_fp::<CALL>(word, 0, MY_FP);
+        let refused = probe::svc_with_fp::<99>(word, 0, MY_FP);
+        if !fp_is_own(&after, MY_FP) || !fp_is_own(&refused, MY_FP) {
+            crate::env::add_cell(4, 1);
+        }
+    }
+    crate::env::set_cell(5, 1);
+    end()
+}
+
+fn fp_registers_stay_apart(env: &mut Env) -> Verdict {
+    use gritos_sys::abi::method::TCB_FLAG_FP;
+    let (endpoint, reply) = env.endpoint_and_reply()?;
+    let server = env.thread(ABOVE, fp_server, pack(endpoint, reply), None)?;
+    server.set_flags(TCB_FLAG_FP)?;
+    server.resume()?;
+    let client = env.thread(BELOW, fp_client, target(endpoint), None)?;
+    client.set_flags(TCB_FLAG_FP)?;
+    client.resume()?;
+    check!(crate::env::eventually(|| cell(5) == 1));
+    check_eq!((cell(2), cell(4)), (0, 0));
     Ok(())
 }
