@@ -41,7 +41,7 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
         .with_context(|| format!("the workspace has no package {package}"))?;
     report::step("Building", format!("{package} for {TARGET}"));
     let mut child = workspace
-        .cargo()
+        .target_cargo()?
         .args([
             "build",
             "--quiet",

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -17,7 +18,7 @@ pub(crate) mod apt;
 pub(crate) const QEMU: &str = "qemu-system-aarch64";
 
 /// Oldest compiler that builds gRiTOS, as `rust-version` in `Cargo.toml`.
-const RUST_MINIMUM: (u32, u32) = (1, 95);
+const RUST_MINIMUM: &str = "1.95.0";
 
 /// Runs a command and returns what it printed; its stderr is dropped.
 pub(crate) fn output_of(program: &str, arguments: &[&str]) -> Result<String> {
@@ -52,33 +53,64 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Checks the compiler and adds the bare-metal target to it.
-pub(crate) fn ensure_rust() -> Result<()> {
+/// The toolchain that builds for the target, installed if need be: `None` is the one in use.
+///
+/// Not every release of Rust comes with the standard library of every bare-metal target; where the
+/// one in use does not, the oldest that builds gRiTOS is taken.
+pub(crate) fn for_target() -> Result<Option<&'static str>> {
+    static CHOSEN: OnceLock<Option<&'static str>> = OnceLock::new();
+    if let Some(chosen) = CHOSEN.get() {
+        return Ok(*chosen);
+    }
+    let chosen = choose_for_target()?;
+    Ok(*CHOSEN.get_or_init(|| chosen))
+}
+
+fn choose_for_target() -> Result<Option<&'static str>> {
     let verbose = output_of("rustc", &["-vV"])?;
     let release = verbose
         .lines()
         .find_map(|line| line.strip_prefix("release: "))
         .context("`rustc -vV` names no release")?;
-    let found = version_of(release);
-    let (major, minor) = RUST_MINIMUM;
     ensure!(
-        found >= Some(RUST_MINIMUM),
-        "rustc {release} is too old: gRiTOS needs {major}.{minor}; run `rustup update stable`"
+        version_of(release) >= version_of(RUST_MINIMUM),
+        "rustc {release} is too old: gRiTOS needs {RUST_MINIMUM}; run `rustup update stable`"
     );
-    let libdir = output_of("rustc", &["--print", "target-libdir", "--target", TARGET])?;
-    if Path::new(libdir.trim()).is_dir() {
-        return Ok(());
+    let has_target = |program, before: &[&str]| {
+        let arguments = [before, &["--print", "target-libdir", "--target", TARGET]].concat();
+        output_of(program, &arguments).is_ok_and(|libdir| Path::new(libdir.trim()).is_dir())
+    };
+    if has_target("rustc", &[]) {
+        return Ok(None);
     }
+    if has_target("rustup", &["run", RUST_MINIMUM, "rustc"]) {
+        return Ok(Some(RUST_MINIMUM));
+    }
+    ensure!(
+        output_of("rustup", &["--version"]).is_ok(),
+        "the standard library for {TARGET} is missing; install your distribution's package for that \
+         target, or Rust from https://rustup.rs"
+    );
     report::step(
         "Installing",
         format!("Rust target {TARGET} (rustup target add {TARGET})"),
     );
-    run(Command::new("rustup").args(["target", "add", TARGET])).with_context(|| {
+    if run(Command::new("rustup").args(["target", "add", TARGET])).is_ok() {
+        return Ok(None);
+    }
+    report::warning(format!("Rust {release} cannot be had for {TARGET}"));
+    let install = ["toolchain", "install", RUST_MINIMUM, "--profile", "minimal"];
+    let parts = ["--component", "clippy", "--target", TARGET];
+    report::step(
+        "Installing",
         format!(
-            "the standard library for {TARGET} is missing; with rustup: `rustup target add \
-             {TARGET}`, without: your distribution's package for that target"
-        )
-    })
+            "Rust {RUST_MINIMUM} beside it (rustup {})",
+            install.join(" ")
+        ),
+    );
+    run(Command::new("rustup").args(install).args(parts))
+        .with_context(|| format!("there is no Rust for {TARGET} to be had here"))?;
+    Ok(Some(RUST_MINIMUM))
 }
 
 /// The numbers of a version like `1.95.0-nightly` or `10.0.2`.

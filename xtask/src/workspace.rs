@@ -6,6 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
+use crate::toolchain;
+
 /// The source tree and cargo's view of it.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
@@ -32,6 +34,18 @@ impl Workspace {
         let mut command = Command::new(cargo);
         command.current_dir(&self.root);
         command
+    }
+
+    /// A cargo that builds for the target, installed if need be, in the workspace's folder.
+    pub(crate) fn target_cargo(&self) -> Result<Command> {
+        let Some(toolchain) = toolchain::for_target()? else {
+            return Ok(self.cargo());
+        };
+        let mut command = Command::new("rustup");
+        command
+            .current_dir(&self.root)
+            .args(["run", toolchain, "cargo"]);
+        Ok(command)
     }
 
     /// A file under cargo's target folder where xtask keeps what it makes; its folder exists.

@@ -3,13 +3,12 @@
 use anyhow::{Result, ensure};
 
 use crate::compile::TARGET;
-use crate::toolchain::{self, run as must_run};
+use crate::toolchain::run as must_run;
 use crate::workspace::Workspace;
 use crate::{report, tidy};
 
 /// Runs every check that needs no test run; all of them, so that one failure does not hide another.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    toolchain::ensure_rust()?;
     let mut failed = Vec::new();
     let mut check = |what: &'static str, check: &dyn Fn() -> Result<()>| {
         report::step("Checking", what);
@@ -38,7 +37,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     });
     // The host's run never sees what is compiled for the target only.
     check("lints for the target", &|| {
-        let mut clippy = workspace.cargo();
+        let mut clippy = workspace.target_cargo()?;
         clippy.args(["clippy", "--quiet", "--keep-going", "--target", TARGET]);
         for package in bare_metal_packages(workspace) {
             clippy.args(["--package", package]);

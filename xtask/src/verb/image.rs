@@ -11,7 +11,6 @@ use crate::compile;
 use crate::image::{Contents, assemble};
 use crate::qemu::Board;
 use crate::report;
-use crate::toolchain;
 use crate::workspace::Workspace;
 
 #[derive(Args)]
@@ -134,7 +133,6 @@ pub(crate) fn write(
     contents: &Contents,
     path: &Path,
 ) -> Result<Programs> {
-    toolchain::ensure_rust()?;
     let kernel = compile::build(workspace, compile::KERNEL)?;
     let root = match programs.root.as_str() {
         "none" => None,

@@ -9,7 +9,6 @@ use serde::Deserialize;
 
 use crate::compile;
 use crate::source::{self, Figures};
-use crate::toolchain;
 use crate::workspace::Workspace;
 
 mod panics;
@@ -36,7 +35,6 @@ pub(crate) struct Sizes {
 
 /// Measures, prints, and returns 1 if a budget is exceeded.
 pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
-    toolchain::ensure_rust()?;
     let path = workspace.root.join("ci/budgets.toml");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

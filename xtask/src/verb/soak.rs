@@ -49,6 +49,16 @@ const PARTS: &[Part] = &[
         steps: machines,
     },
     Part {
+        name: "explore",
+        about: "a hundred million states of each shape of the kernel's core",
+        steps: |workspace| core_tests(workspace, "explore", "100000000"),
+    },
+    Part {
+        name: "campaign",
+        about: "a hundred million random system calls against the kernel's core",
+        steps: |workspace| core_tests(workspace, "campaign", "100000"),
+    },
+    Part {
         name: "properties",
         about: "every property test with 100,000 cases, optimised",
         steps: properties,
@@ -235,6 +245,46 @@ fn machines(workspace: &Workspace) -> Result<Vec<Step>> {
         }
     };
     Ok(machines.into_iter().map(step).collect())
+}
+
+/// One step for each test of the core's test program `program`, with `GRITOS_SOAK` set to `amount`,
+/// whose unit is the program's.
+fn core_tests(
+    workspace: &Workspace,
+    program: &'static str,
+    amount: &'static str,
+) -> Result<Vec<Step>> {
+    let command = move |workspace: &Workspace| {
+        let mut command = workspace.cargo();
+        command.args(["test", "--quiet", "--release", "--all-features"]);
+        command.args(["--package", "gritos-kernel-core", "--test", program, "--"]);
+        command
+    };
+    let list = command(workspace)
+        .args(["--list", "--format", "terse"])
+        .output()?;
+    ensure!(
+        list.status.success(),
+        "{}",
+        String::from_utf8_lossy(&list.stderr)
+    );
+    let step = |name: &str| {
+        let name = name.to_string();
+        Step {
+            label: name.clone(),
+            run: Box::new(move |workspace| {
+                let mut command = command(workspace);
+                command.args(["--exact", &name, "--nocapture"]);
+                toolchain::run(command.env("GRITOS_SOAK", amount))
+            }),
+        }
+    };
+    let list = String::from_utf8_lossy(&list.stdout);
+    Ok(list
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"))
+        .map(step)
+        .collect())
 }
 
 /// One step for each member, so that an interruption costs little.
