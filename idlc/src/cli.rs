@@ -12,6 +12,7 @@ use idlc::codes;
 use idlc::compat;
 use idlc::diag::{Diagnostics, render_all, to_json};
 use idlc::driver::{Compiled, compile};
+use idlc::emit::rust::Extras;
 use idlc::emit::{self, Output};
 use idlc::load::{Disk, Files as _};
 use idlc::source::SourceMap;
@@ -62,6 +63,15 @@ enum Command {
         /// any it takes them from the workspace.
         #[arg(long = "path", value_name = "CRATE=PATH")]
         paths: Vec<String>,
+        /// Also write a mock of each server, made of functions.
+        #[arg(long)]
+        mock: bool,
+        /// Also write functions that give a server messages made of bytes.
+        #[arg(long)]
+        fuzz: bool,
+        /// Also write `decoder.json`, for tools that print messages.
+        #[arg(long)]
+        table: bool,
     },
     /// Report what is wrong and write nothing.
     #[command(after_help = "Example: idlc check servers/*.gidl")]
@@ -133,11 +143,14 @@ pub(crate) fn run() -> Result<ExitCode> {
             out,
             lang,
             paths,
+            mock,
+            fuzz,
+            table,
         } => {
             let Some(compiled) = compiled(&files, format)? else {
                 return Ok(ExitCode::FAILURE);
             };
-            build(&compiled, &out, lang, &paths)?;
+            build(&compiled, &out, lang, &paths, Extras { mock, fuzz, table })?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { files } => Ok(if compiled(&files, format)?.is_some() {
@@ -163,12 +176,14 @@ pub(crate) fn run() -> Result<ExitCode> {
             let Some(compiled) = compiled(&files, Format::Text)? else {
                 return Ok(ExitCode::FAILURE);
             };
-            let emit = if decoder {
-                emit::json::decoder_table
+            let interface = &compiled.interface;
+            if decoder {
+                for package in interface.root_packages() {
+                    print(&emit::json::decoder_table(interface, package))?;
+                }
             } else {
-                emit::json::interface
-            };
-            print(&emit(&compiled.interface))?;
+                print(&emit::json::interface(interface))?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Compat { old, new } => compare(old, new, format),
@@ -192,7 +207,13 @@ fn report(diagnostics: &Diagnostics, sources: &SourceMap, format: Format) -> Res
     Ok(())
 }
 
-fn build(compiled: &Compiled, out: &Path, lang: Language, paths: &[String]) -> Result<()> {
+fn build(
+    compiled: &Compiled,
+    out: &Path,
+    lang: Language,
+    paths: &[String],
+    extras: Extras,
+) -> Result<()> {
     let mut known = emit::rust::Paths::new();
     for path in paths {
         let (name, path) = path.split_once('=').context("--path takes CRATE=PATH")?;
@@ -201,7 +222,7 @@ fn build(compiled: &Compiled, out: &Path, lang: Language, paths: &[String]) -> R
     let packages: Vec<_> = compiled.interface.root_packages().collect();
     for package in &packages {
         let outputs = match lang {
-            Language::Rust => emit::rust::emit(&compiled.interface, package, &known),
+            Language::Rust => emit::rust::emit(&compiled.interface, package, &known, extras),
             Language::C => vec![emit::c::emit(&compiled.interface, package)],
         };
         let folder = match (packages.len(), lang) {

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::diag::render_all;
 use crate::driver::compile;
-use crate::emit::rust::{Paths, emit};
+use crate::emit::rust::{Extras, Paths, emit};
 use crate::load::Disk;
 
 /// Where interfaces are looked for, relative to the root of the workspace.
-pub const FOLDERS: [&str; 3] = ["servers", "idlc/examples", "idlc/tests/good"];
+pub const FOLDERS: [&str; 3] = ["servers", "idlc/examples", CORPUS];
+
+const CORPUS: &str = "idlc/tests/good";
 
 /// A file of the tree that is generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +43,15 @@ pub fn generated(root: &Path) -> Result<Vec<Generated>, String> {
         }
         let folder = crate_folder(&path);
         let folder = folder.strip_prefix(root).unwrap_or(&folder);
+        // The corpus has everything that can be generated.
+        let corpus = folder.starts_with(CORPUS);
+        let extras = Extras {
+            mock: corpus,
+            fuzz: corpus,
+            table: corpus,
+        };
         for package in compiled.interface.root_packages() {
-            for output in emit(&compiled.interface, package, &Paths::new()) {
+            for output in emit(&compiled.interface, package, &Paths::new(), extras) {
                 files.push(Generated {
                     path: folder.join(output.path),
                     text: output.text,

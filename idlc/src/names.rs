@@ -29,9 +29,11 @@ impl Style {
         let first = name.chars().next().unwrap_or('_');
         match self {
             Self::Camel => {
+                // `A` and `S0` are both styles; `IPV4` is not this one.
+                let capitals = name.chars().filter(char::is_ascii_uppercase).count();
                 first.is_ascii_uppercase()
                     && !name.contains('_')
-                    && (name.len() == 1 || has_lower(name))
+                    && (capitals == 1 || has_lower(name))
             }
             Self::Snake => tidy && first.is_ascii_lowercase() && !has_upper(name),
             Self::Upper => tidy && first.is_ascii_uppercase() && !has_lower(name),

@@ -1,6 +1,6 @@
 //! Tokens to syntax tree, by recursive descent with recovery.
 //!
-//! A function that fails has reported why and returns [`Reported`]; its caller
+//! A function that fails has reported why and returns `Reported`; its caller
 //! skips to where the next member or declaration starts and goes on, so that a
 //! file with several mistakes reports each of them once. Nesting is bounded:
 //! no input overflows the stack.

@@ -39,8 +39,18 @@ fn digest(text: &str) {
         emit::json::interface(&again.interface),
         "{formatted}"
     );
+    let extras = emit::rust::Extras {
+        mock: true,
+        fuzz: true,
+        table: true,
+    };
     for package in compiled.interface.root_packages() {
-        for output in emit::rust::emit(&compiled.interface, package, &emit::rust::Paths::new()) {
+        for output in emit::rust::emit(
+            &compiled.interface,
+            package,
+            &emit::rust::Paths::new(),
+            extras,
+        ) {
             let rust = output.path.extension().is_some_and(|e| e == "rs");
             assert!(
                 !rust || syn::parse_file(&output.text).is_ok(),

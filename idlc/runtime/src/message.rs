@@ -138,6 +138,43 @@ impl Incoming {
         }
     }
 
+    /// A request made of any bytes, for fuzzers: the first chooses among
+    /// `ordinals`, the second counts words and capabilities, then come the
+    /// registers; what is missing is zero.
+    #[must_use]
+    pub fn from_bytes(data: &[u8], ordinals: &[u32]) -> Self {
+        let (head, rest) = data.split_at(data.len().min(2));
+        let chosen = usize::from(head.first().copied().unwrap_or(0));
+        let counts = u32::from(head.get(1).copied().unwrap_or(0));
+        let mut registers = rest.chunks(8).map(|chunk| {
+            let mut bytes = [0; 8];
+            bytes
+                .iter_mut()
+                .zip(chunk)
+                .for_each(|(to, from)| *to = *from);
+            u64::from_le_bytes(bytes)
+        });
+        let mut next = || registers.next().unwrap_or(0);
+        // One number beyond the list stands for a tag that is no method's.
+        let tag = ordinals
+            .get(chosen % (ordinals.len() + 1))
+            .map_or(0xdead, |tag| u64::from(*tag));
+        let kind = if counts & 0x80 == 0 {
+            Kind::Call
+        } else {
+            Kind::OneWay
+        };
+        Self {
+            words: core::array::from_fn(|_| next()),
+            sender: next(),
+            tag,
+            outcome: Outcome::message(kind, (counts & 0xf).min(8), (counts >> 4 & 7).min(4)),
+            caps: core::array::from_fn(|_| next()),
+            arrivals: next(),
+            window: Address::root(0x100),
+        }
+    }
+
     /// Badge of the capability that the sender used.
     #[inline(always)]
     #[must_use]

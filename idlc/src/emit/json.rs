@@ -16,24 +16,22 @@ pub fn interface(interface: &Interface) -> String {
 }
 
 /// What a tool needs to print a message by name and field: for each ordinal of
-/// the named packages its method, and where each value lies.
+/// a package its method, and where each value lies.
 #[must_use]
-pub fn decoder_table(interface: &Interface) -> String {
+pub fn decoder_table(interface: &Interface, package: &crate::ir::Package) -> String {
     let mut protocols = Vec::new();
-    for package in interface.root_packages() {
-        for protocol in &package.protocols {
-            let mut methods = Map::new();
-            for method in &protocol.methods {
-                let entry = json!({
-                    "name": method.info.name,
-                    "request": fields(&method.request),
-                    "response": fields(&method.response),
-                    "error": method.error.as_ref().map(|e| format!("{}.{}", e.package, e.name)),
-                });
-                methods.insert(method.ordinal.to_string(), entry);
-            }
-            protocols.push(json!({ "protocol": format!("{}.{}", package.name, protocol.info.name), "methods": methods }));
+    for protocol in &package.protocols {
+        let mut methods = Map::new();
+        for method in &protocol.methods {
+            let entry = json!({
+                "name": method.info.name,
+                "request": fields(&method.request),
+                "response": fields(&method.response),
+                "error": method.error.as_ref().map(|e| format!("{}.{}", e.package, e.name)),
+            });
+            methods.insert(method.ordinal.to_string(), entry);
         }
+        protocols.push(json!({ "protocol": format!("{}.{}", package.name, protocol.info.name), "methods": methods }));
     }
     let mut numbers = Map::new();
     for package in &interface.packages {

@@ -6,6 +6,7 @@
 //! interface.
 
 mod client;
+mod extras;
 mod messages;
 mod server;
 mod types;
@@ -33,9 +34,25 @@ pub fn crate_name(package: &str) -> String {
     format!("{}-api", package.replace(['.', '_'], "-"))
 }
 
+/// What is generated besides types, clients and servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// `PMock`: a server made of functions.
+    pub mock: bool,
+    /// `fuzz_p`: dispatches a message made of bytes.
+    pub fuzz: bool,
+    /// `decoder.json`: what a tool needs to print messages by name and field.
+    pub table: bool,
+}
+
 /// The crate of a package.
 #[must_use]
-pub fn emit(interface: &Interface, package: &Package, paths: &Paths) -> Vec<Output> {
+pub fn emit(
+    interface: &Interface,
+    package: &Package,
+    paths: &Paths,
+    extras: Extras,
+) -> Vec<Output> {
     let mut files = vec![Output::new("Cargo.toml", manifest(package, paths))];
     let mut modules: Vec<(String, Vec<String>)> = Vec::new();
     let mut add = |name: &str, exports: Vec<String>, code: TokenStream| {
@@ -56,7 +73,7 @@ pub fn emit(interface: &Interface, package: &Package, paths: &Paths) -> Vec<Outp
         let emitter = Emitter {
             interface,
             package,
-            module: vec![protocol.info.name.clone()],
+            module: names.clone(),
         };
         add(
             &format!("{}_protocol", snake(&protocol.info.name)),
@@ -80,6 +97,23 @@ pub fn emit(interface: &Interface, package: &Package, paths: &Paths) -> Vec<Outp
         exports,
         quote! { use gritos_idl_runtime as rt; #(#servers)* },
     );
+    let emitter = Emitter {
+        interface,
+        package,
+        module: Vec::new(),
+    };
+    if extras.mock {
+        let (exports, code) = emitter.mocks();
+        add("mock", exports, code);
+    }
+    if extras.fuzz {
+        let (exports, code) = emitter.fuzzers();
+        add("fuzz", exports, code);
+    }
+    if extras.table {
+        let table = super::json::decoder_table(interface, package);
+        files.push(Output::new("decoder.json", table));
+    }
     files.push(Output::new("src/lib.rs", library(package, &modules)));
     files
 }

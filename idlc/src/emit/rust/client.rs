@@ -8,7 +8,7 @@ use super::{
     messages::{Read, Side},
     ordinal,
 };
-use crate::ir::{Carried, Method, Param, Protocol};
+use crate::ir::{Carried, Method, Param, Protocol, Reference};
 use crate::names::camel;
 
 impl Emitter<'_> {
@@ -123,14 +123,11 @@ impl Emitter<'_> {
             [one] if side == Side::Client => self.arriving(one, true),
             [one] => self.given(one, true),
             _ => {
-                let suffix = if side == Side::Server && method.response.caps > 0 {
-                    "Answer"
-                } else {
-                    "Reply"
-                };
-                let name =
-                    format_ident!("{}{}{suffix}", protocol.info.name, camel(&method.info.name));
-                quote! { #name }
+                let answers = side == Side::Server && method.response.caps > 0;
+                let suffix = if answers { "Answer" } else { "Reply" };
+                let name = format!("{}{}{suffix}", protocol.info.name, camel(&method.info.name));
+                let package = self.package.name.clone();
+                self.path(&Reference { package, name })
             }
         }
     }

@@ -119,7 +119,11 @@ impl Emitter<'_> {
     }
 
     /// What a method of the server trait returns; nothing at all if `None`.
-    fn server_result(&self, protocol: &Protocol, method: &Method) -> Option<TokenStream> {
+    pub(super) fn server_result(
+        &self,
+        protocol: &Protocol,
+        method: &Method,
+    ) -> Option<TokenStream> {
         let value = self.result_type(protocol, method, Side::Server);
         let error = self.error_type(method);
         if method.oneway {
@@ -385,6 +389,6 @@ fn encoder_name(method: &Method) -> Ident {
     format_ident!("answer_{}", method.info.name)
 }
 
-fn ticket_name(protocol: &Protocol, method: &Method) -> Ident {
+pub(super) fn ticket_name(protocol: &Protocol, method: &Method) -> Ident {
     format_ident!("{}{}Ticket", protocol.info.name, camel(&method.info.name))
 }

@@ -11,6 +11,14 @@ mod types;
 #[rustfmt::skip]
 mod clock_protocol;
 #[rustfmt::skip]
+mod mock;
+#[rustfmt::skip]
+mod fuzz;
+#[rustfmt::skip]
 pub use types::Stamp;
 #[rustfmt::skip]
 pub use clock_protocol::{Clock, ClockClient, ClockServer};
+#[rustfmt::skip]
+pub use mock::ClockMock;
+#[rustfmt::skip]
+pub use fuzz::fuzz_clock;

@@ -15,6 +15,10 @@ mod shapes_protocol;
 #[rustfmt::skip]
 mod servers;
 #[rustfmt::skip]
+mod mock;
+#[rustfmt::skip]
+mod fuzz;
+#[rustfmt::skip]
 pub use types::{
     ANSWER, Colour, DEBUG, GREETING, Hints, LOW, Large, Level, Mode, Point, Record,
     Shape, ShapeError,
@@ -29,3 +33,7 @@ pub use shapes_protocol::{
 };
 #[rustfmt::skip]
 pub use servers::Everything;
+#[rustfmt::skip]
+pub use mock::{ShapesMock, ThingMock};
+#[rustfmt::skip]
+pub use fuzz::{fuzz_shapes, fuzz_thing};
