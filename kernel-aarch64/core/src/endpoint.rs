@@ -70,7 +70,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let Some(reply) = self.tcb(receiver).armed.get() else {
             return Err(Status::InvalidState.into());
         };
-        let plan = self.check_call(sender, endpoint, receiver)?;
+        let mut plan = Plan::default();
+        self.check_call(sender, endpoint, receiver, &mut plan)?;
         queue::remove(&self.store, &self.store.endpoint(endpoint).armed, receiver);
         self.clear_deadline(receiver);
         if self.is_current(sender) {
@@ -81,18 +82,25 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         Ok(())
     }
 
-    /// Everything that can be wrong with a call from `sender` to `receiver`.
-    fn check_call(&mut self, sender: TcbRef, via: EndpointRef, receiver: TcbRef) -> Done<Plan> {
+    /// Everything that can be wrong with a call from `sender` to `receiver`;
+    /// fills in the empty `plan`.
+    fn check_call(
+        &mut self,
+        sender: TcbRef,
+        via: EndpointRef,
+        receiver: TcbRef,
+        plan: &mut Plan,
+    ) -> Done {
         if self.tcb(receiver).has(flag::PASSIVE) && self.context_of(sender).is_none() {
             return Err(Status::PassiveReceiver.into());
         }
         let s = self.tcb(sender);
         if s.has(flag::FAULTED) || Control(s.x::<10>()).cap_count() == 0 {
-            return Ok(Plan::default());
+            return Ok(());
         }
         let grant = s.rights.get() & Rights::GRANT.bits() != 0;
         self.drain()?;
-        self.plan(sender, Some(via), grant, receiver)
+        self.plan(sender, Some(via), grant, receiver, plan)
     }
 
     /// Makes the checked message of `sender`, which is not running and in no
@@ -187,7 +195,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if control.cap_count() != 0 {
             self.drain()?;
             let grant = rights & Rights::GRANT.bits() != 0;
-            plan = self.plan(current, Some(endpoint), grant, receiver)?;
+            self.plan(current, Some(endpoint), grant, receiver, &mut plan)?;
         }
         self.leave_endpoint(receiver);
         self.clear_deadline(receiver);
@@ -340,13 +348,14 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             let Some(sender) = self.endpoint(endpoint).senders.first() else {
                 return Ok(false);
             };
-            let checked = match self.check_call(sender, endpoint, current) {
+            let mut plan = Plan::default();
+            let checked = match self.check_call(sender, endpoint, current, &mut plan) {
                 Err(Stop::Preempted) => return Err(Stop::Preempted),
                 checked => checked,
             };
             queue::remove(&self.store, &self.store.endpoint(endpoint).senders, sender);
             match checked {
-                Ok(plan) => {
+                Ok(()) => {
                     self.send_home(current);
                     self.accept(sender, current, reply, &plan);
                     return Ok(true);

@@ -44,6 +44,11 @@ pub struct Cpu {
     pub current: Option<TcbRef>,
     /// The context it runs on.
     pub context: Option<ContextRef>,
+    /// The last thread that the operation under way has made ready, and that is
+    /// in no queue yet; none between operations.
+    pub woken: Option<TcbRef>,
+    /// Whether that thread comes before others of its priority.
+    pub woken_first: bool,
     /// Priority of the best thread in the ready queues; 256 if there is none.
     pub best: u32,
     /// When the budget of `context` is used up, in counter ticks.
@@ -84,6 +89,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             cpu: Cpu {
                 current: None,
                 context: None,
+                woken: None,
+                woken_first: false,
                 best: Ready::NONE,
                 budget_end: 0,
                 timer_set: u64::MAX,

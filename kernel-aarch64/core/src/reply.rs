@@ -41,7 +41,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if control.cap_count() != 0 {
             let grant = r.header.has(reply_state::GRANT);
             self.drain()?;
-            plan = self.plan(current, None, grant, caller)?;
+            self.plan(current, None, grant, caller, &mut plan)?;
         }
         self.clear_deadline(caller);
         self.free_reply(caller);

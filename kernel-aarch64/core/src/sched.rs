@@ -141,21 +141,39 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// Lets a thread that is in no queue run when it has the means and its turn
     /// comes.
+    ///
+    /// The last thread that an operation wakes is queued only when
+    /// [`reschedule`](Self::reschedule) finds that it does not run at once.
+    #[inline]
     pub(crate) fn make_ready(&mut self, thread: TcbRef) {
-        self.tcb(thread).set_state(State::Ready);
-        self.admit(thread, false);
+        self.wake_up(thread, false);
     }
 
     /// As [`make_ready`](Self::make_ready), for a thread to whom the running
     /// one hands the processor: it runs before others of its priority.
+    #[inline]
     pub(crate) fn make_ready_first(&mut self, thread: TcbRef) {
+        self.wake_up(thread, true);
+    }
+
+    fn wake_up(&mut self, thread: TcbRef, first: bool) {
         self.tcb(thread).set_state(State::Ready);
-        self.admit(thread, true);
+        let was_first = core::mem::replace(&mut self.cpu.woken_first, first);
+        if let Some(earlier) = self.cpu.woken.replace(thread) {
+            self.queue_up(earlier, was_first);
+        }
     }
 
     /// Queues a ready thread that is not queued, if it holds a context with
     /// budget; else arranges for the refill.
     pub(crate) fn admit(&mut self, thread: TcbRef, front: bool) {
+        if self.cpu.woken == Some(thread) {
+            self.cpu.woken = None;
+        }
+        self.queue_up(thread, front);
+    }
+
+    fn queue_up(&mut self, thread: TcbRef, front: bool) {
         match self.context_of(thread) {
             Some(context) => {
                 if self.refill(context) {
@@ -217,11 +235,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// Takes the processor from the running thread; it keeps its context.
     pub(crate) fn stop_running(&mut self) {
-        if let Some(current) = self.cpu.current {
-            self.charge();
-            let context = self.cpu.context;
-            self.cpu.current = None;
-            self.cpu.context = None;
+        if let Some(current) = self.cpu.current.take() {
+            let context = self.cpu.context.take();
+            if let Some(context) = context {
+                let left = self.cpu.budget_end.saturating_sub(self.machine.now());
+                self.context(context).left.set(left);
+            }
             self.hold(current, context);
         }
     }
@@ -237,6 +256,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// Decides who runs next, and for when the timer must be set. Ends every
     /// entry into the kernel.
     pub fn reschedule(&mut self) {
+        if let Some(woken) = self.cpu.woken.take() {
+            self.settle(woken);
+        }
         // A passive server that has replied has nothing left to run on.
         if let Some(current) = self.cpu.current
             && (self.cpu.context.is_none() || self.tcb(current).priority.get() > self.cpu.best)
@@ -252,6 +274,27 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.run(next);
         }
         self.set_timer();
+    }
+
+    /// Lets a woken thread run at once if it is better than all others, and
+    /// queues it else.
+    fn settle(&mut self, woken: TcbRef) {
+        let priority = self.tcb(woken).priority.get();
+        let bar = match self.cpu.current {
+            Some(current) if self.cpu.context.is_some() => self.tcb(current).priority.get(),
+            _ => Ready::NONE,
+        };
+        let first = self.cpu.woken_first;
+        let better = priority < bar
+            && (priority < self.cpu.best || first && priority == self.cpu.best);
+        if !better || self.context_of(woken).is_none() {
+            return self.queue_up(woken, first);
+        }
+        if let Some(current) = self.cpu.current {
+            self.stop_running();
+            self.queue_up(current, true);
+        }
+        self.run(woken);
     }
 
     /// Gives the processor to a ready thread, if it still holds a context with
@@ -295,7 +338,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// The timer interrupt: charges, refills, ends waits whose deadline passed.
     pub fn timer_interrupt(&mut self) {
-        self.cpu.timer_set = u64::MAX;
+        // It stays pending until it is set anew, even if there is nothing to set
+        // it for.
+        self.cpu.timer_set = 0;
         self.charge();
         if let (Some(current), Some(context)) = (self.cpu.current, self.cpu.context)
             && self.context(context).left.get() == 0

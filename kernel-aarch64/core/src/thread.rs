@@ -302,6 +302,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         match t.state() {
             State::Ready if self.is_current(thread) => self.stop_running(),
             State::Ready if queued => self.dequeue(thread),
+            State::Ready if self.cpu.woken == Some(thread) => self.cpu.woken = None,
             State::Send => {
                 if let Some(endpoint) = EndpointRef::from_raw(on) {
                     queue::remove(&self.store, &self.store.endpoint(endpoint).senders, thread);

@@ -66,29 +66,24 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// Checks the transfer of the capabilities in `sender`'s registers to the
     /// window of `receiver`. `via` is the endpoint that the message travels
     /// through, if it is not a reply; `grant` whether that may carry
-    /// capabilities.
+    /// capabilities. Fills in `plan`, which is empty.
     pub(crate) fn plan(
         &self,
         sender: TcbRef,
         via: Option<EndpointRef>,
         grant: bool,
         receiver: TcbRef,
-    ) -> Done<Plan> {
+        plan: &mut Plan,
+    ) -> Done {
         let s = self.tcb(sender);
         let control = Control(s.x::<10>());
-        let mut plan = Plan {
-            items: [None; CAP_SLOTS],
-            count: control.cap_count(),
-        };
-        if plan.count == 0 {
-            return Ok(plan);
-        }
+        plan.count = control.cap_count();
         let caps = caps_in(s);
         let window = Control(self.tcb(receiver).frame.window.get());
         let mut used = 0;
         for i in 0..plan.count {
             let item = self
-                .plan_slot(sender, &caps, control, i, via, grant, &plan)
+                .plan_slot(sender, &caps, control, i, via, grant, plan)
                 .and_then(|item| match item {
                     Item::Insert(insert) => {
                         let to = self.window_slot(receiver, window, used)?;
@@ -102,7 +97,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 *place = Some(item);
             }
         }
-        Ok(plan)
+        Ok(())
     }
 
     #[expect(
@@ -179,6 +174,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// Carries out a plan and writes the capability registers of `receiver`.
     pub(crate) fn carry_out(&mut self, plan: &Plan, receiver: TcbRef) {
+        if plan.count == 0 {
+            for register in self.tcb(receiver).frame.x.iter().skip(11) {
+                register.set(0);
+            }
+            return;
+        }
         let mut arrived = [0_u64; CAP_SLOTS];
         let mut how = 0;
         let mut position = 0;

@@ -1,7 +1,7 @@
 //! No thread gains authority that it could not derive.
 
 use gritos_abi::{ObjectType, Rights};
-use gritos_kernel_core::handle::{CNodeRef, TcbRef};
+use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::host::{HostKernel, Object};
 use gritos_kernel_core::object::{Slot, State};
 
@@ -67,7 +67,7 @@ pub(crate) fn check(
                 continue;
             }
             let authors = authors.get_or_insert_with(|| authors_of(before, after, actor));
-            let derived = authors.iter().any(|held| could_derive(held, &new));
+            let derived = authors.iter().any(|held| could_derive(before, held, &new));
             if !derived {
                 return Err(format!("{place:x} holds {new:x?}, which nobody could derive"));
             }
@@ -99,13 +99,14 @@ fn authors_of(
 }
 
 fn could_derive(
+    kernel: &HostKernel,
     held: &[(u32, u32, u32, u32, u32)],
     new: &(u32, u32, u32, u32, u32),
 ) -> bool {
     let (place, object, names, rights, badge) = *new;
     // A slot that the author cannot name was filled by a message.
     let own = held.iter().any(|(_, o, n, ..)| {
-        *o == ObjectType::CNode as u32 && in_cnode(*n, place)
+        *o == ObjectType::CNode as u32 && in_cnode(kernel, *n, place)
     });
     held.iter().any(|(_, o, n, r, b)| {
         let untyped = *o == ObjectType::Untyped as u32
@@ -122,10 +123,11 @@ fn could_derive(
     })
 }
 
-/// Whether a slot lies in the CNode, or inside an object as a setting.
-fn in_cnode(cnode: u32, place: u32) -> bool {
-    // Test CNodes have at most 16 slots.
-    let first = CNodeRef::from_raw(cnode).and_then(|c| c.slot(0));
-    let last = CNodeRef::from_raw(cnode).and_then(|c| c.slot(15));
-    first.zip(last).is_some_and(|(f, l)| place >= f.raw() && place <= l.raw())
+/// Whether a slot lies in the CNode.
+fn in_cnode(kernel: &HostKernel, cnode: u32, place: u32) -> bool {
+    let object = kernel.store.get(cnode);
+    object
+        .into_iter()
+        .flat_map(Object::slots)
+        .any(|(offset, _)| cnode + offset == place)
 }

@@ -140,8 +140,8 @@ fn apply(kernel: &mut HostKernel, event: &Event, words: &mut Vec<u64>) -> Result
     match event {
         Event::Call(ask) | Event::Preempted(ask) => {
             let mut ask = *ask;
-            if ask.x[17] == RELATIVE {
-                ask.x[17] = kernel.machine.now;
+            if let Some(ticks) = ask.x[17].checked_sub(RELATIVE) {
+                ask.x[17] = kernel.machine.now + ticks;
             }
             kernel.prepare(&ask);
             remember(kernel, ask.number);
@@ -172,7 +172,7 @@ fn apply(kernel: &mut HostKernel, event: &Event, words: &mut Vec<u64>) -> Result
     Ok(Step { actor, refused })
 }
 
-/// A deadline that has just passed when the call is made.
+/// As a deadline: now, and what is added, after that.
 pub(crate) const RELATIVE: u64 = 0x7ead;
 
 fn enter(

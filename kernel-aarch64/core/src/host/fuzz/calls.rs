@@ -11,6 +11,7 @@ use gritos_abi::{Address, ObjectType, Rights, Status, Syscall};
 use super::bytes::Bytes;
 use super::choose::{Chooser, METHODS, refused_changes_nothing};
 use crate::handle::{ContextRef, TcbRef};
+use crate::object::Tag;
 use crate::host::{Ask, Got, HostKernel, Progress, Thread, World, check, describe, facts};
 
 /// No run goes on beyond this time: counters do not overflow in practice.
@@ -57,8 +58,10 @@ impl Tally {
 /// # Panics
 /// If one of these does not hold.
 pub fn system_calls(bytes: &[u8], tally: &mut Tally) {
+    let world = furnished();
     let mut run = Run {
-        kernel: furnished().kernel,
+        root: world.root,
+        kernel: world.kernel,
         again: BTreeMap::new(),
         waiting: Vec::new(),
         tally,
@@ -102,7 +105,7 @@ fn furnished() -> World {
         w.give(endpoint, thread.cnode, 2, Rights::AS_HELD, 0);
         w.give(endpoint, thread.cnode, 3, Rights::SEND | Rights::GRANT, i);
         w.give(notification, thread.cnode, 4, Rights::AS_HELD, 1 << i);
-        w.give(replies + i, thread.cnode, 5, Rights::AS_HELD, 0);
+        hand_over(&mut w, replies + i, thread.cnode, 5);
         w.give(memory, thread.cnode, 6, Rights::AS_HELD, 0);
         w.give(space, thread.cnode, 7, Rights::AS_HELD, 0);
         w.give(threads[0].cap, thread.cnode, 8, Rights::AS_HELD, 0);
@@ -111,6 +114,9 @@ fn furnished() -> World {
         w.give(endpoint, thread.cnode, 11, Rights::SEND | Rights::RECV, i);
         w.give(memory, thread.cnode, 12, Rights::READ | Rights::MAP, 0);
     }
+    // An endpoint that has no other capability.
+    let own = w.make(ObjectType::Endpoint, 0, 1);
+    hand_over(&mut w, own, threads[0].cnode, 13);
     let fault_handled = Ask::invoke(threads[1].cap, method::Tcb::Suspend as u64);
     w.succeed(root, &fault_handled);
     let configure = Ask::invoke(threads[1].cap, method::Tcb::Configure as u64);
@@ -119,6 +125,12 @@ fn furnished() -> World {
     wait_passive(&mut w, threads[2]);
     w.unfocus();
     w
+}
+
+/// The root moves its capability in slot `from`: there is no other then.
+fn hand_over(w: &mut World, from: u32, cnode: u32, index: u64) {
+    let ask = Ask::invoke(cnode, method::CNode::Move as u64);
+    w.succeed(w.root, &ask.words(&[index]).cap(from, 0, 0));
 }
 
 /// The passive thread gets as far as its first receive on a context that is
@@ -134,6 +146,7 @@ fn wait_passive(w: &mut World, thread: Thread) {
 
 struct Run<'a> {
     kernel: HostKernel,
+    root: TcbRef,
     /// Numbers of the system calls of threads that were preempted in one.
     again: BTreeMap<TcbRef, u16>,
     /// Threads that were blocked when they were last looked at.
@@ -177,7 +190,8 @@ impl Run<'_> {
             }
             _ => {
                 let kernel = &self.kernel;
-                let ask = Chooser { bytes, kernel, actor: current }.ask();
+                let busy = current == self.root;
+                let ask = Chooser { bytes, kernel, actor: current, busy }.ask();
                 self.call(current, &ask);
             }
         }
@@ -277,7 +291,8 @@ impl Run<'_> {
                 false
             }
             Progress::Blocked => true,
-            Progress::Again | Progress::Stopped => false,
+            Progress::Stopped => kernel.header((*thread).into()).is(Tag::Tcb),
+            Progress::Again => false,
         });
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Chooser<'a, 'b> {
     pub(super) bytes: &'a mut Bytes<'b>,
     pub(super) kernel: &'a HostKernel,
     pub(super) actor: TcbRef,
+    /// Whether the actor seldom waits, so that something happens to those who do.
+    pub(super) busy: bool,
 }
 
 impl Chooser<'_, '_> {
@@ -154,13 +156,14 @@ impl Chooser<'_, '_> {
             _ => endpoint,
         };
         let reply_or_none = if self.bytes.one_in(4) { 0 } else { reply };
+        let waits = !self.busy || self.bytes.one_in(4);
         let mut ask = match self.bytes.below(16) {
-            0..=4 => Ask::call(endpoint),
-            5 | 6 => Ask::send(source),
-            7..=9 => Ask::recv(source, reply_or_none),
-            10 => Ask::poll(source, reply_or_none),
-            11 => Ask::reply(reply),
-            12..=14 => Ask::reply_recv(source, reply),
+            0..=4 if waits => Ask::call(endpoint),
+            5..=7 if waits => Ask::recv(source, reply_or_none),
+            8..=10 if waits => Ask::reply_recv(source, reply),
+            0..=5 | 11 => Ask::send(source),
+            6..=8 | 12 => Ask::poll(source, reply_or_none),
+            9 | 13 => Ask::reply(reply),
             _ => return Ask::yield_now(),
         };
         let words = self.bytes.below(9);
@@ -194,9 +197,9 @@ impl Chooser<'_, '_> {
         let (object, methods) = match self.bytes.below(24) {
             // What the rest needs most often.
             0..=2 => METHODS[0],
-            3..=5 => METHODS[1],
-            6..=8 => METHODS[2],
-            9 | 10 => (ObjectType::MemoryObject, method::MemoryObject::ALL.len()),
+            3 | 4 => METHODS[1],
+            5..=9 => METHODS[2],
+            10 => (ObjectType::MemoryObject, method::MemoryObject::ALL.len()),
             n => METHODS.get(n - 11).copied().unwrap_or(METHODS[1]),
         };
         // One more than there are.
@@ -225,7 +228,7 @@ impl Chooser<'_, '_> {
             }
             ObjectType::AddressSpace => ask.cap(self.slot(ObjectType::Untyped), 0, 0),
             ObjectType::MemoryObject => {
-                let page = 0x10_0000 + 0x1000 * self.bytes.below(8) as u64;
+                let page = 0x10_0000 + 0x1000 * self.bytes.below(3) as u64;
                 let address = self.bytes.of(&[page, page, page, 0x20_0000, 0x4000_0000]);
                 let offset = self.bytes.of(&[0, 0, 0, 4096]);
                 let length = self.bytes.of(&[0, 0, 4096]);
@@ -256,9 +259,10 @@ impl Chooser<'_, '_> {
     fn of_cnode(&mut self, tag: u64) -> Ask {
         use method::CNode as C;
         // Mostly the actor's own, whose contents are known here.
-        let cnode = match self.bytes.below(4) {
-            0 => self.slot(ObjectType::CNode),
-            _ => slot::CNODE.into(),
+        let foreign = self.bytes.one_in(4);
+        let cnode = match foreign {
+            true => self.slot(ObjectType::CNode),
+            false => slot::CNODE.into(),
         };
         let ask = Ask::invoke(cnode, tag);
         let empty = u64::from(self.empty());
@@ -266,6 +270,7 @@ impl Chooser<'_, '_> {
         match C::from_tag(tag) {
             Some(C::Copy | C::Move) => ask.words(&[empty]).cap(from, 0, 0),
             Some(C::Mint) => ask.words(&[empty]).cap(from, self.mask(), self.badge()),
+            _ if foreign => ask.words(&[self.bytes.below(24) as u64]),
             _ => ask.words(&[from.into()]),
         }
     }
