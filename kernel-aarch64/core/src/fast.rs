@@ -10,6 +10,7 @@
 //! processor, and no field of it is written; the data words never leave x0–x7.
 //! Everything is `inline(always)`: a call in here would cost a dozen moves.
 
+use gritos_abi::fault::FaultReply;
 use gritos_abi::{Kind, ObjectType, Outcome, Rights};
 
 use crate::handle::{ContextRef, ReplyRef, TcbRef};
@@ -31,6 +32,8 @@ pub struct Delivery {
     pub x10: u64,
     /// Whether it uses FP registers (the thread left behind then does too).
     pub fp: bool,
+    /// Whether it goes on after a fault, with all registers as they were.
+    pub resumes: bool,
 }
 
 /// What toggles in a thread's word when a running caller begins to await its
@@ -142,7 +145,10 @@ pub fn call<S: Store, M: Machine>(
     let (word, theirs) = (t.header.word.get(), r.header.word.get());
     let difference = word ^ theirs;
     let from = cpu.current;
-    let deliver = |cpu: &mut Cpu, lends| deliver_call(cpu, store, from, t, slot, e, to, word, theirs, lends);
+    let x10 = outcome(Kind::Call, t.frame.window.get());
+    let deliver = |cpu: &mut Cpu, lends| {
+        deliver_call(cpu, store, from, t, slot, e, to, word, theirs, x10, lends)
+    };
     if difference == call::LEND {
         let delivery = deliver(cpu, true);
         machine.keep_apart::<1>();
@@ -171,6 +177,7 @@ fn deliver_call<S: Store>(
     to: TcbRef,
     word: u32,
     theirs: u32,
+    x10: u64,
     lends: bool,
 ) -> Delivery {
     let r = store.tcb(to);
@@ -202,8 +209,9 @@ fn deliver_call<S: Store>(
     Delivery {
         to,
         x8: authority,
-        x10: outcome(Kind::Call, t.frame.window.get()),
+        x10,
         fp: theirs & flag::FP != 0,
+        resumes: false,
     }
 }
 
@@ -262,14 +270,69 @@ pub fn reply_recv<S: Store, M: Machine>(
         return Some(delivery);
     }
     machine.keep_apart::<2>();
-    if difference == answer::KEEP {
+    // Two that borrow do not differ either, but this one must give back.
+    if difference == answer::KEEP && word & flag::PASSIVE == 0 {
         switch_context(cpu, store, machine, c.context.get())?;
         let delivery = deliver(cpu, false);
         machine.keep_apart::<3>();
         return Some(delivery);
     }
     machine.keep_apart::<4>();
-    (difference == answer::RETURN_ON && t.donor.get() == Some(to)).then(|| deliver(cpu, true))
+    if difference == answer::RETURN_ON && t.donor.get() == Some(to) {
+        return Some(deliver(cpu, true));
+    }
+    let returns = difference == answer::RETURN | flag::FAULTED && t.donor.get() == Some(to);
+    let tag = t.x::<9>();
+    if !returns && difference != answer::KEEP | flag::FAULTED
+        || theirs & flag::FP != 0
+        || tag > FaultReply::Skip as u64
+    {
+        return None;
+    }
+    if !returns {
+        switch_context(cpu, store, machine, c.context.get())?;
+    }
+    if tag == FaultReply::Skip as u64 {
+        c.frame.pc.set(c.frame.pc.get().wrapping_add(4));
+    }
+    let delivery = deliver(cpu, returns);
+    c.header.word.set(c.header.word.get() & !flag::FAULTED);
+    Some(Delivery { resumes: true, ..delivery })
+}
+
+/// A fault of the running thread, whose TCB is `t` and whose registers are all
+/// saved: its handler runs, if that waits. What the handler finds in x0–x7 and
+/// x9 is up to the caller.
+#[inline(always)]
+pub fn fault<S: Store, M: Machine>(
+    cpu: &mut Cpu,
+    store: &S,
+    machine: &mut M,
+    t: &Tcb,
+) -> Option<Delivery> {
+    let [.., slot] = &t.slots;
+    let word = t.header.word.get();
+    if !slot.is(ObjectType::Endpoint)
+        || slot.rights.get() & Rights::SEND.bits() == 0
+        || word & flag::FP != 0
+    {
+        return None;
+    }
+    let e = store.endpoint_at(slot.object.get());
+    let to = e.armed.head.get()?;
+    let r = store.tcb(to);
+    let theirs = r.header.word.get();
+    let difference = word ^ theirs;
+    let lends = difference == call::LEND;
+    if r.priority.get() > cpu.best || !lends && difference != call::KEEP {
+        return None;
+    }
+    if !lends {
+        switch_context(cpu, store, machine, r.context.get())?;
+    }
+    let x10 = Outcome::message(Kind::Fault, 5, 0).0;
+    let word = word | flag::FAULTED;
+    Some(deliver_call(cpu, store, cpu.current, t, slot, e, to, word, theirs, x10, lends))
 }
 
 #[inline(always)]
@@ -309,6 +372,7 @@ fn deliver_reply<S: Store>(
         x8: 0,
         x10: outcome(Kind::Reply, t.frame.window.get()),
         fp: theirs & flag::FP != 0,
+        resumes: false,
     }
 }
 
@@ -358,6 +422,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             _ => return false,
         };
         let Some(delivery) = delivery else { return false };
+        if delivery.resumes {
+            return true;
+        }
         let (from, to) = (self.tcb(current), self.tcb(delivery.to));
         crate::endpoint::copy_words(from, to);
         self.arrive(delivery.to, Outcome(delivery.x10));

@@ -10,11 +10,12 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
+use gritos_abi::fault::FaultKind;
 use gritos_kernel_core::fast;
 use gritos_kernel_core::object::{Frame, Tcb};
 use gritos_kernel_core::store::Store;
 
-use super::trap::Processor;
+use super::trap::{Processor, TargetKernel};
 
 const FRAME: usize = offset_of!(Tcb, frame);
 
@@ -117,6 +118,9 @@ macro_rules! fast_function {
                 slow!($number, store.address(current), words)
             };
             let to = store.address(delivery.to.raw());
+            if delivery.resumes {
+                resume(to);
+            }
             if delivery.fp {
                 exit_fp(store.address(current), to);
             }
@@ -133,6 +137,30 @@ fast_function! {
 fast_function! {
     /// `ReplyRecv`.
     fast_reply_recv, fast::reply_recv, 1
+}
+
+/// Goes on with the thread whose TCB is at `to` as it was when it faulted.
+#[inline(always)]
+fn resume(to: usize) -> ! {
+    // SAFETY: `trap_switch` restores everything from the TCB, which was saved when the thread
+    // faulted, and gives up the stack.
+    unsafe { asm!("b trap_switch", in("x0") to, options(noreturn)) }
+}
+
+/// A fault of the running thread, whose registers are all saved. Returns if the
+/// handler does not wait.
+#[inline(always)]
+pub(super) fn fault(kernel: &mut TargetKernel, kind: FaultKind, address: u64, esr: u64) {
+    let store = kernel.store;
+    let t = store.tcb_at(kernel.cpu.current.map_or(0, |current| current.raw()));
+    let delivery = fast::fault(&mut kernel.cpu, &store, &mut kernel.machine, t);
+    if let Some(delivery) = delivery {
+        let frame = &t.frame;
+        let flags = frame.pstate.get() & 0xf000_0000;
+        let words = [address, frame.pc.get(), frame.sp.get(), esr, flags, 0, 0, 0];
+        let to = store.address(delivery.to.raw());
+        leave!(to, delivery, kind as u64, words)
+    }
 }
 
 /// FP registers where both threads use them: the control register stays with

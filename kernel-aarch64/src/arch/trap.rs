@@ -125,6 +125,8 @@ extern "C" fn trap_fault(processor: &mut Processor, esr: u64, far: u64) -> usize
     if processor.root.is_some() && processor.kernel.cpu.current == processor.root {
         report_root(processor, kind, address, esr);
     }
+    let esr = esr & 0xffff_ffff;
+    super::fastpath::fault(&mut processor.kernel, kind, address, esr);
     processor.kernel.fault(kind, address, esr as u32);
     processor.next()
 }

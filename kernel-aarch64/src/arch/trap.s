@@ -124,6 +124,7 @@ trap_left:
     mov x10, #1
     b trap_clear
 4:  trap_save
+    trap_preserved stp, x29         // trap_fault may leave by itself
     mrs x1, esr_el1
     mrs x2, far_el1
     bl trap_fault
@@ -227,6 +228,7 @@ trap_slow_unsaved:
 lower_serror:
     stp x29, x30, [sp, #{PRESERVED} + 80]
     trap_save
+    trap_preserved stp, x29
     mrs x1, esr_el1
     mov x2, #0
     bl trap_fault
