@@ -7,7 +7,7 @@
 //! `unsafe`, no type that only one side uses.
 //!
 //! `docs/reference/abi.md` is the normative text. The C header
-//! `include/gritos.h` is generated from this crate by [`c_header`].
+//! `include/gritos.h` is generated from this crate by its module `c_header`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,9 +16,11 @@ extern crate std;
 
 pub mod boot_image;
 pub mod boot_info;
+#[cfg(feature = "c-header")]
 pub mod c_header;
 pub mod cap;
 pub mod fault;
+#[cfg(feature = "frame")]
 pub mod frame;
 pub mod message;
 pub mod method;

@@ -10,12 +10,12 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// What a file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// Lines with code on them, outside `#[cfg(test)]` and `#[cfg(any(test, …))]`.
+    /// Lines with code on them, without what is compiled for tests or with a feature only.
     pub(crate) code_lines: usize,
     /// Occurrences of the keyword `unsafe`, anywhere.
     pub(crate) unsafe_words: usize,
-    /// Modules in files of their own that are for tests.
-    pub(crate) test_modules: Vec<String>,
+    /// Modules in files of their own that are compiled for tests or with a feature only.
+    pub(crate) optional_modules: Vec<String>,
 }
 
 /// Reads a file of Rust (`.rs`) or assembly (`.s`).
@@ -38,7 +38,7 @@ fn rust(text: &str) -> Result<Figures> {
     Ok(Figures {
         code_lines: walk.lines.len(),
         unsafe_words: walk.unsafe_words,
-        test_modules: walk.test_modules,
+        optional_modules: walk.optional_modules,
     })
 }
 
@@ -47,7 +47,7 @@ fn rust(text: &str) -> Result<Figures> {
 struct Walk {
     lines: BTreeSet<usize>,
     unsafe_words: usize,
-    test_modules: Vec<String>,
+    optional_modules: Vec<String>,
 }
 
 impl Walk {
@@ -55,7 +55,7 @@ impl Walk {
     fn tokens(&mut self, tokens: TokenStream, counted: bool) {
         let mut tokens = tokens.into_iter().peekable();
         // Set by an attribute until the end of the item that it is on.
-        let mut test_item = false;
+        let mut optional = false;
         let mut after_mod = false;
         while let Some(token) = tokens.next() {
             if let TokenTree::Punct(hash) = &token
@@ -64,18 +64,18 @@ impl Walk {
                 let inner = tokens.next_if(|t| is_punct(t, '!')).is_some();
                 if let Some(attribute) = tokens.next_if(is_bracketed) {
                     let text = attribute.to_string().replace(' ', "");
-                    let for_tests = ["[cfg(test)", "[cfg(any(test,"];
-                    test_item |= !inner && for_tests.iter().any(|start| text.starts_with(start));
+                    let conditions = ["[cfg(test)", "[cfg(any(test,", "[cfg(feature="];
+                    optional |= !inner && conditions.iter().any(|start| text.starts_with(start));
                     self.unsafe_words += usize::from(text.starts_with("[unsafe("));
                     // Doc comments arrive as attributes.
-                    if counted && !test_item && !text.starts_with("[doc=") {
+                    if counted && !optional && !text.starts_with("[doc=") {
                         self.note(&token);
                         self.note(&attribute);
                     }
                     continue;
                 }
             }
-            let counts = counted && !test_item;
+            let counts = counted && !optional;
             if counts {
                 self.note(&token);
             }
@@ -83,15 +83,15 @@ impl Walk {
                 || matches!(&token, TokenTree::Group(g) if g.delimiter() == Delimiter::Brace);
             if let TokenTree::Ident(word) = &token {
                 self.unsafe_words += usize::from(*word == "unsafe");
-                if after_mod && test_item && tokens.peek().is_some_and(|t| is_punct(t, ';')) {
-                    self.test_modules.push(word.to_string());
+                if after_mod && optional && tokens.peek().is_some_and(|t| is_punct(t, ';')) {
+                    self.optional_modules.push(word.to_string());
                 }
                 after_mod = *word == "mod";
             }
             if let TokenTree::Group(group) = token {
                 self.tokens(group.stream(), counts);
             }
-            test_item &= !ends_item;
+            optional &= !ends_item;
         }
     }
 
@@ -175,17 +175,17 @@ mod tests {
 #[cfg(any(test, feature = "host"))]
 pub mod host;
 const LAST: u32 = 1;
-#[cfg(test)]
+#[cfg(feature = "tool")]
 mod apart;
 "##;
         let figures = rust(text).expect("Rust");
         let Figures {
             code_lines,
             unsafe_words,
-            test_modules,
+            optional_modules,
         } = figures;
         assert_eq!((code_lines, unsafe_words), (7, 1));
-        assert_eq!(test_modules, ["host", "apart"]);
+        assert_eq!(optional_modules, ["host", "apart"]);
     }
 
     #[test]

@@ -138,11 +138,12 @@ fn linked_members<'a>(workspace: &'a Workspace, name: &'a str) -> Vec<&'a str> {
     found
 }
 
-/// Lines of code in the files below `folder`, without modules that are for tests.
+/// Lines of code in the files below `folder`, without modules that the kernel is not built with:
+/// it enables no features.
 fn lines_below(folder: &Path) -> Result<u64> {
     let mut files = BTreeMap::new();
     read_below(folder, &mut files)?;
-    let mut for_tests = Vec::new();
+    let mut optional = Vec::new();
     for (path, figures) in &files {
         let stem = path.file_stem().unwrap_or_default();
         let root = stem == "lib" || stem == "main";
@@ -151,10 +152,15 @@ fn lines_below(folder: &Path) -> Result<u64> {
         } else {
             path.with_extension("")
         };
-        for_tests.extend(figures.test_modules.iter().map(|name| children.join(name)));
+        optional.extend(
+            figures
+                .optional_modules
+                .iter()
+                .map(|name| children.join(name)),
+        );
     }
     let counts = |path: &Path| {
-        !for_tests
+        !optional
             .iter()
             .any(|module| path == module.with_extension("rs") || path.starts_with(module))
     };
