@@ -62,8 +62,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         address: Address,
         object: ObjectType,
         rights: Rights,
-    ) -> Result<&Slot, Status> {
-        let slot = self.slot(self.lookup(thread, address)?);
+    ) -> Result<SlotRef, Status> {
+        let found = self.lookup(thread, address)?;
+        let slot = self.slot(found);
         if !slot.is(object) {
             return Err(if slot.is_empty() {
                 Status::EmptySlot
@@ -74,7 +75,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if slot.rights.get() & rights.bits() != rights.bits() {
             return Err(Status::MissingRight);
         }
-        Ok(slot)
+        Ok(found)
     }
 }
 

@@ -286,6 +286,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return Ok(None);
         }
         let slot = self.lookup_cap(current, address, ObjectType::Reply, Rights::RECV)?;
+        let slot = self.slot(slot);
         let reply = ReplyRef::from_raw(slot.object.get()).ok_or(Status::InvalidState)?;
         if answered != Some(reply) && self.reply(reply).header.bits() & reply_state::ALL != 0 {
             return Err(Status::ReplyInUse);

@@ -13,12 +13,12 @@
 use gritos_abi::fault::FaultReply;
 use gritos_abi::{Kind, ObjectType, Outcome, Rights};
 
-use crate::handle::{ContextRef, ReplyRef, TcbRef};
-use crate::kernel::Cpu;
-#[cfg(any(test, feature = "host"))]
-use crate::kernel::Kernel;
+use crate::handle::{ContextRef, NotificationRef, ReplyRef, TcbRef};
+use crate::kernel::{Cpu, Kernel};
 use crate::machine::Machine;
 use crate::object::{Endpoint, Reply, Slot, State, Tag, Tcb, flag, reply_state};
+use crate::queue;
+use crate::sched::Ready;
 use crate::store::Store;
 
 /// The message goes to this thread, which runs now.
@@ -376,23 +376,119 @@ fn deliver_reply<S: Store>(
     }
 }
 
-/// `SendAsync` of the running thread, whose TCB is `t`, on a notification that
-/// wakes nobody, with this x0 and x8 and a plain x10; whether it was one.
-#[inline(always)]
-pub fn signal<S: Store>(store: &S, t: &Tcb, x0: u64, x8: u64) -> bool {
-    let Some(slot) = slot_of(store, t, x8 as u32) else { return false };
-    if slot.word.get() != ObjectType::Notification as u32
-        || slot.rights.get() & Rights::SEND.bits() == 0
-    {
-        return false;
+/// What a signal did on the fast path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signalled {
+    /// Nothing: it is for the general path.
+    No,
+    /// It set bits. The sender goes on; its registers are up to the caller.
+    Quietly,
+    /// It woke a better thread, which runs now. All registers are in frames.
+    Preempted,
+}
+
+/// A running or waiting thread that holds a context of its own: its word but
+/// for FP flags.
+const fn plain_word(word: u32) -> u32 {
+    word & !(flag::FP | flag::FP_SAVED)
+}
+
+impl<S: Store, M: Machine> Kernel<S, M> {
+    /// `SendAsync` of the running thread on a notification, with this x0 and x8
+    /// and a plain x10.
+    #[inline(always)]
+    pub fn fast_signal(&mut self, x0: u64, x8: u64) -> Signalled {
+        let t = self.store.tcb_at(self.cpu.current.map_or(0, TcbRef::raw));
+        let Some(slot) = slot_of(&self.store, t, x8 as u32) else { return Signalled::No };
+        if slot.word.get() != ObjectType::Notification as u32
+            || slot.rights.get() & Rights::SEND.bits() == 0
+        {
+            return Signalled::No;
+        }
+        let n = self.store.notification_at(slot.object.get());
+        if n.bound.get().is_some() {
+            return Signalled::No;
+        }
+        let badge = u64::from(slot.badge.get());
+        let bits = n.bits.get() | if badge == 0 { x0 } else { badge };
+        let Some(waiter) = n.waiters.head.get() else {
+            n.bits.set(bits);
+            return Signalled::Quietly;
+        };
+        if bits == 0 {
+            return Signalled::No;
+        }
+        let object = slot.object.get();
+        if self.wake_better(waiter, object, bits).is_some() {
+            Signalled::Preempted
+        } else {
+            Signalled::No
+        }
     }
-    let n = store.notification_at(slot.object.get());
-    if n.waiters.head.get().is_some() || n.bound.get().is_some() {
-        return false;
+
+    /// Wakes the first waiter of a notification, if it runs at once.
+    fn wake_better(&mut self, waiter: TcbRef, notification: u32, bits: u64) -> Option<()> {
+        let current = self.cpu.current?;
+        let (t, w) = (self.store.tcb(current), self.store.tcb(waiter));
+        let priority = w.priority.get();
+        if plain_word(w.header.word.get()) != Tag::Tcb as u32 | State::Wait as u32
+            || plain_word(t.header.word.get()) != Tag::Tcb as u32 | State::Ready as u32
+            || priority >= t.priority.get()
+            || priority >= self.cpu.best
+        {
+            return None;
+        }
+        switch_context(&mut self.cpu, &self.store, &mut self.machine, w.context.get())?;
+        let n = self.store.notification_at(notification);
+        queue::remove(&self.store, &n.waiters, waiter);
+        n.bits.set(bits);
+        w.queued_on.set(0);
+        w.set_state(State::Ready);
+        self.cpu.current = Some(waiter);
+        self.enqueue(current, true);
+        self.succeed(current, 0);
+        self.take_bits(waiter, NotificationRef::from_raw(notification)?);
+        Some(())
     }
-    let badge = u64::from(slot.badge.get());
-    n.bits.set(n.bits.get() | if badge == 0 { x0 } else { badge });
-    true
+
+    /// `Recv` of the running thread on a notification without bits and
+    /// interrupt lines, when another thread is ready; whether it was one.
+    #[inline]
+    pub fn fast_wait(&mut self) -> bool {
+        self.wait_for_signal().is_some()
+    }
+
+    fn wait_for_signal(&mut self) -> Option<()> {
+        let current = self.cpu.current?;
+        let t = self.store.tcb(current);
+        if !is_plain(t.x::<10>()) {
+            return None;
+        }
+        let slot = slot_of(&self.store, t, t.x::<8>() as u32)?;
+        if slot.word.get() != ObjectType::Notification as u32
+            || slot.rights.get() & Rights::RECV.bits() == 0
+            || plain_word(t.header.word.get()) != Tag::Tcb as u32 | State::Ready as u32
+        {
+            return None;
+        }
+        let n = self.store.notification_at(slot.object.get());
+        if n.bits.get() != 0 || n.irq.get() != 0 || self.cpu.best == Ready::NONE {
+            return None;
+        }
+        let next = self.cpu.ready.queue(self.cpu.best).first()?;
+        let r = self.store.tcb(next);
+        if r.has(flag::LENT) || r.has(flag::PASSIVE) {
+            return None;
+        }
+        switch_context(&mut self.cpu, &self.store, &mut self.machine, r.context.get())?;
+        t.frame.window.set(t.x::<10>());
+        t.queued_on.set(slot.object.get());
+        t.set_state(State::Wait);
+        queue::push_back(&self.store, &n.waiters, current);
+        self.dequeue(next);
+        self.cpu.current = Some(next);
+        Some(())
+    }
 }
 
 #[cfg(any(test, feature = "host"))]
@@ -413,12 +509,13 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             0 => call(cpu, store, machine, t),
             1 => reply_recv(cpu, store, machine, t),
             2 => {
-                let signalled = signal(store, t, x0, x8);
-                if signalled {
+                let signalled = self.fast_signal(x0, x8);
+                if signalled == Signalled::Quietly {
                     self.succeed(current, 0);
                 }
-                return signalled;
+                return signalled != Signalled::No;
             }
+            3 => return self.fast_wait(),
             _ => return false,
         };
         let Some(delivery) = delivery else { return false };

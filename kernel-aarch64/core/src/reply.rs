@@ -16,6 +16,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     pub(crate) fn named_reply(&self, current: TcbRef) -> Result<ReplyRef, Status> {
         let address = Address((self.tcb(current).x::<8>() >> 32) as u32);
         let slot = self.lookup_cap(current, address, ObjectType::Reply, Rights::RECV)?;
+        let slot = self.slot(slot);
         ReplyRef::from_raw(slot.object.get()).ok_or(Status::InvalidState)
     }
 

@@ -112,7 +112,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 
     /// Puts a ready thread into its queue.
-    fn enqueue(&mut self, thread: TcbRef, front: bool) {
+    pub(crate) fn enqueue(&mut self, thread: TcbRef, front: bool) {
         let t = self.store.tcb(thread);
         let priority = t.priority.get();
         t.header.set(flag::QUEUED);

@@ -1,9 +1,11 @@
 //! Methods of threads and scheduling contexts; ending waits; deadlines.
 
+use core::cell::Cell;
+
 use gritos_abi::method::{
     Register, SchedControl, SchedulingContext, TCB_FLAG_FP, Tcb as Method, ThreadState,
 };
-use gritos_abi::{ObjectType, Outcome, Rights, Status};
+use gritos_abi::{Address, ObjectType, Outcome, Rights, Status};
 
 use crate::handle::{
     CNodeRef, ContextRef, EndpointRef, NotificationRef, SlotRef, SpaceRef, TcbRef,
@@ -565,9 +567,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         object: ObjectType,
         rights: Rights,
     ) -> Result<SlotRef, Status> {
-        let address = caps_in(self.tcb(current)).source(i);
-        self.lookup_cap(current, address, object, rights)?;
-        self.lookup(current, address)
+        let register = self.tcb(current).frame.x.get(11 + i);
+        let address = Address(register.map_or(0, Cell::get) as u32);
+        self.lookup_cap(current, address, object, rights)
     }
 
     /// A notification argument that is to be signalled: the object and the

@@ -30,6 +30,8 @@ struct Retype {
     size: u64,
     count: u64,
     memory: u32,
+    /// The first of the slots for the capabilities.
+    to: SlotRef,
     /// Address of the first object, distance of one to the next.
     first: u64,
     stride: u64,
@@ -76,7 +78,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if !s.has(Slot::DEVICE) && plan.object != ObjectType::Untyped {
             self.zero_up_to(cap, plan.end)?;
         }
-        self.commit_retype(current, cap, &plan);
+        self.commit_retype(cap, &plan);
         self.succeed(current, 0);
         Ok(())
     }
@@ -135,33 +137,38 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         } else {
             Status::OutOfRange
         })?;
-        self.check_destination(current, t.x::<3>(), count)?;
+        let to = self.check_destination(current, t.x::<3>(), count)?;
         Ok(Retype {
             object,
             size,
             count,
             memory: memory as u32,
+            to,
             first,
             stride,
             end,
         })
     }
 
-    /// The slots that the new capabilities go into must exist and be empty.
-    fn check_destination(&self, current: TcbRef, index: u64, count: u64) -> Result<(), Status> {
+    /// The first of the slots that the new capabilities go into. All must exist
+    /// and be empty.
+    fn check_destination(
+        &self,
+        current: TcbRef,
+        index: u64,
+        count: u64,
+    ) -> Result<SlotRef, Status> {
         let cnode = self.argument(current, 0, ObjectType::CNode, Rights::WRITE)?;
+        let last = index.checked_add(count - 1).ok_or(Status::InvalidAddress)?;
+        self.cnode_slot(self.slot(cnode), last)?;
+        let first = self.cnode_slot(self.slot(cnode), index)?;
         for i in 0..count {
-            let slot = self.destination(cnode, index, i)?;
+            let slot = first.nth(i as u32).ok_or(Status::InvalidAddress)?;
             if !self.slot(slot).is_empty() {
                 return Err(Status::SlotOccupied);
             }
         }
-        Ok(())
-    }
-
-    fn destination(&self, cnode: SlotRef, index: u64, i: u64) -> Result<SlotRef, Status> {
-        let index = index.checked_add(i).ok_or(Status::InvalidAddress)?;
-        self.cnode_slot(self.slot(cnode), index)
+        Ok(first)
     }
 
     /// Zeroes the Untyped up to the physical address `end`.
@@ -184,17 +191,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
     }
 
-    fn commit_retype(&mut self, current: TcbRef, cap: SlotRef, plan: &Retype) {
-        let t = self.tcb(current);
-        let index = t.x::<3>();
-        let Ok(cnode) = self.argument(current, 0, ObjectType::CNode, Rights::WRITE) else {
-            return;
-        };
+    fn commit_retype(&mut self, cap: SlotRef, plan: &Retype) {
         for i in 0..plan.count {
-            let Ok(slot) = self.destination(cnode, index, i) else {
-                return;
-            };
-            self.create(cap, slot, plan, plan.first + i * plan.stride);
+            if let Some(slot) = plan.to.nth(i as u32) {
+                self.create(cap, slot, plan, plan.first + i * plan.stride);
+            }
         }
         let (base, ..) = extent(self.slot(cap));
         let s = self.slot(cap);

@@ -11,7 +11,7 @@ use core::arch::asm;
 use core::mem::offset_of;
 
 use gritos_abi::fault::FaultKind;
-use gritos_kernel_core::fast;
+use gritos_kernel_core::fast::{self, Signalled};
 use gritos_kernel_core::object::{Frame, Tcb};
 use gritos_kernel_core::store::Store;
 
@@ -197,10 +197,14 @@ fn exit_fp(from: usize, to: usize) {
     }
 }
 
-/// `SendAsync` with this x0 and x8: whether it was a signal that woke nobody.
+/// `SendAsync` with this x0 and x8, x0–x9 saved: 0 if it is for the general
+/// path, 1 if the sender goes on, else the TCB of the thread that runs now.
 #[unsafe(no_mangle)]
-extern "C" fn fast_signal(processor: &mut Processor, x0: u64, x8: u64) -> bool {
-    let store = processor.kernel.store;
-    let current = processor.kernel.cpu.current.map_or(0, |current| current.raw());
-    fast::signal(&store, store.tcb_at(current), x0, x8)
+extern "C" fn fast_signal(processor: &mut Processor, x0: u64, x8: u64) -> usize {
+    let kernel = &mut processor.kernel;
+    match kernel.fast_signal(x0, x8) {
+        Signalled::No => 0,
+        Signalled::Quietly => 1,
+        Signalled::Preempted => kernel.store.address(kernel.cpu.current.map_or(0, |c| c.raw())),
+    }
 }

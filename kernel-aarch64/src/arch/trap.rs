@@ -5,6 +5,7 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 
 use aarch64_cpu::registers::{TPIDR_EL1, Writeable};
+use gritos_abi::Syscall;
 use gritos_abi::fault::FaultKind;
 use gritos_kernel_core::fast::PLAIN_ZERO;
 use gritos_kernel_core::handle::TcbRef;
@@ -102,6 +103,10 @@ impl Processor {
 /// A system call: x0–x18 and what a call preserves are in the frame.
 #[unsafe(no_mangle)]
 extern "C" fn trap_system_call(processor: &mut Processor, number: u32) -> usize {
+    if number == Syscall::Recv as u32 && processor.kernel.fast_wait() {
+        let current = processor.kernel.cpu.current.map_or(0, |current| current.raw());
+        return processor.kernel.store.address(current);
+    }
     processor.kernel.system_call(number as u16);
     processor.next()
 }

@@ -153,7 +153,9 @@ trap_send:
     mrs x0, tpidr_el1
     mov sp, x30
     bl fast_signal
-    cbz w0, trap_send_slow
+    cbz x0, trap_send_slow
+    cmp x0, #1
+    b.ne trap_send_leave
     mov sp, x29
     ldp x0, x1, [sp, #{X}]
     ldp x2, x3, [sp, #{X} + 16]
@@ -173,6 +175,15 @@ trap_clear:
     mov x17, #0
     ldp x29, x30, [sp, #{PRESERVED} + 80]
     eret
+trap_send_leave:                        // a better thread was woken
+    mrs x1, sp_el0
+    mrs x2, elr_el1
+    mrs x3, spsr_el1
+    mrs x4, tpidr_el0
+    stp x1, x2, [x29, #{SP}]
+    str x4, [x29, #{TP}]
+    str x3, [x29, #{WINDOW} + 8]
+    b trap_leave
 trap_send_slow:
     ldr x10, [x29, #{WINDOW}]
     str x10, [x29, #{X} + 80]

@@ -15,6 +15,7 @@ mod bytes;
 mod calls;
 mod choose;
 
+pub use bytes::Random;
 pub use calls::{Tally, system_calls};
 
 /// Reads a device tree; what was found must be usable.
@@ -26,7 +27,10 @@ pub fn device_tree(blob: &[u8]) {
     let Ok(info) = PlatformInfo::from_device_tree(blob) else {
         return;
     };
-    assert!(size.is_ok_and(|s| s as usize <= blob.len()), "a tree beyond its blob");
+    assert!(
+        size.is_ok_and(|s| s <= blob.len()),
+        "a tree beyond its blob"
+    );
     for set in [info.ram.as_slice(), info.reserved.as_slice()] {
         assert!(set.iter().all(|region| region.start < region.end));
         let apart = |pair: &[Region]| pair.first().map(|r| r.end) < pair.last().map(|r| r.start);
@@ -35,13 +39,18 @@ pub fn device_tree(blob: &[u8]) {
     assert!(!info.ram.as_slice().is_empty(), "no RAM");
     let registers = match info.gic {
         Gic::V2 { distributor, cpu } => [distributor, cpu],
-        Gic::V3 { distributor, redistributors } => [distributor, redistributors],
+        Gic::V3 {
+            distributor,
+            redistributors,
+        } => [distributor, redistributors],
     };
-    let all = registers.into_iter().chain([info.uart.registers]).chain(info.bcm_pm);
+    let all = registers
+        .into_iter()
+        .chain([info.uart.registers])
+        .chain(info.bcm_pm);
     for region in all {
         assert!(!region.is_empty(), "a device without registers: {info:x?}");
     }
-    assert!(info.processors > 0, "no processor");
     assert!(info.seed.as_slice().len() <= 64);
 }
 
@@ -51,7 +60,9 @@ pub fn device_tree(blob: &[u8]) {
 /// If a checked image has an entry that reaches outside it.
 pub fn boot_image(bytes: &[u8]) {
     check_image(bytes, crc32c);
-    let found = bytes.get(HEADER_CRC_OFFSET..).and_then(|rest| rest.first_chunk());
+    let found = bytes
+        .get(HEADER_CRC_OFFSET..)
+        .and_then(|rest| rest.first_chunk());
     let found = found.map_or(0, |crc| u32::from_le_bytes(*crc));
     check_image(bytes, |_, _| found);
 }
@@ -61,16 +72,25 @@ fn check_image(bytes: &[u8], crc: impl Fn(u32, &[u8]) -> u32) {
         return;
     };
     let header = image.header();
-    assert!(header.total_bytes <= bytes.len() as u64, "longer than its bytes");
+    assert!(
+        header.total_bytes <= bytes.len() as u64,
+        "longer than its bytes"
+    );
     assert_eq!(image.entries().count(), header.entry_count as usize);
     for (index, entry) in (0..).zip(image.entries()) {
         let kernel = entry.kind == EntryKind::Kernel as u32;
         let payload = image.payload(&entry);
-        assert!(kernel || payload.is_some(), "entry {index} reaches outside the image");
+        assert!(
+            kernel || payload.is_some(),
+            "entry {index} reaches outside the image"
+        );
         assert_eq!(entry.segments().len(), entry.segment_count as usize);
         for segment in entry.segments() {
             let end = segment.offset.checked_add(segment.file_bytes);
-            assert!(end.is_some_and(|end| end <= header.total_bytes), "{segment:x?}");
+            assert!(
+                end.is_some_and(|end| end <= header.total_bytes),
+                "{segment:x?}"
+            );
             let end = segment.address.checked_add(segment.memory_bytes);
             assert!(end.is_some_and(|end| end <= 1 << 39), "{segment:x?}");
         }

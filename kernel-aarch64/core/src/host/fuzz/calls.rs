@@ -11,8 +11,8 @@ use gritos_abi::{Address, ObjectType, Rights, Status, Syscall};
 use super::bytes::Bytes;
 use super::choose::{Chooser, METHODS, refused_changes_nothing};
 use crate::handle::{ContextRef, TcbRef};
-use crate::object::Tag;
 use crate::host::{Ask, Got, HostKernel, Progress, Thread, World, check, describe, facts};
+use crate::object::Tag;
 
 /// No run goes on beyond this time: counters do not overflow in practice.
 const LATEST: u64 = 1 << 56;
@@ -37,7 +37,9 @@ impl Tally {
     /// Methods that never succeeded, as type and tag.
     #[must_use]
     pub fn methods_missed(&self, at_least: u64) -> Vec<(ObjectType, u64)> {
-        let all = METHODS.iter().flat_map(|(o, n)| (0..*n as u64).map(|tag| (*o, tag)));
+        let all = METHODS
+            .iter()
+            .flat_map(|(o, n)| (0..*n as u64).map(|tag| (*o, tag)));
         let seen = |(o, tag): &(ObjectType, u64)| self.succeeded.get(&(*o as u8, *tag)).copied();
         all.filter(|m| seen(m).unwrap_or(0) < at_least).collect()
     }
@@ -58,12 +60,12 @@ impl Tally {
 /// # Panics
 /// If one of these does not hold.
 pub fn system_calls(bytes: &[u8], tally: &mut Tally) {
-    let world = furnished();
+    let (world, passive) = FURNISHED.with(Clone::clone);
     let mut run = Run {
         root: world.root,
         kernel: world.kernel,
         again: BTreeMap::new(),
-        waiting: Vec::new(),
+        waiting: std::vec![passive],
         tally,
     };
     let mut bytes = Bytes::new(bytes);
@@ -77,9 +79,14 @@ pub fn system_calls(bytes: &[u8], tally: &mut Tally) {
     }
 }
 
+std::thread_local! {
+    /// Made once: making it costs as much as a run.
+    static FURNISHED: (World, TcbRef) = furnished();
+}
+
 /// A root thread, two active threads and a passive one that waits, each with
-/// capabilities of most types. The first runs.
-fn furnished() -> World {
+/// capabilities of most types. The first runs; the last is returned.
+fn furnished() -> (World, TcbRef) {
     let mut w = World::new(64);
     let endpoint = w.make(ObjectType::Endpoint, 0, 1);
     let notification = w.make(ObjectType::Notification, 0, 2);
@@ -92,11 +99,16 @@ fn furnished() -> World {
     let handler = w.free_slots(1);
     let root = w.root;
     let cnode = u32::from(slot::CNODE);
-    let asid = Ask::invoke(slot::ASID_CONTROL.into(), method::AsidControl::Assign as u64);
+    let asid = Ask::invoke(
+        slot::ASID_CONTROL.into(),
+        method::AsidControl::Assign as u64,
+    );
     w.succeed(root, &asid.cap(space, 0, 0));
     w.succeed(root, &asid.cap(space + 1, 0, 0));
     let donate = Ask::invoke(space, method::AddressSpace::Donate as u64);
     w.succeed(root, &donate.cap(tables, 0, 0));
+    let map = Ask::invoke(memory, method::MemoryObject::Map as u64);
+    w.succeed(root, &map.words(&[0x10_0000, 0, 0, 1]).cap(space, 0, 0));
     let line = Ask::invoke(slot::IRQ_CONTROL.into(), method::IrqControl::Get as u64);
     w.succeed(root, &line.words(&[32, handler.into(), 0]).cap(cnode, 0, 0));
 
@@ -120,11 +132,17 @@ fn furnished() -> World {
     let fault_handled = Ask::invoke(threads[1].cap, method::Tcb::Suspend as u64);
     w.succeed(root, &fault_handled);
     let configure = Ask::invoke(threads[1].cap, method::Tcb::Configure as u64);
-    w.succeed(root, &configure.cap(0, 0, 0).cap(0, 0, 0).cap(endpoint, 0, 77));
-    w.succeed(root, &Ask::invoke(threads[1].cap, method::Tcb::Resume as u64));
+    w.succeed(
+        root,
+        &configure.cap(0, 0, 0).cap(0, 0, 0).cap(endpoint, 0, 77),
+    );
+    w.succeed(
+        root,
+        &Ask::invoke(threads[1].cap, method::Tcb::Resume as u64),
+    );
     wait_passive(&mut w, threads[2]);
     w.unfocus();
-    w
+    (w, threads[2].tcb)
 }
 
 /// The root moves its capability in slot `from`: there is no other then.
@@ -141,7 +159,10 @@ fn wait_passive(w: &mut World, thread: Thread) {
     let bind = Ask::invoke(thread.cap, method::Tcb::BindContext as u64);
     w.succeed(w.root, &bind.cap(context, 0, 0));
     w.wait(thread.tcb, &Ask::recv(2, 5).window(16, 4));
-    w.succeed(w.root, &Ask::invoke(thread.cap, method::Tcb::UnbindContext as u64));
+    w.succeed(
+        w.root,
+        &Ask::invoke(thread.cap, method::Tcb::UnbindContext as u64),
+    );
 }
 
 struct Run<'a> {
@@ -175,8 +196,15 @@ impl Run<'_> {
                 self.kernel.reschedule();
             }
             2 if bytes.one_in(4) => {
-                let kind = [FaultKind::DataAbort, FaultKind::Undefined, FaultKind::FpAccess];
-                let kind = kind.get(bytes.below(3)).copied().unwrap_or(FaultKind::Other);
+                let kind = [
+                    FaultKind::DataAbort,
+                    FaultKind::Undefined,
+                    FaultKind::FpAccess,
+                ];
+                let kind = kind
+                    .get(bytes.below(3))
+                    .copied()
+                    .unwrap_or(FaultKind::Other);
                 self.kernel.fault(kind, bytes.number(), bytes.byte().into());
                 self.kernel.reschedule();
             }
@@ -191,7 +219,13 @@ impl Run<'_> {
             _ => {
                 let kernel = &self.kernel;
                 let busy = current == self.root;
-                let ask = Chooser { bytes, kernel, actor: current, busy }.ask();
+                let ask = Chooser {
+                    bytes,
+                    kernel,
+                    actor: current,
+                    busy,
+                }
+                .ask();
                 self.call(current, &ask);
             }
         }
@@ -248,7 +282,12 @@ impl Run<'_> {
                 if status != Status::Ok && comparable && refused_changes_nothing(ask, target) {
                     let pc = self.kernel.tcb(caller).frame.pc.get();
                     before.tcb(caller).frame.pc.set(pc);
-                    same(&before, &self.kernel, "a refused call changed something", ask);
+                    same(
+                        &before,
+                        &self.kernel,
+                        "a refused call changed something",
+                        ask,
+                    );
                 }
             }
             Progress::Blocked => self.waiting.push(caller),
@@ -271,19 +310,32 @@ impl Run<'_> {
         self.tally.fast += 1;
         same(&before, &self.kernel, "fast and general path differ", ask);
         if let Some(current) = self.kernel.cpu.current {
-            let (fast, general) = (registers(&before, current), registers(&self.kernel, current));
-            assert_eq!(fast, general, "fast and general path answer differently: {ask:x?}");
+            let (fast, general) = (
+                registers(&before, current),
+                registers(&self.kernel, current),
+            );
+            assert_eq!(
+                fast, general,
+                "fast and general path answer differently: {ask:x?}"
+            );
         }
     }
 
     fn type_at(&self, thread: TcbRef, address: Address) -> ObjectType {
         let slot = self.kernel.lookup(thread, address);
-        slot.map_or(ObjectType::Null, |slot| self.kernel.slot(slot).object_type())
+        slot.map_or(ObjectType::Null, |slot| {
+            self.kernel.slot(slot).object_type()
+        })
     }
 
     /// The answers of threads that waited and woke up.
     fn count_woken(&mut self) {
-        let Self { kernel, waiting, tally, .. } = self;
+        let Self {
+            kernel,
+            waiting,
+            tally,
+            ..
+        } = self;
         waiting.retain(|thread| match kernel.progress(*thread) {
             Progress::Returned => {
                 let status = registers(kernel, *thread).status();
@@ -302,7 +354,11 @@ impl Run<'_> {
         if !invokes {
             *self.tally.messages.entry(ask.number).or_default() += 1;
         } else if status == Status::Ok {
-            *self.tally.succeeded.entry((target as u8, ask.x[9])).or_default() += 1;
+            *self
+                .tally
+                .succeeded
+                .entry((target as u8, ask.x[9]))
+                .or_default() += 1;
         }
     }
 }
@@ -310,7 +366,9 @@ impl Run<'_> {
 fn registers(kernel: &HostKernel, thread: TcbRef) -> Got {
     let mut x = [0; 18];
     let frame = &kernel.tcb(thread).frame;
-    x.iter_mut().zip(&frame.x).for_each(|(to, from)| *to = from.get());
+    x.iter_mut()
+        .zip(&frame.x)
+        .for_each(|(to, from)| *to = from.get());
     Got { x }
 }
 

@@ -19,7 +19,10 @@ pub(super) const METHODS: [(ObjectType, usize); 13] = [
     (ObjectType::Untyped, method::Untyped::ALL.len()),
     (ObjectType::Tcb, method::Tcb::ALL.len()),
     (ObjectType::Notification, method::Notification::ALL.len()),
-    (ObjectType::SchedulingContext, method::SchedulingContext::ALL.len()),
+    (
+        ObjectType::SchedulingContext,
+        method::SchedulingContext::ALL.len(),
+    ),
     (ObjectType::SchedControl, method::SchedControl::ALL.len()),
     (ObjectType::AddressSpace, method::AddressSpace::ALL.len()),
     (ObjectType::MemoryObject, method::MemoryObject::ALL.len()),
@@ -107,7 +110,13 @@ impl Chooser<'_, '_> {
     fn address(&mut self) -> u32 {
         match self.bytes.below(4) {
             0 => self.bytes.number() as u32,
-            1 => Address::nested(self.slot(ObjectType::CNode) as u16, self.bytes.byte().into()).0,
+            1 => {
+                Address::nested(
+                    self.slot(ObjectType::CNode) as u16,
+                    self.bytes.byte().into(),
+                )
+                .0
+            }
             _ => self.bytes.below(72) as u32,
         }
     }
@@ -144,7 +153,8 @@ impl Chooser<'_, '_> {
     /// When to give up: soon, or in the past.
     fn deadline(&mut self) -> u64 {
         let now = self.kernel.machine.now;
-        now.saturating_add(self.bytes.of(&[1, 10, 100, 1000, 10_000])).saturating_sub(5)
+        now.saturating_add(self.bytes.of(&[1, 10, 100, 1000, 10_000]))
+            .saturating_sub(5)
     }
 
     /// A message to somebody.
@@ -159,11 +169,11 @@ impl Chooser<'_, '_> {
         let waits = !self.busy || self.bytes.one_in(4);
         let mut ask = match self.bytes.below(16) {
             0..=4 if waits => Ask::call(endpoint),
+            0..=4 | 11 => Ask::send(source),
             5..=7 if waits => Ask::recv(source, reply_or_none),
+            5..=7 | 12 => Ask::poll(source, reply_or_none),
             8..=10 if waits => Ask::reply_recv(source, reply),
-            0..=5 | 11 => Ask::send(source),
-            6..=8 | 12 => Ask::poll(source, reply_or_none),
-            9 | 13 => Ask::reply(reply),
+            8..=10 | 13 => Ask::reply(reply),
             _ => return Ask::yield_now(),
         };
         let words = self.bytes.below(9);
@@ -185,7 +195,11 @@ impl Chooser<'_, '_> {
         }
         // Else soon everybody waits for everybody.
         let alone = self.kernel.cpu.best == Ready::NONE;
-        let limited = if alone { !self.bytes.one_in(64) } else { self.bytes.one_in(3) };
+        let limited = if alone {
+            !self.bytes.one_in(64)
+        } else {
+            self.bytes.one_in(3)
+        };
         if limited {
             ask = ask.deadline(self.deadline());
         }
@@ -210,13 +224,19 @@ impl Chooser<'_, '_> {
         match object {
             ObjectType::CNode => self.of_cnode(tag),
             ObjectType::Untyped => {
-                let (made, sizes) = MADE.get(self.bytes.below(MADE.len())).copied().unwrap_or(MADE[0]);
+                let (made, sizes) = MADE
+                    .get(self.bytes.below(MADE.len()))
+                    .copied()
+                    .unwrap_or(MADE[0]);
                 let size = self.bytes.of(sizes);
                 let count = 1 + self.bytes.below(3) as u64;
                 let empty = self.empty();
-                let at = self.bytes.of(&[0, 0, 0, 0, 0, 0, RAM.0 + (8 << 20), 0xfe00_0000]);
+                let at = self
+                    .bytes
+                    .of(&[0, 0, 0, 0, 0, 0, RAM.0 + (8 << 20), 0xfe00_0000]);
                 let kind = self.bytes.of(&[0, 0, 0, 0, 0, 0, 1, 2]);
-                ask.words(&[made as u64, size, count, empty.into(), at, kind]).cap(cnode, 0, 0)
+                ask.words(&[made as u64, size, count, empty.into(), at, kind])
+                    .cap(cnode, 0, 0)
             }
             ObjectType::Tcb => self.of_thread(ask, tag),
             ObjectType::Notification => ask.words(&[self.bytes.number()]),
@@ -229,7 +249,9 @@ impl Chooser<'_, '_> {
             ObjectType::AddressSpace => ask.cap(self.slot(ObjectType::Untyped), 0, 0),
             ObjectType::MemoryObject => {
                 let page = 0x10_0000 + 0x1000 * self.bytes.below(3) as u64;
-                let address = self.bytes.of(&[page, page, page, 0x20_0000, 0x4000_0000]);
+                let address = self
+                    .bytes
+                    .of(&[page, page, page, 0x20_0000, 0x4000_0000, 0x10_0800]);
                 let offset = self.bytes.of(&[0, 0, 0, 4096]);
                 let length = self.bytes.of(&[0, 0, 4096]);
                 let access = self.bytes.of(&[1, 3, 5, 1, 3, 5, 2, 7]);
@@ -240,16 +262,22 @@ impl Chooser<'_, '_> {
                     }
                     _ => (target, [address, offset, length, access]),
                 };
-                Ask::invoke(target, tag).words(&words).cap(self.slot(ObjectType::AddressSpace), 0, 0)
+                Ask::invoke(target, tag).words(&words).cap(
+                    self.slot(ObjectType::AddressSpace),
+                    0,
+                    0,
+                )
             }
             ObjectType::IrqControl => {
                 let empty = self.empty();
                 let line = self.bytes.of(&[32, 33, 34, 35, 319, 320]);
-                ask.words(&[line, empty.into(), self.bytes.below(3) as u64]).cap(cnode, 0, 0)
+                ask.words(&[line, empty.into(), self.bytes.below(3) as u64])
+                    .cap(cnode, 0, 0)
             }
             ObjectType::IrqHandler => {
                 let automatic = self.bytes.below(3) as u64;
-                ask.words(&[automatic]).cap(self.slot(ObjectType::Notification), 0, 0)
+                ask.words(&[automatic])
+                    .cap(self.slot(ObjectType::Notification), 0, 0)
             }
             ObjectType::AsidControl => ask.cap(self.slot(ObjectType::AddressSpace), 0, 0),
             _ => ask.words(&[self.bytes.below(3) as u64]),
@@ -288,11 +316,14 @@ impl Chooser<'_, '_> {
                     *cap = if self.bytes.one_in(3) { 0 } else { *cap };
                 }
                 let badge = self.badge();
-                ask.cap(caps[0], 0, 0).cap(caps[1], 0, 0).cap(caps[2], 0, badge)
+                ask.cap(caps[0], 0, 0)
+                    .cap(caps[1], 0, 0)
+                    .cap(caps[2], 0, badge)
             }
             Some(T::SetPriority) => {
                 let priority = self.bytes.of(&[100, 100, 101, 99, 255, 256]);
-                ask.words(&[priority, 99]).cap(self.slot(ObjectType::Tcb), 0, 0)
+                ask.words(&[priority, 99])
+                    .cap(self.slot(ObjectType::Tcb), 0, 0)
             }
             Some(T::ReadRegisters) => {
                 ask.words(&[self.bytes.below(36) as u64, self.bytes.below(9) as u64])
@@ -314,9 +345,7 @@ impl Chooser<'_, '_> {
 pub(super) fn refused_changes_nothing(ask: &Ask, target: ObjectType) -> bool {
     match Syscall::from_number(ask.number) {
         Some(Syscall::Call) => target != ObjectType::Platform,
-        Some(Syscall::Recv | Syscall::Poll | Syscall::ReplyRecv) => {
-            !Control(ask.x[10]).is_valid()
-        }
+        Some(Syscall::Recv | Syscall::Poll | Syscall::ReplyRecv) => !Control(ask.x[10]).is_valid(),
         _ => true,
     }
 }
