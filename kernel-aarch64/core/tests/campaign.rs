@@ -17,7 +17,9 @@ const RUN_BYTES: usize = 3000;
 
 fn run(number: u64, tally: &mut Tally) {
     let mut random = Random::new(number);
-    let bytes: Vec<u8> = (0..RUN_BYTES / 8).flat_map(|_| random.next().to_le_bytes()).collect();
+    let bytes: Vec<u8> = (0..RUN_BYTES / 8)
+        .flat_map(|_| random.next().to_le_bytes())
+        .collect();
     system_calls(&bytes, tally);
 }
 
@@ -35,16 +37,24 @@ fn random_system_calls_keep_every_invariant() {
     let mut number = 0;
     while tally.calls < calls {
         let result = catch_unwind(AssertUnwindSafe(|| run(number, &mut tally)));
-        assert!(result.is_ok(), "run {number} failed after {} calls", tally.calls);
+        assert!(
+            result.is_ok(),
+            "run {number} failed after {} calls",
+            tally.calls
+        );
         number += 1;
     }
     println!("{number} runs: {tally:?}");
     let missed = tally.methods_missed(calls / 10_000);
-    let end_the_machine = [Platform::Reset, Platform::PowerOff].map(|m| (ObjectType::Platform, m as u64));
+    let end_the_machine =
+        [Platform::Reset, Platform::PowerOff].map(|m| (ObjectType::Platform, m as u64));
     assert_eq!(missed, end_the_machine, "methods that seldom succeeded");
     // These need more luck than a short campaign has.
     let mut missed = tally.statuses_missed();
     missed.retain(|status| !matches!(status, Status::NoAsid | Status::Deleted));
     assert_eq!(missed, [], "statuses that were never the answer");
-    assert!(tally.fast > calls / 200, "the fast path hardly ever applied");
+    assert!(
+        tally.fast > calls / 200,
+        "the fast path hardly ever applied"
+    );
 }

@@ -18,7 +18,9 @@ fn folder(path: &str) -> PathBuf {
 /// The files of a folder in the order of their names.
 fn files(path: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let entries = fs::read_dir(folder(path)).expect("the folder is part of the source");
-    let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("a readable folder").path()).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|e| e.expect("a readable folder").path())
+        .collect();
     paths.sort();
     let read = |path: PathBuf| {
         let bytes = fs::read(&path).expect("a readable file");
@@ -121,7 +123,8 @@ fn image() -> Vec<u8> {
         flags: 0,
         crc32c: 0,
     };
-    let table = |header: &Header| [&header.to_bytes()[..], &root.to_bytes(), &data.to_bytes()].concat();
+    let table =
+        |header: &Header| [&header.to_bytes()[..], &root.to_bytes(), &data.to_bytes()].concat();
     header.crc32c = crc32c(0, &table(&header));
     let mut bytes = table(&header);
     assert_eq!(bytes.len(), HEADER_BYTES + 2 * ENTRY_BYTES);
@@ -142,5 +145,8 @@ fn system_calls() {
     let mut tally = Tally::default();
     let seeds = files("fuzz/corpus/system_calls");
     replay(&seeds, 500, |bytes| fuzz::system_calls(bytes, &mut tally));
-    assert!(tally.calls > 1000, "the corpus hardly does anything: {tally:?}");
+    assert!(
+        tally.calls > 1000,
+        "the corpus hardly does anything: {tally:?}"
+    );
 }

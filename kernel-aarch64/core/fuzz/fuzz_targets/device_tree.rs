@@ -1,0 +1,7 @@
+//! Any bytes as a device tree.
+#![no_main]
+
+use gritos_kernel_core::host::fuzz;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| fuzz::device_tree(bytes));
