@@ -18,7 +18,7 @@ fn thing() -> ThingMock<Vec<u64>> {
         context: Vec::new(),
         look: |seen, _, at| {
             seen.push(at);
-            Ok(at * 2)
+            Ok(at.wrapping_mul(2))
         },
         change: |_, _, _| Err(ShapeError::NotFound),
     }

@@ -779,6 +779,15 @@ fn a_last_capability_may_be_missing() {
         .expect("it comes back")
         .expect("memory");
     assert_eq!(memory.rights(), Rights::READ);
+    // Where the interface names no rights, the caller may.
+    let sent = |wire: &Wire| wire.last.expect("sent").caps[1] >> 32;
+    assert_eq!(
+        sent(&wire),
+        u64::from((Rights::SEND | Thing::CHANGE).bits())
+    );
+    let narrowed = Cap::with_rights(FOREIGN, Rights::SEND);
+    assert!(ask(&mut wire, Some(narrowed)).is_ok());
+    assert_eq!(sent(&wire), u64::from(Rights::SEND.bits()));
 }
 
 #[test]

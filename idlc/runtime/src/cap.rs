@@ -27,7 +27,8 @@ impl<K> Cap<K> {
         Self::with_rights(address, Rights::AS_HELD)
     }
 
-    /// The same with rights that are known.
+    /// The same with rights that are known, or to which it is to be narrowed
+    /// when it is sent where the interface names none.
     #[inline]
     #[must_use]
     pub const fn with_rights(address: Address, rights: Rights) -> Self {

@@ -218,11 +218,11 @@ fn library(package: &Package, modules: &[(String, Vec<String>)]) -> String {
 }
 
 /// Formats a file. What cannot be parsed back is a bug of the emitter; then the
-/// tokens are written as they are, for the Rust compiler to point at.
+/// file says so when it is compiled.
 fn source(package: &Package, code: TokenStream) -> String {
-    let body = match syn::parse2::<syn::File>(code.clone()) {
+    let body = match syn::parse2::<syn::File>(code) {
         Ok(file) => prettyplease::unparse(&file),
-        Err(_) => code.to_string(),
+        Err(error) => format!("compile_error!({:?});\n", format!("idlc: {error}")),
     };
     format!("// {}\n{}", banner(package), verbatim(&spaced(&body)))
 }

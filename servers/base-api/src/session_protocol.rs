@@ -64,7 +64,7 @@ impl<T: rt::Transport> SessionClient<T> {
             4097,
             [u64::from(access.bits()), 0, 0, 0, 0, 0, 0, 0],
             1,
-            [memory.slot(rt::Rights::MAP, false)],
+            [memory.slot(memory.rights(), false)],
         );
         let reply = self.transport.call::<1, 1>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 1, 1) || reply.tag != 0 {
@@ -97,7 +97,7 @@ impl<T: rt::Transport> SessionClient<T> {
             4098,
             [0, 0, 0, 0, 0, 0, 0, 0],
             0,
-            [buffer.slot(rt::Rights::empty(), false)],
+            [buffer.slot(buffer.rights(), false)],
         );
         let reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
@@ -191,7 +191,7 @@ fn on_register<S: SessionServer>(
             server
                 .register(
                     caller,
-                    incoming.cap(0, rt::Rights::MAP)?,
+                    incoming.cap(0, rt::Rights::empty())?,
                     crate::BufferAccess::from_wire(incoming.words[0] as u32)?,
                 ),
         ),

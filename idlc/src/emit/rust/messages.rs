@@ -209,10 +209,18 @@ impl Emitter<'_> {
                     ..
                 } => {
                     let grant = response && matches!(object, Object::Protocol(_));
-                    let rights = self.cap_rights(rights, object);
+                    let cap = if *optional {
+                        quote! { cap }
+                    } else {
+                        it.clone()
+                    };
                     let arguments = if grant {
                         quote! { #moved }
+                    } else if rights.names.is_empty() {
+                        // What the caller narrowed it to, or all that is held.
+                        quote! { #cap.rights(), #moved }
                     } else {
+                        let rights = self.cap_rights(rights, object);
                         quote! { #rights, #moved }
                     };
                     if *optional {

@@ -566,9 +566,7 @@ impl<T: rt::Transport> ShapesClient<T> {
                 0,
                 [
                     first.slot(rt::Rights::SEND, false),
-                    second
-                        .map(|cap| cap.slot(rt::Rights::empty(), false))
-                        .unwrap_or_default(),
+                    second.map(|cap| cap.slot(cap.rights(), false)).unwrap_or_default(),
                 ],
             )
             .last_cap_if(second.is_some());
