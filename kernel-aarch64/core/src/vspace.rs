@@ -167,6 +167,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if s.has(Slot::MAPPED) {
             let same = s.has(Slot::MAPPING)
                 && s.space.get() == space.raw()
+                && s.map_rights() == access
                 && u64::from(s.page.get()) == page
                 && u64::from(s.offset.get()) == first
                 && u64::from(s.pages.get()) == pages;
@@ -265,12 +266,15 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             }
             let page = u64::from(s.page.get()) + done;
             let frame = u64::from(s.object.get() >> 8) + u64::from(s.offset.get()) + done;
-            let large = page.is_multiple_of(LARGE_PAGES)
-                && frame.is_multiple_of(LARGE_PAGES)
-                && pages - done >= LARGE_PAGES;
-            let leaf = Descriptor::leaf(frame * PAGE, s.memory_type(), s.map_rights(), large);
             let space = SpaceRef::from_raw(s.space.get()).ok_or(Status::InvalidState)?;
             let middle = self.table_below(space, space.root(), page >> 18)?;
+            let s = self.slot(cap);
+            // A table that small pages have left behind takes small pages again.
+            let large = page.is_multiple_of(LARGE_PAGES)
+                && frame.is_multiple_of(LARGE_PAGES)
+                && pages - done >= LARGE_PAGES
+                && self.entry(middle, page >> 9).table().is_none();
+            let leaf = Descriptor::leaf(frame * PAGE, s.memory_type(), s.map_rights(), large);
             let (table, index) = if large {
                 (middle, page >> 9)
             } else {
@@ -455,7 +459,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     fn protect(&mut self, current: TcbRef, cap: SlotRef) -> Done {
         let (s, t) = (self.slot(cap), self.tcb(current));
         let access = u32::try_from(t.x::<0>()).map_err(|_| Status::InvalidArgument)?;
-        if !s.has(Slot::MAPPED) || s.has(Slot::MAPPING) {
+        // Neither one that a preempted Map has yet to complete, nor one that a
+        // preempted Unmap has begun to take out.
+        if !s.has(Slot::MAPPED) || s.entered.get() != s.pages.get() {
             return Err(Status::NotMapped.into());
         }
         self.check_access(s, access)?;

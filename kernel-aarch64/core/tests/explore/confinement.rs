@@ -19,9 +19,13 @@ fn cnode(kernel: &HostKernel, handle: u32) -> impl Iterator<Item = Held<'_>> {
 }
 
 /// What a thread can name: its root CNode and one level below.
-fn cspace(kernel: &HostKernel, thread: &Object) -> Vec<(u32, u32, u32, u32, u32)> {
+fn cspace(kernel: &HostKernel, thread: &Object) -> Vec<Cap> {
     let mut held = Vec::new();
-    let Some((_, root)) = thread.slots().next().filter(|(_, s)| s.is(ObjectType::CNode)) else {
+    let Some((_, root)) = thread
+        .slots()
+        .next()
+        .filter(|(_, s)| s.is(ObjectType::CNode))
+    else {
         return held;
     };
     for (place, slot) in cnode(kernel, root.object.get()) {
@@ -33,8 +37,10 @@ fn cspace(kernel: &HostKernel, thread: &Object) -> Vec<(u32, u32, u32, u32, u32)
     held
 }
 
-/// Place, type, object, rights and badge.
-fn brief(place: u32, slot: &Slot) -> (u32, u32, u32, u32, u32) {
+/// Place, type, object, rights and badge of a capability.
+type Cap = (u32, u32, u32, u32, u32);
+
+fn brief(place: u32, slot: &Slot) -> Cap {
     (
         place,
         slot.object_type() as u32,
@@ -69,19 +75,17 @@ pub(crate) fn check(
             let authors = authors.get_or_insert_with(|| authors_of(before, after, actor));
             let derived = authors.iter().any(|held| could_derive(before, held, &new));
             if !derived {
-                return Err(format!("{place:x} holds {new:x?}, which nobody could derive"));
+                return Err(format!(
+                    "{place:x} holds {new:x?}, which nobody could derive"
+                ));
             }
         }
     }
     Ok(())
 }
 
-/// CSpaces of who acted: the running thread, and senders whose message it took.
-fn authors_of(
-    before: &HostKernel,
-    after: &HostKernel,
-    actor: Option<TcbRef>,
-) -> Vec<Vec<(u32, u32, u32, u32, u32)>> {
+/// What those hold who acted: the running thread, and senders whose message it took.
+fn authors_of(before: &HostKernel, after: &HostKernel, actor: Option<TcbRef>) -> Vec<Vec<Cap>> {
     let state = |kernel: &HostKernel, handle| match kernel.store.get(handle) {
         Some(Object::Tcb(t)) => Some(t.state()),
         _ => None,
@@ -98,16 +102,12 @@ fn authors_of(
         .collect()
 }
 
-fn could_derive(
-    kernel: &HostKernel,
-    held: &[(u32, u32, u32, u32, u32)],
-    new: &(u32, u32, u32, u32, u32),
-) -> bool {
+fn could_derive(kernel: &HostKernel, held: &[Cap], new: &Cap) -> bool {
     let (place, object, names, rights, badge) = *new;
     // A slot that the author cannot name was filled by a message.
-    let own = held.iter().any(|(_, o, n, ..)| {
-        *o == ObjectType::CNode as u32 && in_cnode(kernel, *n, place)
-    });
+    let own = held
+        .iter()
+        .any(|(_, o, n, ..)| *o == ObjectType::CNode as u32 && in_cnode(kernel, *n, place));
     held.iter().any(|(_, o, n, r, b)| {
         let untyped = *o == ObjectType::Untyped as u32
             && names >= *n

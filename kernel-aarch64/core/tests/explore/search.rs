@@ -205,7 +205,7 @@ fn enter(
             ));
         }
         // From here on the state is that of the fast path every other time.
-        if words.len() % 2 == 0 {
+        if words.len().is_multiple_of(2) {
             *kernel = fast;
         }
     }
@@ -228,9 +228,8 @@ pub(crate) fn explore(shape: &Shape, limit: usize) -> usize {
         shape.events(&state, &mut events);
         for event in &events {
             let mut next = state.clone();
-            let fail = |next: &HostKernel, what: &str| -> ! {
-                report(&origin, index, event, next, what)
-            };
+            let fail =
+                |next: &HostKernel, what: &str| -> ! { report(&origin, index, event, next, what) };
             // The fast path leaves it to later to begin a new period.
             let compare = shape.pass == 0;
             let step = match apply(&mut next, event, compare, &mut words) {

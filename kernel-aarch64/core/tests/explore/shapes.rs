@@ -138,10 +138,12 @@ fn loans() {
     let managed = [m.threads[0], m.threads[2]];
     for thread in &m.threads {
         for (i, other) in (0..).zip(managed) {
-            m.world.give(other.cap, thread.cnode, EXTRA + i, Rights::AS_HELD, 0);
+            m.world
+                .give(other.cap, thread.cnode, EXTRA + i, Rights::AS_HELD, 0);
         }
         let context = managed[0].context;
-        m.world.give(context, thread.cnode, EXTRA + 2, Rights::AS_HELD, 0);
+        m.world
+            .give(context, thread.cnode, EXTRA + 2, Rights::AS_HELD, 0);
     }
     let tcb = |i: u32, method: method::Tcb| Ask::invoke(EXTRA + i, method as u64);
     let asks = vec![
@@ -172,7 +174,8 @@ fn loans() {
 fn deaths() {
     let mut m = meeting(2, 1);
     let root = slot::CNODE.into();
-    m.world.give(root, m.threads[0].cnode, EXTRA, Rights::AS_HELD, 0);
+    m.world
+        .give(root, m.threads[0].cnode, EXTRA, Rights::AS_HELD, 0);
     let gone = [
         m.endpoints,
         m.replies,
@@ -314,7 +317,10 @@ fn mappings() {
     let tables = world.make(ObjectType::Untyped, 2 << 12, 1);
     let thread = world.spawn(8);
     let root = world.root;
-    let assign = Ask::invoke(slot::ASID_CONTROL.into(), method::AsidControl::Assign as u64);
+    let assign = Ask::invoke(
+        slot::ASID_CONTROL.into(),
+        method::AsidControl::Assign as u64,
+    );
     world.succeed(root, &assign.cap(space, 0, 0));
     world.give(space, thread.cnode, 2, Rights::AS_HELD, 0);
     let held = Rights::READ | Rights::WRITE | Rights::MAP | Rights::GRANT;

@@ -3,7 +3,7 @@
 pub(crate) use gritos_abi::boot_info::slot;
 pub(crate) use gritos_abi::method;
 pub(crate) use gritos_abi::{Arrival, Kind, ObjectType, Rights, Status, method::ThreadState};
-pub(crate) use gritos_kernel_core::host::{Ask, Progress, Thread, World};
+pub(crate) use gritos_kernel_core::host::{Ask, Got, Progress, Thread, World};
 
 /// Slot of the endpoint in every client and server.
 pub(crate) const ENDPOINT: u32 = 2;

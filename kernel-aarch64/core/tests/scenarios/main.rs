@@ -5,7 +5,12 @@
 mod common;
 
 mod call_and_reply;
+mod cspace;
 mod death;
 mod donation;
+mod faults;
+mod leftovers;
+mod memory;
+mod objects;
 mod time;
 mod transfer;
