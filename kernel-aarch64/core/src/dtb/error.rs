@@ -55,7 +55,7 @@ pub enum Problem {
     BadCells,
     /// A value is none of those that are understood.
     BadValue,
-    /// An address range wraps around, or lies outside the windows of its bus.
+    /// An address range wraps around or lies outside the windows of its bus, or a device's is empty.
     OutOfRange,
     /// More regions than there is room for.
     TooMany,
@@ -88,7 +88,7 @@ impl Problem {
             Self::BadLength => "value of a wrong length",
             Self::BadCells => "number of cells is none that can be used here",
             Self::BadValue => "value not understood",
-            Self::OutOfRange => "address wraps around or lies outside its bus",
+            Self::OutOfRange => "address range is empty, wraps around or lies outside its bus",
             Self::TooMany => "more memory regions than there is room for",
             Self::NoRam => "no memory node has a size",
             Self::NoGic => "no arm,gic-400, arm,cortex-a15-gic or arm,gic-v3 is enabled",

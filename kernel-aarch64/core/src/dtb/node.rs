@@ -111,11 +111,16 @@ impl<'a> Node<'a> {
         status.is_none_or(|status| matches!(name_at(status, 0), b"okay" | b"ok"))
     }
 
-    /// Returns range `index` of `reg`, as the processor sees it.
+    /// Returns range `index` of `reg`, as the processor sees it. Not empty: somebody will use it.
     #[inline(never)]
     pub(super) fn registers(&self, buses: &[Self], index: usize) -> Result<Region, Error> {
+        let problem = |problem| self.problem(problem, Property::Reg);
         let region = self.regions(buses)?.nth(index);
-        region.ok_or_else(|| self.problem(Problem::BadLength, Property::Reg))?
+        let region = region.ok_or_else(|| problem(Problem::BadLength))??;
+        if region.is_empty() {
+            return Err(problem(Problem::OutOfRange));
+        }
+        Ok(region)
     }
 
     /// Returns the ranges of `reg`, as the processor sees them: the last of `buses` says how they

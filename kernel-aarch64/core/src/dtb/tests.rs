@@ -219,6 +219,17 @@ fn sizes_of_four_gibibytes_and_more_take_two_cells() {
     assert_eq!(read(&pi.blob()).ram.as_slice(), [region(0, 8 * GIB)]);
 }
 
+#[test]
+fn a_device_without_registers_is_refused() {
+    let mut blob = Pi::with_ram(1).blob();
+    let registers = [0x7e, 0x10, 0, 0, 0, 0, 1, 0x14];
+    let at = blob.windows(8).position(|bytes| bytes == registers);
+    let at = at.expect("the watchdog has registers");
+    blob[at + 4..at + 8].fill(0);
+    let place = Place::Property("watchdog@7e100000", "reg");
+    assert_eq!(refused(&blob), (Problem::OutOfRange, place));
+}
+
 /// The blob with every property called `from` renamed to `to` (of the same length).
 fn renamed(blob: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
