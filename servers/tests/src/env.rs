@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use gritos_sys::abi::method::ThreadState;
-use gritos_sys::abi::{Address, Rights};
+use gritos_sys::abi::{Address, ObjectType, Rights};
 use gritos_sys::cap::{
     AddressSpace, AsidControl, CNode, Endpoint, FixedSize, IrqControl, MemoryObject, Platform,
     Reply, SchedControl, SchedulingContext, Tcb, Untyped,
@@ -256,6 +256,86 @@ impl Env {
                 "thread is {found:?}, expected {state:?}"
             )))
         }
+    }
+}
+
+/// What the capabilities of a test say about themselves: enough to see that a
+/// refused call changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    slots: [u64; Self::SLOTS as usize],
+    free: u64,
+}
+
+impl Snapshot {
+    /// Slots that are looked at: those that tests take first.
+    const SLOTS: u16 = 96;
+
+    /// The state now.
+    pub(crate) fn take() -> Verdict<Self> {
+        let mut slots = [0; Self::SLOTS as usize];
+        for (index, slot) in (0..).zip(&mut slots) {
+            *slot = Self::digest(index)?;
+        }
+        Ok(Self {
+            slots,
+            free: Env::UNTYPED.info()?.free,
+        })
+    }
+
+    /// Passes if the state is still the same.
+    #[track_caller]
+    pub(crate) fn still_holds(&self, what: &dyn core::fmt::Display) -> Verdict {
+        let now = Self::take()?;
+        for (index, (before, after)) in self.slots.iter().zip(now.slots).enumerate() {
+            if *before != after {
+                return Err(Failure::new(format_args!("{what} changed slot {index}")));
+            }
+        }
+        if self.free == now.free {
+            Ok(())
+        } else {
+            Err(Failure::new(format_args!("{what} took memory")))
+        }
+    }
+
+    /// A number that differs when anything about the slot or its object does.
+    fn digest(index: u16) -> Verdict<u64> {
+        let seen = Env::CNODE.inspect(index)?;
+        let mut words = [0; 10];
+        words[0] = seen.object.map_or(0, |object| object as u64)
+            | u64::from(seen.mapped) << 8
+            | u64::from(seen.has_children) << 9;
+        words[1] = u64::from(seen.rights.bits()) | u64::from(seen.badge) << 32;
+        words[2] = seen.size;
+        let address = Address::root(index);
+        match seen.object {
+            Some(ObjectType::Untyped) => words[3] = Cap::<Untyped>::at(address).info()?.free,
+            Some(ObjectType::MemoryObject) => {
+                let info = Cap::<MemoryObject>::at(address).info()?;
+                words[3] = info.mapping.map_or(0, |mapping| mapping.address);
+                words[4] = u64::from(info.rights.bits());
+            }
+            Some(ObjectType::AddressSpace) if seen.rights.contains(Rights::READ) => {
+                let info = Cap::<AddressSpace>::at(address).info()?;
+                words[3..6].copy_from_slice(&[info.asid, info.table_bytes_left, info.tables]);
+            }
+            Some(ObjectType::SchedulingContext) if seen.rights.contains(Rights::READ) => {
+                let info = Cap::<SchedulingContext>::at(address).info()?;
+                words[3..5].copy_from_slice(&[info.budget, info.period]);
+            }
+            Some(ObjectType::Tcb) if seen.rights.contains(Rights::READ) => {
+                let info = Cap::<Tcb>::at(address).info()?;
+                words[3] = info.state.map_or(99, |state| state as u64);
+                words[4] = u64::from(info.priority) << 8 | u64::from(info.ceiling);
+                words[5] = u64::from(info.flags);
+            }
+            _ => {}
+        }
+        // FNV-1a.
+        Ok(words.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| {
+            (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3)
+        }))
     }
 }
 

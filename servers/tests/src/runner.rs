@@ -180,17 +180,17 @@ impl Runner<'static> {
         }
         let (mut passed, mut failed) = (0, 0);
         for (number, test) in (0..).zip(scenario::all()) {
-            if !test.name.contains(filter) {
+            if !test.name().contains(filter) {
                 continue;
             }
-            event!("start {}", test.name);
+            event!("start {}", test.name());
             match self.test(number, test) {
                 Ok(()) => {
-                    event!("pass {}", test.name);
+                    event!("pass {}", test.name());
                     passed += 1;
                 }
                 Err(reason) => {
-                    event!("fail {} {}", test.name, reason.as_str());
+                    event!("fail {} {}", test.name(), reason.as_str());
                     failed += 1;
                 }
             }
@@ -202,11 +202,7 @@ impl Runner<'static> {
     fn bench(&mut self) -> u64 {
         let mut failed = 0;
         for (number, bench) in (0..).zip(bench::ALL) {
-            let test = Test {
-                name: bench.name,
-                run: bench.run,
-                limit: 60_000_000_000,
-            };
+            let test = Test::measurement(bench.name, bench.run);
             if let Err(reason) = self.test(BENCH_ARGUMENT | number, &test) {
                 debug_println!("bench {}: {}", bench.name, reason.as_str());
                 failed += 1;

@@ -22,12 +22,32 @@ mod untyped;
 /// A test.
 #[derive(Clone, Copy)]
 pub(crate) struct Test {
-    /// Its name, without blanks.
-    pub(crate) name: &'static str,
+    /// Its path, without blanks.
+    path: &'static str,
     /// What it does.
     pub(crate) run: fn(&mut Env) -> Verdict,
     /// Nanoseconds in which it must end.
     pub(crate) limit: u64,
+}
+
+impl Test {
+    /// Its name: subject and what is claimed.
+    pub(crate) fn name(&self) -> &'static str {
+        let (_, name) = self
+            .path
+            .split_once("scenario::")
+            .unwrap_or(("", self.path));
+        name
+    }
+
+    /// A measurement, run as a test is.
+    pub(crate) const fn measurement(name: &'static str, run: fn(&mut Env) -> Verdict) -> Self {
+        Self {
+            path: name,
+            run,
+            limit: 60_000_000_000,
+        }
+    }
 }
 
 /// Nanoseconds that are enough for almost every test.
@@ -38,7 +58,7 @@ macro_rules! tests {
     ($($name:ident),* $(,)?) => {
         /// The tests of this module.
         pub(crate) const TESTS: &[$crate::scenario::Test] = &[$($crate::scenario::Test {
-            name: concat!(module_path!(), "::", stringify!($name)),
+            path: concat!(module_path!(), "::", stringify!($name)),
             run: $name,
             limit: $crate::scenario::LIMIT,
         }),*];

@@ -23,7 +23,7 @@ use crate::env::{BELOW, Env, add_cell, cell, eventually, pause, set_cell};
 
 /// The tests of this module: they take longer than others.
 pub(crate) const TESTS: &[Test] = &[Test {
-    name: concat!(module_path!(), "::a_million_random_calls"),
+    path: concat!(module_path!(), "::a_million_random_calls"),
     run: a_million_random_calls,
     limit: 600_000_000_000,
 }];
@@ -59,6 +59,8 @@ mod zoo {
     pub(super) const PLATFORM: u16 = 20;
     pub(super) const ASID_CONTROL: u16 = 21;
     pub(super) const IRQ: u16 = 22;
+    /// Untyped memory to be donated.
+    pub(super) const GIFT: u16 = 23;
 }
 
 /// An interrupt that no device raises, for the handler in the zoo.
@@ -198,7 +200,7 @@ fn wanted(random: &mut Random, object: ObjectType, tag: u64, position: u32) -> O
             let null = random.one_in(2);
             match position {
                 0 => null_or(zoo::INNER_CNODE, null),
-                1 => null_or(zoo::SPACE, null),
+                1 => null_or(random.pick(&[zoo::SPACE, zoo::NEW_SPACE], zoo::SPACE), null),
                 _ => null_or(zoo::ENDPOINT, null),
             }
         }
@@ -206,7 +208,7 @@ fn wanted(random: &mut Random, object: ObjectType, tag: u64, position: u32) -> O
         ObjectType::Tcb if tag == m::Tcb::BindContext as u64 => zoo::CONTEXT,
         ObjectType::Tcb => zoo::NOTIFICATION,
         ObjectType::SchedControl => zoo::CONTEXT,
-        ObjectType::AddressSpace => return None,
+        ObjectType::AddressSpace => zoo::GIFT,
         ObjectType::MemoryObject => zoo::SPACE,
         ObjectType::IrqControl => zoo::CNODE,
         ObjectType::IrqHandler => zoo::NOTIFICATION,
@@ -390,6 +392,7 @@ fn fill_zoo(env: &mut Env, cnode: Cap<CNode>, pot: Cap<gritos_sys::cap::Untyped>
     let [small, large] = zoo::POTS;
     pot.split(32 << 10, cnode_slot(small))?;
     pot.split(64 << 10, cnode_slot(large))?;
+    pot.split(4096, cnode_slot(zoo::GIFT))?;
     pot.create::<Endpoint>(cnode_slot(zoo::ENDPOINT))?;
     let endpoint = nested::<Endpoint>(cnode, zoo::ENDPOINT);
     cnode.mint(zoo::BADGED, endpoint, Mask::AS_HELD, 9)?;

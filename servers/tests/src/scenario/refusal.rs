@@ -10,7 +10,7 @@ use gritos_sys::{Cap, Mask, Message, Wait};
 
 use super::tests;
 use crate::check::{Failure, Verdict, check_refused, refused};
-use crate::env::Env;
+use crate::env::{Env, Snapshot};
 
 tests![
     every_right_is_needed,
@@ -134,11 +134,13 @@ fn every_right_is_needed(env: &mut Env) -> Verdict {
             )));
         };
         slot.copy(cap, mask)?;
+        let before = Snapshot::take()?;
         let call = slot
             .cap::<Any>()
             .call_any(&Message::new(*tag), &Wait::FOREVER);
         let what = format_args!("{object:?} method {tag} without {right:?}");
         refused(call, gritos_sys::abi::Status::MissingRight, &what)?;
+        before.still_holds(&what)?;
         slot.delete()?;
     }
     // The Platform capability of a test is narrow already.
@@ -179,6 +181,7 @@ fn reserved() -> Rights {
 fn unknown_methods_are_refused(env: &mut Env) -> Verdict {
     use ObjectType as T;
     let zoo = Zoo::new(env)?;
+    let before = Snapshot::take()?;
     for (object, cap) in zoo.all() {
         let methods = match object {
             T::Null | T::Endpoint => continue,
@@ -202,6 +205,7 @@ fn unknown_methods_are_refused(env: &mut Env) -> Verdict {
             let what = format_args!("{object:?} method {tag}");
             refused(call, gritos_sys::abi::Status::UnknownMethod, &what)?;
         }
+        before.still_holds(&format_args!("unknown methods of {object:?}"))?;
     }
     Ok(())
 }
@@ -256,6 +260,7 @@ fn every_wrong_argument_type_is_refused(env: &mut Env) -> Verdict {
     let zoo = Zoo::new(env)?;
     let null = Cap::<Any>::at(gritos_sys::abi::Address::NULL);
     let empty = env.slot()?.cap::<Any>();
+    let before = Snapshot::take()?;
     for (object, tag, position, expected) in ARGUMENTS {
         // Arguments that are right as far as words go.
         let words = match (object, expected) {
@@ -279,10 +284,12 @@ fn every_wrong_argument_type_is_refused(env: &mut Env) -> Verdict {
             let call = zoo.of(*object).call_any(&with(argument), &Wait::FOREVER);
             let what = format_args!("{object:?} method {tag}: {wrong:?} for {expected:?}");
             refused(call, gritos_sys::abi::Status::WrongType, &what)?;
+            before.still_holds(&what)?;
         }
         let call = zoo.of(*object).call_any(&with(empty), &Wait::FOREVER);
         let what = format_args!("{object:?} method {tag}: an empty slot");
         refused(call, gritos_sys::abi::Status::EmptySlot, &what)?;
+        before.still_holds(&what)?;
     }
     Ok(())
 }

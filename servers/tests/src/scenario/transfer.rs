@@ -10,7 +10,7 @@ use gritos_sys::{Cap, Error, Mask, Message, Received, Wait};
 
 use super::tests;
 use crate::check::{Failure, Verdict, check, check_eq, check_refused, refused_at};
-use crate::env::{ABOVE, CELLS, Env, cell, end, high, low, pack, set_cell};
+use crate::env::{ABOVE, CELLS, Env, Snapshot, cell, end, high, low, pack, set_cell};
 
 tests![
     four_capabilities_arrive_in_order,
@@ -168,8 +168,10 @@ fn refused_both_ways(
     status: Status,
     slot: u32,
 ) -> Verdict {
+    let before = Snapshot::take()?;
     refused_at(endpoint.send(message), status, slot)?;
-    refused_at(endpoint.call(message, &Wait::FOREVER), status, slot)
+    refused_at(endpoint.call(message, &Wait::FOREVER), status, slot)?;
+    before.still_holds(&format_args!("{status:?}"))
 }
 
 fn mistakes_of_the_sender_change_nothing(env: &mut Env) -> Verdict {
