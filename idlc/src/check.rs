@@ -4,6 +4,8 @@
 //! own mistake is reported elsewhere; so one mistake makes one diagnostic.
 
 mod attributes;
+mod enums;
+mod messages;
 mod packages;
 mod protocols;
 mod types;
