@@ -13,7 +13,7 @@ use crate::ir::{
 pub fn emit(package: &Package) -> Output {
     let mut out = format!(
         "<!-- {} -->\n# {} version {}\n",
-        banner(package),
+        banner(package).replace("idlc build", "idlc doc"),
         package.name,
         package.version
     );
