@@ -25,6 +25,8 @@ pub(crate) struct Hardware {
     pub(crate) seed: Option<[u64; 4]>,
     /// Whether an exit code can be passed to an emulator.
     pub(crate) semihosting: bool,
+    /// Interrupt of the kernel's timer, which is nobody else's.
+    pub(crate) timer_irq: u32,
     console_taken: bool,
     ring: [u8; RING],
     written: usize,
@@ -38,6 +40,7 @@ impl Hardware {
         empty_ttbr0: u64,
         seed: Option<[u64; 4]>,
         semihosting: bool,
+        timer_irq: u32,
     ) -> Self {
         Self {
             gic,
@@ -45,6 +48,7 @@ impl Hardware {
             empty_ttbr0,
             seed,
             semihosting,
+            timer_irq,
             console_taken: false,
             ring: [0; RING],
             written: 0,
@@ -82,7 +86,7 @@ impl Machine for Hardware {
     }
 
     fn configure_irq(&mut self, irq: u32, edge: bool) -> bool {
-        self.gic.configure(irq, edge)
+        irq != self.timer_irq && self.gic.configure(irq, edge)
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ use gritos_abi::{Kind, ObjectType, Outcome, Rights};
 use crate::handle::{ContextRef, NotificationRef, ReplyRef, TcbRef};
 use crate::kernel::{Cpu, Kernel};
 use crate::machine::Machine;
-use crate::object::{Endpoint, Reply, Slot, State, Tag, Tcb, flag, reply_state};
+use crate::object::{Endpoint, Slot, State, Tag, Tcb, flag, reply_state};
 use crate::queue;
 use crate::sched::Ready;
 use crate::store::Store;
@@ -145,24 +145,29 @@ pub fn call<S: Store, M: Machine>(
     let (word, theirs) = (t.header.word.get(), r.header.word.get());
     let difference = word ^ theirs;
     let from = cpu.current;
-    let x10 = outcome(Kind::Call, t.frame.window.get());
-    let deliver = |cpu: &mut Cpu, lends| {
-        deliver_call(cpu, store, from, t, slot, e, to, word, theirs, x10, lends)
-    };
+    // Not a closure: it would be inlined only if it is used once.
+    macro_rules! deliver {
+        ($lends:literal) => {
+            Delivery {
+                x10: outcome(Kind::Call, t.frame.window.get()),
+                ..deliver_call(cpu, store, from, t, slot, e, to, word, theirs, $lends)
+            }
+        };
+    }
     if difference == call::LEND {
-        let delivery = deliver(cpu, true);
+        let delivery = deliver!(true);
         machine.keep_apart::<1>();
         return Some(delivery);
     }
     machine.keep_apart::<2>();
     if difference == call::KEEP {
         switch_context(cpu, store, machine, r.context.get())?;
-        let delivery = deliver(cpu, false);
+        let delivery = deliver!(false);
         machine.keep_apart::<3>();
         return Some(delivery);
     }
     machine.keep_apart::<4>();
-    (difference == call::LEND_ON).then(|| deliver(cpu, true))
+    (difference == call::LEND_ON).then(|| deliver!(true))
 }
 
 #[inline(always)]
@@ -177,7 +182,6 @@ fn deliver_call<S: Store>(
     to: TcbRef,
     word: u32,
     theirs: u32,
-    x10: u64,
     lends: bool,
 ) -> Delivery {
     let r = store.tcb(to);
@@ -209,7 +213,7 @@ fn deliver_call<S: Store>(
     Delivery {
         to,
         x8: authority,
-        x10,
+        x10: 0,
         fp: theirs & flag::FP != 0,
         resumes: false,
     }
@@ -257,15 +261,17 @@ pub fn reply_recv<S: Store, M: Machine>(
     }
     let (word, theirs) = (t.header.word.get(), c.header.word.get());
     let difference = word ^ theirs;
-    t.queued_on.set(slot.object.get());
-    t.armed.set(ReplyRef::from_raw(named.object.get()));
     let from = cpu.current;
-    let deliver = |cpu: &mut Cpu, returns| deliver_reply(cpu, store, from, t, reply, e, to, word, theirs, returns);
+    macro_rules! deliver {
+        ($returns:expr) => {
+            deliver_reply(cpu, store, from, t, slot, named, to, word, theirs, $returns)
+        };
+    }
     if difference == answer::RETURN {
         if t.donor.get() != Some(to) {
             return None;
         }
-        let delivery = deliver(cpu, true);
+        let delivery = deliver!(true);
         machine.keep_apart::<1>();
         return Some(delivery);
     }
@@ -273,17 +279,18 @@ pub fn reply_recv<S: Store, M: Machine>(
     // Two that borrow do not differ either, but this one must give back.
     if difference == answer::KEEP && word & flag::PASSIVE == 0 {
         switch_context(cpu, store, machine, c.context.get())?;
-        let delivery = deliver(cpu, false);
+        let delivery = deliver!(false);
         machine.keep_apart::<3>();
         return Some(delivery);
     }
     machine.keep_apart::<4>();
     if difference == answer::RETURN_ON && t.donor.get() == Some(to) {
-        return Some(deliver(cpu, true));
+        return Some(deliver!(true));
     }
     let returns = difference == answer::RETURN | flag::FAULTED && t.donor.get() == Some(to);
     let tag = t.x::<9>();
-    if !returns && difference != answer::KEEP | flag::FAULTED
+    let keeps = difference == answer::KEEP | flag::FAULTED && word & flag::PASSIVE == 0;
+    if !(returns || keeps)
         || theirs & flag::FP != 0
         || tag > FaultReply::Skip as u64
     {
@@ -295,7 +302,7 @@ pub fn reply_recv<S: Store, M: Machine>(
     if tag == FaultReply::Skip as u64 {
         c.frame.pc.set(c.frame.pc.get().wrapping_add(4));
     }
-    let delivery = deliver(cpu, returns);
+    let delivery = deliver!(returns);
     c.header.word.set(c.header.word.get() & !flag::FAULTED);
     Some(Delivery { resumes: true, ..delivery })
 }
@@ -330,9 +337,11 @@ pub fn fault<S: Store, M: Machine>(
     if !lends {
         switch_context(cpu, store, machine, r.context.get())?;
     }
-    let x10 = Outcome::message(Kind::Fault, 5, 0).0;
     let word = word | flag::FAULTED;
-    Some(deliver_call(cpu, store, cpu.current, t, slot, e, to, word, theirs, x10, lends))
+    Some(Delivery {
+        x10: Outcome::message(Kind::Fault, 5, 0).0,
+        ..deliver_call(cpu, store, cpu.current, t, slot, e, to, word, theirs, lends)
+    })
 }
 
 #[inline(always)]
@@ -342,14 +351,18 @@ fn deliver_reply<S: Store>(
     store: &S,
     from: Option<TcbRef>,
     t: &Tcb,
-    reply: &Reply,
-    e: &Endpoint,
+    slot: &Slot,
+    named: &Slot,
     to: TcbRef,
     word: u32,
     theirs: u32,
     lends: bool,
 ) -> Delivery {
     let c = store.tcb(to);
+    let (e, reply) = (store.endpoint_at(slot.object.get()), named.object.get());
+    t.queued_on.set(slot.object.get());
+    t.armed.set(ReplyRef::from_raw(reply));
+    let reply = store.reply_at(reply);
     reply.header.word.set(Tag::Reply as u32 | reply_state::ARMED);
     if lends {
         c.header.word.set(theirs ^ (TO_AWAIT | flag::LENT));

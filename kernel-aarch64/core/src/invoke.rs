@@ -1,7 +1,7 @@
 //! Methods of kernel objects: from a tag to the object's module.
 
 use gritos_abi::method;
-use gritos_abi::{Kind, ObjectType, Outcome, Rights, Status};
+use gritos_abi::{Control, Kind, ObjectType, Outcome, Rights, Status};
 
 use crate::handle::{ContextRef, NotificationRef, SlotRef, SpaceRef, TcbRef};
 use crate::kernel::{Done, Kernel};
@@ -120,7 +120,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let target = self.cnode_slot(self.slot(cap), index)?;
         match method {
             C::Copy | C::Mint | C::Move => {
-                let caps = caps_in(self.tcb(current));
+                let t = self.tcb(current);
+                if Control(t.x::<10>()).cap_count() == 0 {
+                    return Err(Status::InvalidArgument.into());
+                }
+                let caps = caps_in(t);
                 let moves = method == C::Move;
                 let address = caps.source(0);
                 let from = if moves {

@@ -4,7 +4,8 @@
 //! any bit pattern is a value. That makes a shared reference to an object
 //! harmless even if its memory is not what it should be: a wrong handle can
 //! give wrong numbers, never undefined behaviour. It also lets a path hold
-//! several objects at once without borrowing the whole store.
+//! several objects at once without borrowing the whole store. No object needs
+//! more alignment than a handle gives.
 //!
 //! Each object begins with a [`Header`], whose word has the [`Tag`] in its low
 //! byte and the state of the object above it, so that one load and one compare
@@ -108,3 +109,10 @@ impl Queue {
         self.head.get()
     }
 }
+
+const _: () = {
+    use crate::handle::UNIT;
+    assert!(align_of::<Tcb>() as u64 <= UNIT && align_of::<Context>() as u64 <= UNIT);
+    assert!(align_of::<Slot>() as u64 <= UNIT && align_of::<Space>() as u64 <= UNIT);
+    assert!(align_of::<Notification>() as u64 <= UNIT && align_of::<Table>() as u64 <= UNIT);
+};

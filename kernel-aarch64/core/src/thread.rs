@@ -5,7 +5,7 @@ use core::cell::Cell;
 use gritos_abi::method::{
     Register, SchedControl, SchedulingContext, TCB_FLAG_FP, Tcb as Method, ThreadState,
 };
-use gritos_abi::{Address, ObjectType, Outcome, Rights, Status};
+use gritos_abi::{Address, Control, ObjectType, Outcome, Rights, Status};
 
 use crate::handle::{
     CNodeRef, ContextRef, EndpointRef, NotificationRef, SlotRef, SpaceRef, TcbRef,
@@ -567,13 +567,16 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         object: ObjectType,
         rights: Rights,
     ) -> Result<SlotRef, Status> {
-        let register = self.tcb(current).frame.x.get(11 + i);
-        let address = Address(register.map_or(0, Cell::get) as u32);
+        let t = self.tcb(current);
+        if i as u32 >= Control(t.x::<10>()).cap_count() {
+            return Err(Status::InvalidArgument);
+        }
+        let address = Address(t.frame.x.get(11 + i).map_or(0, Cell::get) as u32);
         self.lookup_cap(current, address, object, rights)
     }
 
     /// A notification argument that is to be signalled: the object and the
-    /// bits of its badge (all bits of the low half if it has none).
+    /// bits of its badge (bit 0 if it has none).
     pub(crate) fn argument_signal(
         &self,
         current: TcbRef,

@@ -54,11 +54,19 @@ impl Plan {
     }
 }
 
-/// The capability registers of a thread that sends.
+/// The capability registers of a thread that sends or invokes; null where its
+/// control word declares no capability, for those registers are not saved.
 pub(crate) fn caps_in(t: &Tcb) -> CapsIn {
+    let count = Control(t.x::<10>()).cap_count();
+    let slot = |i: u32, word| if i < count { word } else { 0 };
     CapsIn {
-        slots: [t.x::<11>(), t.x::<12>(), t.x::<13>(), t.x::<14>()],
-        badges: [t.x::<15>(), t.x::<16>()],
+        slots: [
+            slot(0, t.x::<11>()),
+            slot(1, t.x::<12>()),
+            slot(2, t.x::<13>()),
+            slot(3, t.x::<14>()),
+        ],
+        badges: [slot(0, t.x::<15>()), slot(2, t.x::<16>())],
     }
 }
 

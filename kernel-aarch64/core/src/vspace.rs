@@ -558,6 +558,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
         let asid = self.take_asid().ok_or(Status::NoAsid)?;
         self.space(space).asid.set(asid);
+        // A thread that ended the last owner's space while running in it may
+        // have walked its tables until it left the kernel.
+        self.machine.forget_space(asid);
+        self.machine.forgotten();
         self.succeed(current, 0);
         Ok(())
     }

@@ -24,8 +24,6 @@ pub(crate) type TargetKernel = Kernel<LinearStore, Hardware>;
 #[repr(C)]
 pub(crate) struct Processor {
     pub(crate) kernel: TargetKernel,
-    /// Interrupt of the kernel's timer.
-    pub(crate) timer_irq: u32,
     /// The root task, whose unhandled fault stops the machine.
     pub(crate) root: Option<TcbRef>,
 }
@@ -89,7 +87,7 @@ impl Processor {
             let Some(irq) = self.kernel.machine.gic.ack() else {
                 break;
             };
-            if irq == self.timer_irq {
+            if irq == self.kernel.machine.timer_irq {
                 timer::disarm();
                 self.kernel.timer_interrupt();
             } else {

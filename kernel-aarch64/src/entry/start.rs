@@ -47,9 +47,7 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
         stop("no root task: the boot image has no such entry")
     };
     let processor = make_processor(&facts, flags);
-    if flags & FLAG_COUNTERS != 0 {
-        open_counters();
-    }
+    set_counters(flags & FLAG_COUNTERS != 0);
     let board = match facts.board.id {
         BoardId::QemuVirt => boot_info::Board::Virt,
         BoardId::Rpi4 => boot_info::Board::RaspberryPi4,
@@ -71,7 +69,8 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
         Err(RootError::Regions) => stop("too many regions of memory"),
     }
     processor.root = processor.kernel.cpu.current;
-    processor.kernel.machine.gic.enable(processor.timer_irq);
+    let machine = &processor.kernel.machine;
+    machine.gic.enable(machine.timer_irq);
     facts.boot_tables.close();
     trap::enter_user(processor)
 }
@@ -108,25 +107,37 @@ fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
     slot.write(Processor {
         kernel: Kernel::new(
             store,
-            Hardware::new(facts.gic, facts.power, empty, seed, semihosting),
+            Hardware::new(
+                facts.gic,
+                facts.power,
+                empty,
+                seed,
+                semihosting,
+                facts.platform.timer_irq,
+            ),
         ),
-        timer_irq: facts.platform.timer_irq,
         root: None::<TcbRef>,
     })
 }
 
-/// Lets EL0 read the cycle counter (Arm ARM, "The Performance Monitors Extension").
-fn open_counters() {
-    // SAFETY: starts a counter that nothing in the kernel depends on.
+/// Lets EL0 read the cycle counter, or no counter at all (Arm ARM, "The Performance Monitors
+/// Extension").
+fn set_counters(open: bool) {
+    const CYCLE: u64 = 1 << 31;
+    /// EN, CR and ER: EL0 reads counters and writes none.
+    const READ: u64 = 0b1101;
+    /// E, P, C and LC: start from zero, 64 bits.
+    const START: u64 = 0b100_0111;
+    // SAFETY: nothing in the kernel depends on these counters.
     unsafe {
         asm!(
             "msr pmccfiltr_el0, xzr",
             "msr pmcntenset_el0, {cycle}",
             "msr pmuserenr_el0, {user}",
             "msr pmcr_el0, {start}",
-            cycle = in(reg) 1_u64 << 31,
-            user = in(reg) 0b1101_u64,
-            start = in(reg) 0b100_0111_u64,
+            cycle = in(reg) CYCLE,
+            user = in(reg) if open { READ } else { 0 },
+            start = in(reg) START,
             options(nomem, nostack, preserves_flags),
         );
     }

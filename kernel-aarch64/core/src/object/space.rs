@@ -7,7 +7,7 @@ use crate::handle::{SlotRef, SpaceRef, TableRef, TcbRef};
 
 /// A translation table: 512 descriptors.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[repr(C, align(4096))]
+#[repr(C)]
 pub struct Table(pub [Cell<u64>; 512]);
 
 impl Default for Table {
@@ -18,7 +18,7 @@ impl Default for Table {
 
 /// An address space. Its root table is the page behind it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Space {
     /// Common header.
     pub header: Header,
@@ -30,6 +30,7 @@ pub struct Space {
     pub threads: Cell<Option<TcbRef>>,
     /// Tables in use besides the root.
     pub tables: Cell<u32>,
+    _pad: [u32; 9],
     /// Untyped memory for tables.
     pub donations: [Slot; Space::DONATIONS],
 }

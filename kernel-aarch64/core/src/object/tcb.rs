@@ -104,7 +104,7 @@ impl Default for Frame {
 
 /// A thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Tcb {
     /// Common header; state and [`flag`]s in its word.
     pub header: Header,

@@ -295,12 +295,9 @@ fn budgets() {
     m.world.budget(m.threads[1].context, 2 * units, 3 * units);
     let asks = vec![
         Ask::call(E1),
-        Ask::call(E1).deadline(RELATIVE + units),
         Ask::recv(E1, R1),
         Ask::reply_recv(E1, R1),
-        Ask::reply(R1),
         Ask::recv(E2, 0).deadline(RELATIVE + units),
-        Ask::send(E2),
     ];
     let mut shape = Shape::new(m.world.without_root(), asks);
     shape.pass = units;
