@@ -105,7 +105,8 @@ another."
 
     RESERVED = 24 "a name that cannot be used in generated code"
     "`self`, `super`, `crate` and `Self` cannot be names in Rust, not even in raw form, and names of
-built-in types cannot be declared."
+built-in types cannot be declared. Names that generated code takes from Rust's prelude (`Option`,
+`Result`, …) cannot be types, and methods cannot be `new` or `target`, which every client has."
 
     GENERATED_CLASH = 25 "a name that generated code needs"
     "From protocol `Echo` the compiler makes `EchoClient`, `EchoServer`, `EchoEvents`, a module `echo`

@@ -396,11 +396,14 @@ impl<'a> Parser<'a> {
         self.text[gap].contains('\n')
     }
 
-    /// Whether a declaration seems to start here: its word is the first thing
-    /// on a line without indentation.
+    /// Whether a declaration seems to start here: its word is the first thing on
+    /// a line without indentation, and a name or text follows. No member looks
+    /// like that, so layout never decides what correct text means.
     fn starts_declaration(&self) -> bool {
         let start = self.span().start as usize;
+        let next = self.tokens.get(self.position + 1).map(|token| token.kind);
         self.kind() == TokenKind::Word
+            && matches!(next, Some(TokenKind::Word | TokenKind::Text))
             && (start == 0 || self.text.as_bytes()[start - 1] == b'\n')
             && (self.at_word("package") || DECLARATION_WORDS.iter().any(|word| self.at_word(word)))
     }

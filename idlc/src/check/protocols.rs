@@ -14,6 +14,8 @@ use crate::objects::{RIGHTS, right};
 use crate::source::Span;
 use crate::suggest::did_you_mean;
 
+/// Functions that every client has besides its methods.
+const CLIENT_FUNCTIONS: [&str; 2] = ["new", "target"];
 const U64: Int = Int {
     signed: false,
     bits: 64,
@@ -110,6 +112,13 @@ impl Checker<'_> {
     ) -> Option<Method> {
         let package = self.package_of_file[file]?;
         self.check_name(&method.name, Style::Snake, "method");
+        if CLIENT_FUNCTIONS.contains(&method.name.text.as_str()) {
+            let message = format!("method cannot be called `{}`", method.name.text);
+            self.error(
+                Diagnostic::error(codes::RESERVED, method.name.span, message)
+                    .label("each client has a function of this name"),
+            );
+        }
         let allowed = [
             "since",
             "deprecated",

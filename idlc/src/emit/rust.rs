@@ -19,7 +19,7 @@ use quote::{format_ident, quote};
 use super::{Output, banner};
 use crate::ir::{
     Carried, Info, Interface, Message, Object, Package, Param, Protocol, Reference, Rights, Type,
-    TypeKind,
+    TypeDef, TypeKind,
 };
 use crate::names::{RUST_KEYWORDS, camel, snake};
 use crate::objects::RIGHTS;
@@ -205,16 +205,45 @@ fn library(package: &Package, modules: &[(String, Vec<String>)]) -> String {
         );
         quote! { pub use #module::{#(#exports),*}; }
     });
+    let allow = has_deprecated(package).then(|| {
+        quote! { #![allow(deprecated, reason = "what is deprecated is still generated")] }
+    });
     source(
         package,
         quote! {
             #(#![doc = #docs])*
             #![no_std]
             #![forbid(unsafe_code)]
+            #allow
             #(#[rustfmt::skip] mod #declared;)*
             #(#[rustfmt::skip] #exported)*
         },
     )
+}
+
+/// Whether anything of a package is deprecated.
+fn has_deprecated(package: &Package) -> bool {
+    let is_old = |info: &Info| info.deprecated.is_some();
+    let members = |members: &[crate::ir::Member]| members.iter().any(|m| is_old(&m.info));
+    let in_type = |def: &TypeDef| match def {
+        TypeDef::Enum(e) => members(&e.members),
+        TypeDef::Flags(f) => members(&f.members),
+        TypeDef::Struct(s) => s.fields.iter().any(|f| is_old(&f.info)),
+        TypeDef::Union(u) => u.variants.iter().any(|v| is_old(&v.info)),
+    };
+    let in_protocol = |p: &Protocol| {
+        members(&p.rights) || members(&p.events) || p.methods.iter().any(|m| is_old(&m.info))
+    };
+    package.constants.iter().any(|c| is_old(&c.info))
+        || package
+            .types
+            .iter()
+            .any(|def| is_old(def.info()) || in_type(def))
+        || package
+            .protocols
+            .iter()
+            .any(|p| is_old(&p.info) || in_protocol(p))
+        || package.servers.iter().any(|s| is_old(&s.info))
 }
 
 /// Formats a file. What cannot be parsed back is a bug of the emitter; then the

@@ -113,9 +113,15 @@ impl Emitter<'_> {
             quote! { #later: rt::Later<'_, #ticket>, }
         });
         let many = expect_many(params.len() + 2 + usize::from(method.deferrable));
+        let convention = ["from_", "into_"]
+            .iter()
+            .any(|start| method.info.name.starts_with(start));
+        let convention = convention.then(|| {
+            quote! { #[expect(clippy::wrong_self_convention, reason = "the interface calls it so")] }
+        });
         let result = self.server_result(protocol, method);
         let returns = result.map(|result| quote! { -> #result });
-        quote! { #docs_ #many fn #name(&mut self, #caller: rt::Caller, #later #(#arguments),*) #returns; }
+        quote! { #docs_ #many #convention fn #name(&mut self, #caller: rt::Caller, #later #(#arguments),*) #returns; }
     }
 
     /// What a method of the server trait returns; nothing at all if `None`.

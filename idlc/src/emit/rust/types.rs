@@ -204,14 +204,6 @@ fn enumeration(e: &Enum) -> TokenStream {
             )
         })
         .collect();
-    // Uses of deprecated members in their own type are no mistake.
-    let old = e
-        .members
-        .iter()
-        .any(|m| m.info.deprecated.is_some())
-        .then(|| {
-            quote! { #[expect(deprecated, reason = "a deprecated member still has its number")] }
-        });
     let size = literal(e.base.size());
     let (declaration, number, otherwise) = if e.flexible {
         (
@@ -247,8 +239,7 @@ fn enumeration(e: &Enum) -> TokenStream {
             #[doc = " None: a number that is not listed stays a number."]
         }
     });
-    let number_old = if e.flexible { old.clone() } else { None };
-    let error = e.error.then(|| error(e, &name, &names, old.as_ref()));
+    let error = e.error.then(|| error(e, &name, &names));
     quote! {
         #docs_
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -258,13 +249,11 @@ fn enumeration(e: &Enum) -> TokenStream {
             #[doc = " The number that stands for it."]
             #[inline]
             #[must_use]
-            #number_old
             pub const fn number(self) -> #base { #number }
 
             #[doc = " The member with a number."]
             #errors #flexible
             #[inline]
-            #old
             pub const fn from_number(number: #base) -> Result<Self, rt::WireError> {
                 match number { #(#numbers => Ok(Self::#names),)* _ => #otherwise }
             }
@@ -285,12 +274,7 @@ fn enumeration(e: &Enum) -> TokenStream {
     }
 }
 
-fn error(
-    e: &Enum,
-    name: &proc_macro2::Ident,
-    names: &[proc_macro2::Ident],
-    old: Option<&TokenStream>,
-) -> TokenStream {
+fn error(e: &Enum, name: &proc_macro2::Ident, names: &[proc_macro2::Ident]) -> TokenStream {
     let texts = e.members.iter().map(|member| {
         let doc = member.info.docs.first().map_or("", |line| line.trim());
         let sentence = doc
@@ -312,7 +296,6 @@ fn error(
         }
 
         impl core::fmt::Display for #name {
-            #old
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 match self {
                     #(Self::#names => f.write_str(#texts),)*

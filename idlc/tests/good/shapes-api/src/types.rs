@@ -39,7 +39,6 @@ impl Colour {
     /// # Errors
     /// [`rt::WireError::BadEnum`] if there is none.
     #[inline]
-    #[expect(deprecated, reason = "a deprecated member still has its number")]
     pub const fn from_number(number: u8) -> Result<Self, rt::WireError> {
         match number {
             1 => Ok(Self::Red),
