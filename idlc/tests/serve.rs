@@ -95,6 +95,7 @@ fn faults_and_passing_failures_do_not_end_the_loop() {
 #[derive(Default)]
 struct Giver {
     bits: u64,
+    turns: u32,
     kept: Option<Ticket>,
 }
 
@@ -115,6 +116,10 @@ impl Dispatch<Giver> for Give {
 }
 
 impl<P: ServerPort> Hooks<P> for Giver {
+    fn turn(&mut self, _: &mut P) {
+        self.turns += 1;
+    }
+
     fn notified(&mut self, port: &mut P, bits: u64) {
         self.bits |= bits;
         let answer = Answer::Caps(Outgoing::with_caps(0, [9; 8], 1, [CapSlot::default(); 4]));
@@ -122,6 +127,16 @@ impl<P: ServerPort> Hooks<P> for Giver {
             assert_eq!(answer.deliver(port, ticket), Err(Status::ReceiverWindow));
         }
     }
+}
+
+#[test]
+fn a_wait_that_ends_at_its_deadline_is_a_turn_too() {
+    let mut port = Script::new(2);
+    port.push(Incoming::failed(Status::TimedOut));
+    port.push(Incoming::failed(Status::TimedOut));
+    let mut giver = Giver::default();
+    assert_eq!(serve::<Give, _, _>(&mut port, &mut giver), Status::Deleted);
+    assert_eq!(giver.turns, 2);
 }
 
 #[test]

@@ -137,8 +137,9 @@ pub trait Hooks<P> {
         let _ = (port, bits);
     }
 
-    /// Runs after each message has been handled, before its answer goes out:
-    /// the place to answer callers that were kept waiting.
+    /// Runs after each message has been handled, before its answer goes out,
+    /// and after each wait that ended without a message, for example at the
+    /// port's deadline: the place to answer callers that were kept waiting.
     fn turn(&mut self, port: &mut P) {
         let _ = port;
     }
@@ -155,7 +156,8 @@ pub fn serve<D: Dispatch<S>, P: ServerPort, S: Hooks<P>>(port: &mut P, server: &
             if let Some(status) = lasting(incoming.outcome) {
                 return status;
             }
-            // An answer that could not be delivered, or a wait that was interrupted.
+            // An answer that could not be delivered, or a wait without a message.
+            server.turn(port);
             incoming = port.recv();
             continue;
         }
