@@ -228,3 +228,6 @@ fn set_height<S: Store>(store: &S, node: TimerRef) {
     n.height
         .set(1 + height(store, n.left.get()).max(height(store, n.right.get())));
 }
+
+#[cfg(test)]
+mod tests;

@@ -518,6 +518,10 @@ impl World {
         let stop = Ask::invoke(slot::TCB.into(), method::Tcb::Kill as u64);
         self.act(self.root, &stop);
         self.unfocus();
+        // Nobody will use its period any more; time need not count it down.
+        if let Some(context) = self.kernel.context_of(self.root) {
+            self.kernel.context(context).refill_at.set(0);
+        }
         self.check();
         self.kernel
     }

@@ -55,7 +55,7 @@ fn tree() {
     asks.push(cnode(C::Move, 6).cap(2, Rights::SEND.bits(), 0));
     let mut shape = Shape::new(world.without_root(), asks);
     shape.long = is_long;
-    run(&shape, 0);
+    run(&shape, 448_976);
 }
 
 const E1: u32 = 2;
@@ -127,7 +127,7 @@ fn messages() {
         Ask::send(E2),
         Ask::recv(0, 0).deadline(RELATIVE),
     ];
-    run(&Shape::new(meeting.world.without_root(), asks), 0);
+    run(&Shape::new(meeting.world.without_root(), asks), 2_676);
 }
 
 /// Two clients and two passive servers that lend to each other, and are
@@ -165,7 +165,7 @@ fn loans() {
     ];
     let mut shape = Shape::new(m.world.without_root(), asks);
     shape.long = |ask| ask.x[9] == method::Tcb::UnbindContext as u64;
-    run(&shape, 0);
+    run(&shape, 20_243);
 }
 
 /// Threads that meet while one of them takes away, piece by piece, what the
@@ -199,7 +199,7 @@ fn deaths() {
     }
     let mut shape = Shape::new(m.world.without_root(), asks);
     shape.long = |ask| ask.number == 0 && ask.x[8] == EXTRA.into();
-    run(&shape, 0);
+    run(&shape, 64_682);
 }
 
 /// Two threads that send each other capabilities, whole and refused.
@@ -237,7 +237,7 @@ fn transfers() {
     ];
     let mut shape = Shape::new(world.without_root(), asks);
     shape.long = is_long;
-    run(&shape, 0);
+    run(&shape, 2_350);
 }
 
 /// Two threads that share eight lines of memory, make objects in them, and
@@ -283,7 +283,7 @@ fn memory() {
     }
     let mut shape = Shape::new(world.without_root(), asks);
     shape.long = |ask| ask.number == 0 && (ask.x[8] != 2 || ask.x[9] > 2);
-    run(&shape, 0);
+    run(&shape, 1_066_240);
 }
 
 /// Two clients with small budgets and a passive server, as time passes.
@@ -295,22 +295,25 @@ fn budgets() {
     m.world.budget(m.threads[1].context, 2 * units, 3 * units);
     let asks = vec![
         Ask::call(E1),
+        Ask::call(E1).deadline(RELATIVE + units),
         Ask::recv(E1, R1),
         Ask::reply_recv(E1, R1),
+        Ask::reply(R1),
         Ask::recv(E2, 0).deadline(RELATIVE + units),
+        Ask::send(E2),
     ];
     let mut shape = Shape::new(m.world.without_root(), asks);
     shape.pass = units;
-    run(&shape, 0);
+    run(&shape, 4_691);
 }
 
-/// One thread that maps, protects and unmaps two capabilities to two pages at
+/// One thread that maps, protects and unmaps two capabilities to nine pages at
 /// overlapping addresses, while their memory and their tables come and go.
 #[test]
 fn mappings() {
     let mut world = World::new(48);
     let space = world.make(ObjectType::AddressSpace, 0, 1);
-    let pages = world.make(ObjectType::MemoryObject, 2 << 12, 1);
+    let pages = world.make(ObjectType::MemoryObject, 9 << 12, 1);
     let tables = world.make(ObjectType::Untyped, 2 << 12, 1);
     let thread = world.spawn(8);
     let root = world.root;
@@ -335,13 +338,14 @@ fn mappings() {
     use method::MemoryObject as M;
     let asks = vec![
         Ask::invoke(2, method::AddressSpace::Donate as u64).cap(4, 0, 0),
-        map(3, 0x1ff, 2, 3),
+        map(3, 0x1fc, 9, 3),
         map(3, 0x10, 1, 1),
+        map(5, 0x1fc, 9, 1),
         map(5, 0x1ff, 1, 1),
-        map(5, 0x200, 2, 1),
+        map(5, 0x200, 9, 1),
         map(3, 0x10, 1, 5),
         map(3, 0x10, 1, 7),
-        map(3, 0x10, 3, 1),
+        map(3, 0x10, 10, 1),
         memory(3, M::Unmap, 0),
         memory(5, M::Unmap, 0),
         memory(3, M::Protect, 1),
@@ -357,5 +361,5 @@ fn mappings() {
     let mut shape = Shape::new(world.without_root(), asks);
     shape.long = |ask| ask.number == 0;
     shape.leaves_tables = true;
-    run(&shape, 0);
+    run(&shape, 352);
 }
