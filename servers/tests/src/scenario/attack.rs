@@ -13,7 +13,7 @@ use gritos_sys::cap::{
 };
 use gritos_sys::raw::{RawCalls, Request, kernel};
 use gritos_sys::thread::{Stack, ThreadBuilder};
-use gritos_sys::{Cap, Mask, debug_println, time};
+use gritos_sys::{Cap, Mask, Message, Wait, debug_println, time};
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -239,15 +239,17 @@ fn methods(object: ObjectType) -> u64 {
     count as u64
 }
 
-/// What lies in a slot of the attackers' own CNode.
+/// What lies in a slot of the attackers' own CNode. With a deadline: where
+/// their CNode was, there may be an endpoint by now.
 fn type_of(address: Address) -> ObjectType {
-    const OWN: Cap<CNode> = Cap::at(Address::root(1));
+    const OWN: Cap<Any> = Cap::at(Address::root(zoo::CNODE));
     if address.cnode() != 0 {
         return ObjectType::Null;
     }
-    OWN.inspect(address.index())
+    let inspect = Message::with(method::CNode::Inspect as u64, [u64::from(address.index())]);
+    OWN.call_any(&inspect, &Wait::until(time::after(100_000)))
         .ok()
-        .and_then(|seen| seen.object)
+        .and_then(|seen| ObjectType::from_number(seen.words()[0] as u8))
         .unwrap_or(ObjectType::Null)
 }
 
@@ -421,6 +423,17 @@ fn fill_zoo(env: &mut Env, cnode: Cap<CNode>, pot: Cap<gritos_sys::cap::Untyped>
     Ok(())
 }
 
+/// Prints what an attacker does that makes no calls any more.
+fn show(thread: Cap<Tcb>, context: Cap<SchedulingContext>) -> Verdict {
+    use method::Register;
+    let (info, time) = (thread.info()?, context.info()?);
+    let [sp, pc, ..] = thread.read_registers(Register::Sp as u64, 2)?;
+    let [x8, x9, x10, ..] = thread.read_registers(8, 3)?;
+    debug_println!("attacker {info:?} {time:?}");
+    debug_println!("  pc {pc:#x} sp {sp:#x} x8 {x8:#x} x9 {x9:#x} x10 {x10:#x}");
+    Ok(())
+}
+
 fn nested<T>(cnode: Cap<CNode>, index: u16) -> Cap<T> {
     Cap::at(Address::nested(cnode.address().index(), index))
 }
@@ -434,7 +447,8 @@ fn a_million_random_calls(env: &mut Env) -> Verdict {
     // Something that must not change, out of their reach.
     let witness = env.make::<Notification>()?;
     witness.signal(0x5a5a)?;
-    for number in 0..ATTACKERS {
+    let mut threads = [None; ATTACKERS as usize];
+    for (number, place) in (0..).zip(&mut threads) {
         let top = 0x2800_0000 + number * 0x1_0000;
         let stack = Stack::map(Env::UNTYPED, env.slot()?, Env::SPACE, top, 32 << 10)?;
         let thread = env.make::<Tcb>()?;
@@ -449,11 +463,15 @@ fn a_million_random_calls(env: &mut Env) -> Verdict {
                 0x9e37_79b9_7f4a_7c15 + number,
             )?;
         thread.resume()?;
+        *place = Some((thread, context));
     }
     // Renew what they break, so that there is always something to attack.
     while cell(2) < ATTACKERS {
         let goal = cell(1) + CALLS_PER_ZOO;
         if !eventually(|| cell(1) >= goal || cell(2) == ATTACKERS) {
+            for (thread, context) in threads.into_iter().flatten() {
+                show(thread, context)?;
+            }
             let calls = cell(1);
             return Err(Failure::new(format_args!(
                 "nobody attacks after {calls} calls"
