@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use gritos_sys::abi::boot_image::{self, BootImage, Entry, EntryKind, ImageError};
+use gritos_sys::abi::boot_image::{
+    self, BootImage, Entry, EntryKind, FLAG_SEMIHOSTING, ImageError,
+};
 use gritos_sys::abi::boot_info::{BootInfo, ROOT_CNODE_SLOTS, slot};
 use gritos_sys::abi::fault::FaultReply;
 use gritos_sys::abi::message::Kind;
@@ -13,7 +15,7 @@ use gritos_sys::memory::Pool;
 use gritos_sys::process::Creator;
 use gritos_sys::rt;
 use gritos_sys::slots::Slots;
-use gritos_sys::{Cap, Error, Message, Wait, debug_println, shared};
+use gritos_sys::{Cap, Error, Message, Wait, debug_println, ipc, shared};
 
 use crate::component::{Component, ComponentState, Table};
 use crate::report;
@@ -47,7 +49,6 @@ impl From<Error> for Trouble {
 
 /// Runs the system until every component has ended.
 pub(crate) fn main(info: &'static BootInfo) {
-    let platform = Cap::<Platform>::at(Address::root(slot::PLATFORM));
     let exit_code = match run(info) {
         Ok(failed) => u64::from(failed > 0),
         Err(trouble) => {
@@ -55,6 +56,15 @@ pub(crate) fn main(info: &'static BootInfo) {
             1
         }
     };
+    // On an emulator the machine ends with its work; a real one stays on for
+    // whoever reads its console.
+    if info.flags & u64::from(FLAG_SEMIHOSTING) == 0 {
+        debug_println!("root: nothing runs any more");
+        loop {
+            let _ = ipc::sleep_until(u64::MAX);
+        }
+    }
+    let platform = Cap::<Platform>::at(Address::root(slot::PLATFORM));
     if let Err(error) = platform.power_off(exit_code) {
         debug_println!("root: {error}; the machine stays on");
     }
