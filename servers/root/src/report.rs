@@ -1,6 +1,6 @@
 //! What the root task prints: the machine, the boot image, faults.
 
-use gritos_sys::abi::boot_image::{BootImage, EntryKind};
+use gritos_sys::abi::boot_image::{BootImage, EntryKind, Segment};
 use gritos_sys::abi::boot_info::{Board, BootInfo, UNTYPED_LIMIT};
 use gritos_sys::abi::fault::FaultKind;
 use gritos_sys::abi::message::DATA_WORDS;
@@ -120,14 +120,17 @@ pub(crate) fn fault(component: &Component, fault: &Fault) {
         Some(rt::PANIC) => return debug_println!("root: {name} panicked"),
         _ => {}
     }
-    let base = component
-        .entry
-        .segments()
-        .first()
-        .map_or(0, |segment| segment.address);
+    let start = |segment: &Segment| segment.address;
+    let program = component.entry.segments();
+    let within = program.iter().find(|segment| {
+        (segment.address..segment.address + segment.memory_bytes).contains(&fault.pc)
+    });
+    match (within, program.first().map(start)) {
+        (Some(_), Some(base)) => debug_print!("root: {name}+{:#x}: ", fault.pc - base),
+        _ => debug_print!("root: {name}, outside its program: "),
+    }
     debug_println!(
-        "root: {name}+{:#x}: {} at address {:#x} (pc {:#x}, sp {:#x}, syndrome {:#x})",
-        fault.pc.wrapping_sub(base),
+        "{} at address {:#x} (pc {:#x}, sp {:#x}, syndrome {:#x})",
         fault.what(),
         fault.address,
         fault.pc,
