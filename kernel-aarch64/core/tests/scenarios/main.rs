@@ -12,5 +12,6 @@ mod faults;
 mod leftovers;
 mod memory;
 mod objects;
+mod preemption;
 mod time;
 mod transfer;
