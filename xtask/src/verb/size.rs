@@ -12,6 +12,7 @@ use crate::source::{self, Figures};
 use crate::workspace::Workspace;
 
 mod panics;
+mod stack;
 
 /// The budgets in `ci/budgets.toml`.
 #[derive(Debug, Deserialize)]
@@ -22,6 +23,8 @@ struct Budgets {
     kernel_code_lines: u64,
     system_calls: u64,
     kernel_panic_sites: u64,
+    kernel_fast_path_calls: u64,
+    kernel_recursions: u64,
 }
 
 /// Sizes of the kernel's parts.
@@ -43,6 +46,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
     let kernel = compile::build(workspace, compile::KERNEL)?;
     let sizes = Sizes::of(&kernel)?;
     let panics = panics::sites(&kernel)?;
+    let stacks = stack::measure(&kernel)?;
     let system_calls = u64::from(gritos_abi::Syscall::COUNT);
     let mut within = true;
     println!("{:<40} {:>8} {:>8}", "kernel, release", "found", "budget");
@@ -68,6 +72,26 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
             panics.len() as u64,
             budgets.kernel_panic_sites,
         ),
+        (
+            "bytes of the kernel's stack in use",
+            stacks.kernel.deepest,
+            stacks.kernel.bytes,
+        ),
+        (
+            "bytes of the emergency stack in use",
+            stacks.emergency.deepest,
+            stacks.emergency.bytes,
+        ),
+        (
+            "calls on the fast path",
+            stacks.fast_calls,
+            budgets.kernel_fast_path_calls,
+        ),
+        (
+            "recursions",
+            stacks.recursions.len() as u64,
+            budgets.kernel_recursions,
+        ),
     ] {
         let verdict = if found > budget { "  EXCEEDED" } else { "" };
         within &= found <= budget;
@@ -77,6 +101,19 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         println!("\nFunctions that panic:");
         for site in &panics {
             println!("  {} calls {}", site.function, site.panics_in);
+        }
+    }
+    for cycle in &stacks.recursions {
+        println!(
+            "\nFunctions that call each other, beside which the stack has no bound:\n  {cycle}"
+        );
+    }
+    for stack in [&stacks.kernel, &stacks.emergency] {
+        if stack.deepest > stack.bytes {
+            println!("\nThe deepest way, with bytes of stack:");
+            for function in &stack.path {
+                println!("  {function}");
+            }
         }
     }
     Ok(u8::from(!within))
