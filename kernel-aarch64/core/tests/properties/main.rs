@@ -1,0 +1,4 @@
+//! Properties of single operations over many arguments.
+
+mod retype;
+mod transfer;
