@@ -12,10 +12,10 @@ use crate::confinement;
 /// What can happen next.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
-    /// The running thread makes a system call.
-    Call(Ask),
+    /// The running thread makes the system call with this number in the shape.
+    Call(u16),
     /// The same, and an interrupt comes at the first point that lets one in.
-    Preempted(Ask),
+    Preempted(u16),
     /// A preempted system call runs again, and is preempted again.
     Again { preempted: bool },
     /// The slice of the running thread ends.
@@ -57,10 +57,10 @@ impl Shape {
             into.push(Event::Again { preempted: true });
             into.push(Event::EndSlice);
         } else if kernel.cpu.current.is_some() {
-            for ask in &self.asks {
-                into.push(Event::Call(*ask));
+            for (i, ask) in (0..).zip(&self.asks) {
+                into.push(Event::Call(i));
                 if (self.long)(ask) {
-                    into.push(Event::Preempted(*ask));
+                    into.push(Event::Preempted(i));
                 }
             }
             into.push(Event::EndSlice);
@@ -134,17 +134,19 @@ struct Step {
 }
 
 fn apply(
+    shape: &Shape,
     kernel: &mut HostKernel,
     event: &Event,
-    compare: bool,
     words: &mut Vec<u64>,
 ) -> Result<Step, String> {
+    // The fast path leaves it to later to begin a new period.
+    let compare = shape.pass == 0;
     let actor = kernel.cpu.current;
     let mut refused = false;
     let again = kernel.is_again();
     match event {
-        Event::Call(ask) | Event::Preempted(ask) => {
-            let mut ask = *ask;
+        Event::Call(i) | Event::Preempted(i) => {
+            let mut ask = shape.asks[usize::from(*i)];
             if let Some(ticks) = ask.x[17].checked_sub(RELATIVE) {
                 ask.x[17] = kernel.machine.now + ticks;
             }
@@ -212,6 +214,10 @@ fn enter(
     Ok(())
 }
 
+/// States waiting to be expanded (about 16 KiB each) beyond which the search
+/// goes on depth first.
+const FRONTIER: usize = 200_000;
+
 /// Explores a shape, at most `limit` states; how many there are.
 pub(crate) fn explore(shape: &Shape, limit: usize) -> usize {
     let mut words = Vec::new();
@@ -223,16 +229,22 @@ pub(crate) fn explore(shape: &Shape, limit: usize) -> usize {
     frontier.push_back((shape.start.clone(), 0_u32));
     let mut events = Vec::new();
     let mut steps = 0_u64;
-    while let Some((state, index)) = frontier.pop_front() {
+    loop {
+        // Breadth first, for short reports, as long as memory allows.
+        let next = if frontier.len() < FRONTIER {
+            frontier.pop_front()
+        } else {
+            frontier.pop_back()
+        };
+        let Some((state, index)) = next else { break };
         let before = key(&state, &mut words);
         shape.events(&state, &mut events);
         for event in &events {
             let mut next = state.clone();
-            let fail =
-                |next: &HostKernel, what: &str| -> ! { report(&origin, index, event, next, what) };
-            // The fast path leaves it to later to begin a new period.
-            let compare = shape.pass == 0;
-            let step = match apply(&mut next, event, compare, &mut words) {
+            let fail = |next: &HostKernel, what: &str| -> ! {
+                report(shape, &origin, index, event, next, what)
+            };
+            let step = match apply(shape, &mut next, event, &mut words) {
                 Ok(step) => step,
                 Err(what) => fail(&next, &what),
             };
@@ -277,6 +289,7 @@ fn used_tables(kernel: &HostKernel, actor: Option<TcbRef>) -> bool {
 
 /// Fails with the shortest way that leads here.
 fn report(
+    shape: &Shape,
     origin: &[(u32, Event)],
     mut index: u32,
     last: &Event,
@@ -292,7 +305,11 @@ fn report(
     way.reverse();
     let mut text = String::new();
     for event in way {
-        text += &format!("  {event:x?}\n");
+        let ask = match event {
+            Event::Call(i) | Event::Preempted(i) => shape.asks.get(usize::from(i)),
+            _ => None,
+        };
+        text += &format!("  {event:?} {ask:x?}\n");
     }
     if std::env::var("GRITOS_STATE").is_ok() {
         println!("{}", describe(state).join("\n"));

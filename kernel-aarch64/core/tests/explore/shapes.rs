@@ -6,6 +6,11 @@ use gritos_kernel_core::host::{Ask, Thread, World};
 
 use crate::search::{RELATIVE, Shape, explore};
 
+/// What a shape is larger by in `soak`.
+fn more() -> u32 {
+    u32::from(std::env::var_os("GRITOS_SOAK").is_some())
+}
+
 /// Runs a shape to its end and compares the number of states, or with
 /// `GRITOS_SOAK` to that many states.
 fn run(shape: &Shape, expected: usize) {
@@ -36,7 +41,7 @@ fn tree() {
     let thread = world.spawn(8);
     let all = Rights::SEND | Rights::RECV | Rights::GRANT;
     world.give(endpoint, thread.cnode, 2, all, 0);
-    let slots = 2..=6;
+    let slots = 2..=6 + more();
     let mut asks = Vec::new();
     for to in slots.clone() {
         asks.push(cnode(C::Delete, to));
@@ -77,7 +82,7 @@ struct Meeting {
 /// Threads around two endpoints and two Replies; those behind the first
 /// `active` are passive and wait for calls, each on its own endpoint.
 fn meeting(active: usize, passive: u32) -> Meeting {
-    let mut world = World::new(48);
+    let mut world = World::new(64);
     let endpoints = world.make(ObjectType::Endpoint, 0, 2);
     let replies = world.make(ObjectType::Reply, 0, 2);
     let mut threads = Vec::new();
@@ -108,7 +113,7 @@ fn meeting(active: usize, passive: u32) -> Meeting {
 /// Three active threads that call, receive and answer in every way.
 #[test]
 fn messages() {
-    let meeting = meeting(3, 0);
+    let meeting = meeting(3 + more() as usize, 0);
     let asks = vec![
         Ask::call(E1),
         Ask::call(E1).deadline(RELATIVE),
@@ -134,7 +139,7 @@ fn messages() {
 /// stopped, unbound and bound meanwhile.
 #[test]
 fn loans() {
-    let mut m = meeting(2, 2);
+    let mut m = meeting(2 + more() as usize, 2);
     let managed = [m.threads[0], m.threads[2]];
     for thread in &m.threads {
         for (i, other) in (0..).zip(managed) {
@@ -245,7 +250,7 @@ fn transfers() {
 #[test]
 fn memory() {
     let mut world = World::new(48);
-    let untyped = world.make(ObjectType::Untyped, 512, 1);
+    let untyped = world.make(ObjectType::Untyped, 512 << more(), 1);
     let shared = world.make(ObjectType::CNode, 6, 1);
     for _ in 0..2 {
         let thread = world.spawn(4);
