@@ -137,12 +137,14 @@ pub enum ImageError {
     EntryCrc(u32),
 }
 
+#[inline(never)]
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(
         bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
     ))
 }
 
+#[inline(never)]
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(
         bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
@@ -235,6 +237,7 @@ impl Entry {
         out
     }
 
+    #[inline(never)]
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut segments = [Segment::default(); SEGMENT_LIMIT];
         for (i, segment) in segments.iter_mut().enumerate() {
@@ -348,6 +351,7 @@ impl<'a> BootImage<'a> {
 
     /// Entry `index`, if there is one.
     #[must_use]
+    #[inline(never)]
     pub fn entry(&self, index: u32) -> Option<Entry> {
         if index >= self.header.entry_count {
             return None;
@@ -374,6 +378,7 @@ impl<'a> BootImage<'a> {
     ///
     /// # Errors
     /// [`ImageError::EntryRange`] and [`ImageError::EntryCrc`].
+    #[inline(never)]
     pub fn verify(
         &self,
         index: u32,

@@ -55,7 +55,7 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
         .arg(folder)
         .args(["--message-format", "json-render-diagnostics"])
         .env_remove("RUSTFLAGS")
-        .env("CARGO_ENCODED_RUSTFLAGS", reproducible_flags(workspace))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(workspace, package))
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run cargo")?;
@@ -79,8 +79,9 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
     }
 }
 
-/// Compiler flags, separated as cargo wants them, that hide where source and registry lie.
-fn reproducible_flags(workspace: &Workspace) -> String {
+/// Compiler flags, separated as cargo wants them: they hide where source and registry lie, and make
+/// the kernel inline little but what says that it must be.
+fn flags(workspace: &Workspace, package: &str) -> String {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
@@ -90,6 +91,9 @@ fn reproducible_flags(workspace: &Workspace) -> String {
     )];
     if let Some(home) = home {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    if package == "gritos-kernel" {
+        flags.push("-Cllvm-args=-inline-threshold=10 -unroll-threshold=10".to_owned());
     }
     flags.join("\x1f")
 }

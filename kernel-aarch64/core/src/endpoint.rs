@@ -142,7 +142,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             r.set_x::<9>(u64::from(s.fault_kind.get()));
             r.set_x::<10>(Outcome::message(Kind::Fault, 5, 0).0);
         } else {
-            copy_words(s, r);
+            r.copy_words(s);
             r.set_x::<9>(s.x::<9>());
             r.set_x::<10>(Outcome::message(Kind::Call, control.word_count(), plan.count()).0);
         }
@@ -201,7 +201,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.clear_deadline(receiver);
         self.carry_out(&plan, receiver);
         let (s, r) = (self.tcb(current), self.tcb(receiver));
-        copy_words(s, r);
+        r.copy_words(s);
         r.set_x::<8>(u64::from(badge) | u64::from(rights) << 32);
         r.set_x::<9>(s.x::<9>());
         r.set_x::<10>(Outcome::message(Kind::OneWay, control.word_count(), plan.count()).0);
@@ -401,12 +401,5 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             }
             None => queue::push_back(&self.store, &e.plain, current),
         }
-    }
-}
-
-/// Copies MR0–MR7.
-pub(crate) fn copy_words(from: &crate::object::Tcb, to: &crate::object::Tcb) {
-    for (f, t) in from.frame.x.iter().zip(&to.frame.x).take(8) {
-        t.set(f.get());
     }
 }

@@ -75,7 +75,8 @@ mod answer {
 /// More than 8 words carry out of their field in the sum.
 #[must_use]
 pub const fn is_plain(control: u64) -> bool {
-    control as u32 & PLAIN_ZERO == 0 && (control as u32 | (control as u32).wrapping_add(7)) & PLAIN_ZERO == 0
+    control as u32 & PLAIN_ZERO == 0
+        && (control as u32 | (control as u32).wrapping_add(7)) & PLAIN_ZERO == 0
 }
 
 /// Bits of a control word that are zero in a plain one: all but words and
@@ -237,8 +238,7 @@ pub fn reply_recv<S: Store, M: Machine>(
     }
     let e = store.endpoint_at(slot.object.get());
     let named = slot_of(store, t, (x8 >> 32) as u32)?;
-    if named.word.get() != ObjectType::Reply as u32
-        || named.rights.get() & Rights::RECV.bits() == 0
+    if named.word.get() != ObjectType::Reply as u32 || named.rights.get() & Rights::RECV.bits() == 0
     {
         return None;
     }
@@ -290,10 +290,7 @@ pub fn reply_recv<S: Store, M: Machine>(
     let returns = difference == answer::RETURN | flag::FAULTED && t.donor.get() == Some(to);
     let tag = t.x::<9>();
     let keeps = difference == answer::KEEP | flag::FAULTED && word & flag::PASSIVE == 0;
-    if !(returns || keeps)
-        || theirs & flag::FP != 0
-        || tag > FaultReply::Skip as u64
-    {
+    if !(returns || keeps) || theirs & flag::FP != 0 || tag > FaultReply::Skip as u64 {
         return None;
     }
     if !returns {
@@ -304,7 +301,10 @@ pub fn reply_recv<S: Store, M: Machine>(
     }
     let delivery = deliver!(returns);
     c.header.word.set(c.header.word.get() & !flag::FAULTED);
-    Some(Delivery { resumes: true, ..delivery })
+    Some(Delivery {
+        resumes: true,
+        ..delivery
+    })
 }
 
 /// A fault of the running thread, whose TCB is `t` and whose registers are all
@@ -345,7 +345,10 @@ pub fn fault<S: Store, M: Machine>(
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one body for the arms of `reply_recv`")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one body for the arms of `reply_recv`"
+)]
 fn deliver_reply<S: Store>(
     cpu: &mut Cpu,
     store: &S,
@@ -363,7 +366,10 @@ fn deliver_reply<S: Store>(
     t.queued_on.set(slot.object.get());
     t.armed.set(ReplyRef::from_raw(reply));
     let reply = store.reply_at(reply);
-    reply.header.word.set(Tag::Reply as u32 | reply_state::ARMED);
+    reply
+        .header
+        .word
+        .set(Tag::Reply as u32 | reply_state::ARMED);
     if lends {
         c.header.word.set(theirs ^ (TO_AWAIT | flag::LENT));
         t.header.word.set(word ^ (TO_SERVE | flag::BORROWS));
@@ -396,8 +402,15 @@ pub enum Signalled {
     No,
     /// It set bits. The sender goes on; its registers are up to the caller.
     Quietly,
-    /// It woke a better thread, which runs now. All registers are in frames.
-    Preempted,
+    /// Nothing yet: somebody waits. See [`Kernel::wake_better`].
+    Wakes {
+        /// Who.
+        waiter: TcbRef,
+        /// For which notification, by the number of its handle.
+        notification: u32,
+        /// What arrives.
+        bits: u64,
+    },
 }
 
 /// A running or waiting thread that holds a context of its own: its word but
@@ -410,9 +423,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// `SendAsync` of the running thread on a notification, with this x0 and x8
     /// and a plain x10.
     #[inline(always)]
-    pub fn fast_signal(&mut self, x0: u64, x8: u64) -> Signalled {
+    pub fn fast_signal(&self, x0: u64, x8: u64) -> Signalled {
         let t = self.store.tcb_at(self.cpu.current.map_or(0, TcbRef::raw));
-        let Some(slot) = slot_of(&self.store, t, x8 as u32) else { return Signalled::No };
+        let Some(slot) = slot_of(&self.store, t, x8 as u32) else {
+            return Signalled::No;
+        };
         if slot.word.get() != ObjectType::Notification as u32
             || slot.rights.get() & Rights::SEND.bits() == 0
         {
@@ -431,16 +446,23 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if bits == 0 {
             return Signalled::No;
         }
-        let object = slot.object.get();
-        if self.wake_better(waiter, object, bits).is_some() {
-            Signalled::Preempted
-        } else {
-            Signalled::No
+        let notification = slot.object.get();
+        Signalled::Wakes {
+            waiter,
+            notification,
+            bits,
         }
     }
 
-    /// Wakes the first waiter of a notification, if it runs at once.
-    fn wake_better(&mut self, waiter: TcbRef, notification: u32, bits: u64) -> Option<()> {
+    /// Wakes the first waiter of a notification, if it runs at once; whether it
+    /// does. All registers are in frames then.
+    #[inline(never)]
+    pub fn wake_better(&mut self, waiter: TcbRef, notification: u32, bits: u64) -> bool {
+        self.try_wake(waiter, notification, bits).is_some()
+    }
+
+    #[inline(always)]
+    fn try_wake(&mut self, waiter: TcbRef, notification: u32, bits: u64) -> Option<()> {
         let current = self.cpu.current?;
         let (t, w) = (self.store.tcb(current), self.store.tcb(waiter));
         let priority = w.priority.get();
@@ -451,7 +473,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         {
             return None;
         }
-        switch_context(&mut self.cpu, &self.store, &mut self.machine, w.context.get())?;
+        switch_context(
+            &mut self.cpu,
+            &self.store,
+            &mut self.machine,
+            w.context.get(),
+        )?;
         let n = self.store.notification_at(notification);
         queue::remove(&self.store, &n.waiters, waiter);
         n.bits.set(bits);
@@ -493,7 +520,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if r.has(flag::LENT) || r.has(flag::PASSIVE) {
             return None;
         }
-        switch_context(&mut self.cpu, &self.store, &mut self.machine, r.context.get())?;
+        switch_context(
+            &mut self.cpu,
+            &self.store,
+            &mut self.machine,
+            r.context.get(),
+        )?;
         t.frame.window.set(t.x::<10>());
         t.queued_on.set(slot.object.get());
         t.set_state(State::Wait);
@@ -510,7 +542,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// `number` of the running thread, whose registers are in its frame, and
     /// completes the registers of who runs next. Whether it applied.
     pub fn fast_system_call(&mut self, number: u16) -> bool {
-        let Some(current) = self.cpu.current else { return false };
+        let Some(current) = self.cpu.current else {
+            return false;
+        };
         let t = self.store.tcb(current);
         let (x0, x8, x9, x10) = (t.x::<0>(), t.x::<8>(), t.x::<9>(), t.x::<10>());
         if !is_plain(x10) {
@@ -522,21 +556,30 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             0 => call(cpu, store, machine, t),
             1 => reply_recv(cpu, store, machine, t),
             2 => {
-                let signalled = self.fast_signal(x0, x8);
-                if signalled == Signalled::Quietly {
-                    self.succeed(current, 0);
-                }
-                return signalled != Signalled::No;
+                return match self.fast_signal(x0, x8) {
+                    Signalled::No => false,
+                    Signalled::Quietly => {
+                        self.succeed(current, 0);
+                        true
+                    }
+                    Signalled::Wakes {
+                        waiter,
+                        notification,
+                        bits,
+                    } => self.wake_better(waiter, notification, bits),
+                };
             }
             3 => return self.fast_wait(),
             _ => return false,
         };
-        let Some(delivery) = delivery else { return false };
+        let Some(delivery) = delivery else {
+            return false;
+        };
         if delivery.resumes {
             return true;
         }
         let (from, to) = (self.tcb(current), self.tcb(delivery.to));
-        crate::endpoint::copy_words(from, to);
+        to.copy_words(from);
         self.arrive(delivery.to, Outcome(delivery.x10));
         self.tcb(delivery.to).set_x::<8>(delivery.x8);
         self.tcb(delivery.to).set_x::<9>(x9);

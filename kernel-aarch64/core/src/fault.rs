@@ -7,6 +7,7 @@ use crate::handle::{EndpointRef, TcbRef};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
 use crate::object::{State, flag};
+use crate::queue;
 use crate::store::Store;
 
 impl<S: Store, M: Machine> Kernel<S, M> {
@@ -23,9 +24,27 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.fault(FaultKind::Timeout, 0, 0);
     }
 
-    /// A thread that should run finds the context that it borrowed gone.
+    /// A thread that should run finds the context that it borrowed gone. It will
+    /// fault, but not from here: telling its handler may wake others.
     pub(crate) fn lost_context(&mut self, thread: TcbRef) {
+        self.tcb(thread).header.set(flag::LOST);
+        queue::push_back(&self.store, &self.cpu.lost, thread);
+    }
+
+    /// The next thread that lost its context faults; whether there was one.
+    pub(crate) fn raise_lost(&mut self) -> bool {
+        let Some(thread) = self.cpu.lost.first() else {
+            return false;
+        };
+        self.forget_lost(thread);
         self.raise(thread, FaultKind::Timeout, 0, 0);
+        true
+    }
+
+    /// Takes a thread out of those that lost their context.
+    pub(crate) fn forget_lost(&mut self, thread: TcbRef) {
+        self.tcb(thread).header.clear(flag::LOST);
+        queue::remove(&self.store, &self.cpu.lost, thread);
     }
 
     /// Makes the fault of a thread that is not running and in no queue known to

@@ -296,8 +296,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         t.set_x::<8>(0);
         t.set_x::<9>(0);
         t.set_x::<10>(outcome.0);
-        for register in t.frame.x.iter().skip(11).take(7) {
-            register.set(0);
-        }
+        t.clear_caps();
     }
 }

@@ -64,18 +64,6 @@ impl IrqTable {
             .is_some_and(|l| l.refs == 0)
     }
 
-    /// The notification that a line is bound to.
-    #[must_use]
-    pub fn bound(&self, irq: u32) -> Option<NotificationRef> {
-        self.line(irq).notification
-    }
-
-    /// Capabilities that name a line.
-    #[must_use]
-    pub fn refs(&self, irq: u32) -> u32 {
-        self.line(irq).refs
-    }
-
     pub(crate) fn add_ref(&mut self, irq: u32) {
         if let Some(line) = self.line_mut(irq) {
             line.refs = line.refs.wrapping_add(1);
@@ -88,6 +76,22 @@ impl IrqTable {
             line.refs = line.refs.saturating_sub(1);
             line.refs == 0
         })
+    }
+}
+
+/// For checkers.
+#[cfg(any(test, feature = "host"))]
+impl IrqTable {
+    /// The notification that a line is bound to.
+    #[must_use]
+    pub fn bound(&self, irq: u32) -> Option<NotificationRef> {
+        self.line(irq).notification
+    }
+
+    /// Capabilities that name a line.
+    #[must_use]
+    pub fn refs(&self, irq: u32) -> u32 {
+        self.line(irq).refs
     }
 }
 

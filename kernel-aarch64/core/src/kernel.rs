@@ -1,5 +1,7 @@
 //! The kernel's state outside objects, and how operations end.
 
+use core::cell::Cell;
+
 use gritos_abi::Status;
 
 use crate::handle::{
@@ -8,7 +10,9 @@ use crate::handle::{
 };
 use crate::irq::IrqTable;
 use crate::machine::Machine;
-use crate::object::{CNode, Context, Endpoint, Header, Notification, Reply, Slot, Space, Tcb};
+use crate::object::{
+    CNode, Context, Endpoint, Header, Notification, Queue, Reply, Slot, Space, Tcb,
+};
 use crate::sched::Ready;
 use crate::store::Store;
 use crate::timer::TimerTree;
@@ -49,6 +53,9 @@ pub struct Cpu {
     pub woken: Option<TcbRef>,
     /// Whether that thread comes before others of its priority.
     pub woken_first: bool,
+    /// Threads that found the context they borrowed gone, and fault for it at the
+    /// end of the operation under way; empty between operations.
+    pub lost: Queue,
     /// Priority of the best thread in the ready queues; 256 if there is none.
     pub best: u32,
     /// When the budget of `context` is used up, in counter ticks.
@@ -90,6 +97,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 current: None,
                 context: None,
                 woken: None,
+                lost: Queue {
+                    head: Cell::new(None),
+                    tail: Cell::new(None),
+                },
                 woken_first: false,
                 best: Ready::NONE,
                 budget_end: 0,

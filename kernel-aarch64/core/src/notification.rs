@@ -42,11 +42,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
         n.bits.set(0);
         self.arrive(thread, Outcome::message(Kind::Notification, 1, 0));
-        let x = &self.tcb(thread).frame.x;
-        for word in x.iter().take(8) {
-            word.set(0);
-        }
-        self.tcb(thread).set_x::<0>(bits);
+        self.tcb(thread).set_only_word(bits);
         true
     }
 

@@ -3,7 +3,6 @@
 
 use gritos_abi::{Address, Control, Kind, ObjectType, Outcome, Rights, Status};
 
-use crate::endpoint::copy_words;
 use crate::handle::{ReplyRef, TcbRef};
 use crate::kernel::{Done, Kernel};
 use crate::machine::Machine;
@@ -48,7 +47,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.free_reply(caller);
         self.carry_out(&plan, caller);
         let (s, c) = (self.tcb(current), self.tcb(caller));
-        copy_words(s, c);
+        c.copy_words(s);
         c.set_x::<8>(0);
         c.set_x::<9>(s.x::<9>());
         c.set_x::<10>(Outcome::message(Kind::Reply, control.word_count(), plan.count()).0);

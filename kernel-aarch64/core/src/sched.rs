@@ -53,12 +53,17 @@ impl Ready {
     }
 
     fn best(&self) -> u32 {
-        for (i, word) in (0..).zip(&self.map) {
-            if *word != 0 {
-                return 64 * i + word.leading_zeros();
-            }
+        let [a, b, c, d] = self.map;
+        if a != 0 {
+            a.leading_zeros()
+        } else if b != 0 {
+            64 + b.leading_zeros()
+        } else if c != 0 {
+            128 + c.leading_zeros()
+        } else {
+            // No bit set: 64 zeros, the end.
+            192 + d.leading_zeros()
         }
-        Self::NONE
     }
 
     fn mark(&mut self, priority: u32, filled: bool) {
@@ -100,7 +105,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
         let c = self.context(context);
         let holds = |thread: &TcbRef| self.context_of(*thread) == Some(context);
-        c.holder.get().filter(holds).or_else(|| c.owner.get().filter(holds))
+        c.holder
+            .get()
+            .filter(holds)
+            .or_else(|| c.owner.get().filter(holds))
     }
 
     /// Gives a thread that is not running a context to hold, or none.
@@ -256,8 +264,13 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// Decides who runs next, and for when the timer must be set. Ends every
     /// entry into the kernel.
     pub fn reschedule(&mut self) {
-        if let Some(woken) = self.cpu.woken.take() {
-            self.settle(woken);
+        loop {
+            if let Some(woken) = self.cpu.woken.take() {
+                self.settle(woken);
+            }
+            if !self.raise_lost() {
+                break;
+            }
         }
         // A passive server that has replied has nothing left to run on.
         if let Some(current) = self.cpu.current
@@ -285,8 +298,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             _ => Ready::NONE,
         };
         let first = self.cpu.woken_first;
-        let better = priority < bar
-            && (priority < self.cpu.best || first && priority == self.cpu.best);
+        let better =
+            priority < bar && (priority < self.cpu.best || first && priority == self.cpu.best);
         if !better || self.context_of(woken).is_none() {
             return self.queue_up(woken, first);
         }

@@ -1,6 +1,7 @@
 //! Methods of threads and scheduling contexts; ending waits; deadlines.
 
 use core::cell::Cell;
+use core::num::NonZeroU64;
 
 use gritos_abi::method::{
     Register, SchedControl, SchedulingContext, TCB_FLAG_FP, Tcb as Method, ThreadState,
@@ -101,7 +102,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 let context = ContextRef::from_raw(self.slot(cap).object.get());
                 let context = context.ok_or(Status::InvalidState)?;
                 let x = self.context(context);
-                if x.owner.get().is_some() || self.holder_of(context).is_some() || !t.has(flag::PASSIVE) {
+                if x.owner.get().is_some()
+                    || self.holder_of(context).is_some()
+                    || !t.has(flag::PASSIVE)
+                {
                     return Err(Status::AlreadyBound.into());
                 }
                 if t.has(flag::BORROWS) || self.cpu.context == Some(context) {
@@ -300,10 +304,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.clear_deadline(thread);
         let t = self.store.tcb(thread);
         let on = t.queued_on.take();
-        let queued = t.has(flag::QUEUED);
+        let (queued, lost) = (t.has(flag::QUEUED), t.has(flag::LOST));
         match t.state() {
             State::Ready if self.is_current(thread) => self.stop_running(),
             State::Ready if queued => self.dequeue(thread),
+            State::Ready if lost => self.forget_lost(thread),
             State::Ready if self.cpu.woken == Some(thread) => self.cpu.woken = None,
             State::Send => {
                 if let Some(endpoint) = EndpointRef::from_raw(on) {
@@ -465,9 +470,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 }
                 let waiting = self.holder_of(context).filter(|holder| {
                     let t = self.tcb(*holder);
-                    !self.is_current(*holder)
-                        && t.state() == State::Ready
-                        && !t.has(flag::QUEUED)
+                    !self.is_current(*holder) && t.state() == State::Ready && !t.has(flag::QUEUED)
                 });
                 if let Some(holder) = waiting {
                     self.admit(holder, false);
@@ -599,11 +602,17 @@ const MIN_BUDGET_TICKS: u64 = 100;
 /// Longest period, so that sums of ticks cannot overflow.
 const MAX_PERIOD_TICKS: u64 = 1 << 50;
 
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// Whole seconds and the rest apart: each product fits for counters up to
+/// 18 GHz.
 fn ticks(ns: u64, hz: u64) -> Option<u64> {
-    u64::try_from(u128::from(ns) * u128::from(hz) / 1_000_000_000).ok()
+    let rest = (ns % NS_PER_S).checked_mul(hz)? / NS_PER_S;
+    (ns / NS_PER_S).checked_mul(hz)?.checked_add(rest)
 }
 
 fn nanoseconds(ticks: u64, hz: u64) -> u64 {
-    let ns = u128::from(ticks) * 1_000_000_000 / u128::from(hz.max(1));
-    u64::try_from(ns).unwrap_or(u64::MAX)
+    let hz = NonZeroU64::new(hz).unwrap_or(NonZeroU64::MIN);
+    let rest = (ticks % hz).saturating_mul(NS_PER_S) / hz;
+    (ticks / hz).saturating_mul(NS_PER_S).saturating_add(rest)
 }

@@ -89,7 +89,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let caps = caps_in(s);
         let window = Control(self.tcb(receiver).frame.window.get());
         let mut used = 0;
-        for i in 0..plan.count {
+        for i in 0..plan.count.min(CAP_SLOTS as u32) {
             let item = self
                 .plan_slot(sender, &caps, control, i, via, grant, plan)
                 .and_then(|item| match item {
@@ -183,10 +183,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// Carries out a plan and writes the capability registers of `receiver`.
     pub(crate) fn carry_out(&mut self, plan: &Plan, receiver: TcbRef) {
         if plan.count == 0 {
-            for register in self.tcb(receiver).frame.x.iter().skip(11) {
-                register.set(0);
-            }
-            return;
+            return self.tcb(receiver).clear_caps();
         }
         let mut arrived = [0_u64; CAP_SLOTS];
         let mut how = 0;

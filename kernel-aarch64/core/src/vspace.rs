@@ -44,14 +44,11 @@ impl AsidTable {
     }
 
     fn take(&mut self) -> Option<u32> {
-        for (i, word) in (0_u32..).zip(&mut self.0) {
-            let bit = word.trailing_ones();
-            if bit < 64 {
-                *word |= 1 << bit;
-                return Some(64 * i + bit);
-            }
-        }
-        None
+        let place = self.0.iter().position(|word| *word != u64::MAX)?;
+        let word = self.0.get_mut(place)?;
+        let bit = word.trailing_ones();
+        *word |= 1 << bit;
+        Some(64 * place as u32 + bit)
     }
 
     fn give(&mut self, asid: u32) {

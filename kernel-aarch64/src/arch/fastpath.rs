@@ -12,6 +12,7 @@ use core::mem::offset_of;
 
 use gritos_abi::fault::FaultKind;
 use gritos_kernel_core::fast::{self, Signalled};
+use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::object::{Frame, Tcb};
 use gritos_kernel_core::store::Store;
 
@@ -201,10 +202,31 @@ fn exit_fp(from: usize, to: usize) {
 /// path, 1 if the sender goes on, else the TCB of the thread that runs now.
 #[unsafe(no_mangle)]
 extern "C" fn fast_signal(processor: &mut Processor, x0: u64, x8: u64) -> usize {
-    let kernel = &mut processor.kernel;
-    match kernel.fast_signal(x0, x8) {
+    match processor.kernel.fast_signal(x0, x8) {
         Signalled::No => 0,
         Signalled::Quietly => 1,
-        Signalled::Preempted => kernel.store.address(kernel.cpu.current.map_or(0, |c| c.raw())),
+        // A tail call, so that the way above needs no stack.
+        Signalled::Wakes {
+            waiter,
+            notification,
+            bits,
+        } => fast_wake(processor, waiter, notification, bits),
+    }
+}
+
+#[inline(never)]
+extern "C" fn fast_wake(
+    processor: &mut Processor,
+    waiter: TcbRef,
+    notification: u32,
+    bits: u64,
+) -> usize {
+    let kernel = &mut processor.kernel;
+    if kernel.wake_better(waiter, notification, bits) {
+        kernel
+            .store
+            .address(kernel.cpu.current.map_or(0, |current| current.raw()))
+    } else {
+        0
     }
 }

@@ -102,7 +102,11 @@ impl Processor {
 #[unsafe(no_mangle)]
 extern "C" fn trap_system_call(processor: &mut Processor, number: u32) -> usize {
     if number == Syscall::Recv as u32 && processor.kernel.fast_wait() {
-        let current = processor.kernel.cpu.current.map_or(0, |current| current.raw());
+        let current = processor
+            .kernel
+            .cpu
+            .current
+            .map_or(0, |current| current.raw());
         return processor.kernel.store.address(current);
     }
     processor.kernel.system_call(number as u16);

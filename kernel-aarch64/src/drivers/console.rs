@@ -70,6 +70,15 @@ impl Console {
         self
     }
 
+    /// Writes the printable characters among these bytes.
+    #[inline(never)]
+    pub(crate) fn ascii(self, bytes: &[u8]) -> Self {
+        for byte in bytes.iter().filter(|byte| byte.is_ascii_graphic()) {
+            self.byte(*byte);
+        }
+        self
+    }
+
     /// Writes `value` in hexadecimal with at least `digits` digits, after `0x`.
     #[inline(never)]
     pub(crate) fn hex(self, value: u64, digits: u32) -> Self {

@@ -252,7 +252,13 @@ fn show_boot_image(
     let code = unsafe { slice::from_raw_parts(&raw const __image_start, code) };
     for index in 0..image.header().entry_count {
         if let Err(error) = image.verify(index, code, crc32c) {
-            refuse_image(error, image.entry(index).as_ref().map(|entry| entry.name()));
+            refuse_image(
+                error,
+                image
+                    .entry(index)
+                    .as_ref()
+                    .map(|entry| entry.name.as_slice()),
+            );
         }
     }
     (
@@ -304,10 +310,8 @@ fn refuse(error: dtb::Error, blob: &[u8]) -> ! {
             out.text(", at offset ").hex(offset as u64, 1);
         }
         Place::Property(node, property) => {
-            out.text(": node ")
-                .text(node)
-                .text(", property ")
-                .text(property);
+            out.text(": node ").ascii(node);
+            out.text(", property ").text(property);
         }
         Place::Nowhere => {}
     }
@@ -316,7 +320,7 @@ fn refuse(error: dtb::Error, blob: &[u8]) -> ! {
 
 /// Stops because of what follows the kernel in memory.
 #[cold]
-fn refuse_image(error: ImageError, entry: Option<&str>) -> ! {
+fn refuse_image(error: ImageError, entry: Option<&[u8]>) -> ! {
     let (what, number) = match error {
         ImageError::Truncated => ("shorter than it says", None),
         ImageError::Magic => ("no magic number", None),
@@ -331,8 +335,8 @@ fn refuse_image(error: ImageError, entry: Option<&str>) -> ! {
     if let Some(number) = number {
         out.text(" ").number(number.into());
     }
-    if let Some(entry) = entry {
-        out.text(" ").text(entry);
+    if let Some(name) = entry {
+        out.text(" ").ascii(name);
     }
     stop("")
 }

@@ -18,8 +18,8 @@ pub struct Error {
 pub enum Place<'a> {
     /// In the structure of the blob, at this offset.
     Offset(usize),
-    /// In this node and property.
-    Property(&'a str, &'static str),
+    /// In the node with this name, which is printable ASCII, and this property.
+    Property(&'a [u8], &'static str),
     /// Nowhere: it is missing.
     Nowhere,
 }
@@ -128,10 +128,7 @@ impl Error {
     pub fn place<'a>(&self, blob: &'a [u8]) -> Place<'a> {
         let offset = self.offset as usize;
         match (self.property, self.problem) {
-            (Some(property), _) => {
-                let name = core::str::from_utf8(name_at(blob, offset));
-                Place::Property(name.unwrap_or_default(), property.name())
-            }
+            (Some(property), _) => Place::Property(name_at(blob, offset), property.name()),
             (None, Problem::NoRam | Problem::NoGic | Problem::NoUart | Problem::NoTimer) => {
                 Place::Nowhere
             }

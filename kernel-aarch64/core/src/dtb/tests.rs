@@ -226,7 +226,7 @@ fn a_device_without_registers_is_refused() {
     let at = blob.windows(8).position(|bytes| bytes == registers);
     let at = at.expect("the watchdog has registers");
     blob[at + 4..at + 8].fill(0);
-    let place = Place::Property("watchdog@7e100000", "reg");
+    let place = Place::Property(b"watchdog@7e100000", "reg");
     assert_eq!(refused(&blob), (Problem::OutOfRange, place));
 }
 
@@ -264,7 +264,7 @@ fn errors_name_what_is_wrong() {
     .blob();
     assert_eq!(
         refused(&blob),
-        (Problem::BadLength, Place::Property("soc", "ranges"))
+        (Problem::BadLength, Place::Property(b"soc", "ranges"))
     );
 
     let blob = Pi {
@@ -272,7 +272,7 @@ fn errors_name_what_is_wrong() {
         ..Pi::with_ram(2)
     }
     .blob();
-    let gic = Place::Property("interrupt-controller@40041000", "reg");
+    let gic = Place::Property(b"interrupt-controller@40041000", "reg");
     assert_eq!(refused(&blob), (Problem::OutOfRange, gic));
 
     let blob = Pi {
@@ -301,7 +301,7 @@ fn errors_name_what_is_wrong() {
     .blob();
     assert_eq!(
         refused(&blob),
-        (Problem::TooMany, Place::Property("memory@0", "reg"))
+        (Problem::TooMany, Place::Property(b"memory@0", "reg"))
     );
 
     let blob = Pi {
@@ -311,13 +311,13 @@ fn errors_name_what_is_wrong() {
     .blob();
     assert_eq!(
         refused(&blob),
-        (Problem::BadCells, Place::Property("", "#size-cells"))
+        (Problem::BadCells, Place::Property(b"", "#size-cells"))
     );
 
     let blob = renamed(&Pi::with_ram(2).blob(), "interrupts", "interruptz");
     assert_eq!(
         refused(&blob),
-        (Problem::NoProperty, Place::Property("timer", "interrupts"))
+        (Problem::NoProperty, Place::Property(b"timer", "interrupts"))
     );
 
     let blob = renamed(VIRT_GICV2, "arm,armv8-timer", "xrm,armv8-timer");
@@ -327,13 +327,13 @@ fn errors_name_what_is_wrong() {
     assert_eq!(refused(&blob), (Problem::NoGic, Place::Nowhere));
 
     let blob = renamed(VIRT_GICV2, "#interrupt-cells", "#interrupt-cellz");
-    let cells = Place::Property("intc@8000000", "#interrupt-cells");
+    let cells = Place::Property(b"intc@8000000", "#interrupt-cells");
     assert_eq!(refused(&blob), (Problem::BadCells, cells));
 
     let blob = renamed(VIRT_GICV2, "hvc", "hvd");
     assert_eq!(
         refused(&blob),
-        (Problem::BadValue, Place::Property("psci", "method"))
+        (Problem::BadValue, Place::Property(b"psci", "method"))
     );
 }
 

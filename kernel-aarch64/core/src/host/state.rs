@@ -230,7 +230,11 @@ fn context<F: Facts>(kernel: &HostKernel, handle: ObjectRef, c: &Context, out: &
     let cpu = &kernel.cpu;
     let now = kernel.machine.now;
     let running = cpu.context.is_some_and(|r| r.raw() == handle.raw());
-    let left = if running { cpu.budget_end.saturating_sub(now) } else { c.left.get() };
+    let left = if running {
+        cpu.budget_end.saturating_sub(now)
+    } else {
+        c.left.get()
+    };
     out.put("owner", c.owner.get().map_or(0, |t| t.raw().into()));
     out.put("left", left);
     out.put("refill", c.refill_at.get().saturating_sub(now));

@@ -33,7 +33,7 @@ pub enum State {
 /// Bits of the header word of a TCB.
 ///
 /// What the fast path asks for lies in bits 16–23, where one instruction can
-/// compare any combination; bits 8–12 are clear in a running thread.
+/// compare any combination; bits 8–13 are clear in a running thread.
 pub mod flag {
     /// Mask of the [`State`](super::State).
     pub const STATE: u32 = 7 << 17;
@@ -55,6 +55,8 @@ pub mod flag {
     pub const FAULTED: u32 = 1 << 10;
     /// The reply half of a `ReplyRecv` is done; its receive starts anew.
     pub const REPLIED: u32 = 1 << 11;
+    /// Found the context that it borrowed gone: queued to fault for it.
+    pub const LOST: u32 = 1 << 13;
     /// Its FP registers lie in the TCB and must be restored.
     pub const FP_SAVED: u32 = 1 << 12;
 }
@@ -211,6 +213,45 @@ impl Tcb {
         const { assert!(N < 18) };
         #[expect(clippy::indexing_slicing, reason = "checked at compile time")]
         self.frame.x[N].set(value);
+    }
+
+    /// Clears x11–x17. Written out, as are the two below: the kernel is built
+    /// without loop unrolling, and every call passes here.
+    #[inline]
+    pub fn clear_caps(&self) {
+        self.set_x::<11>(0);
+        self.set_x::<12>(0);
+        self.set_x::<13>(0);
+        self.set_x::<14>(0);
+        self.set_x::<15>(0);
+        self.set_x::<16>(0);
+        self.set_x::<17>(0);
+    }
+
+    /// Sets x0, and clears x1–x7.
+    #[inline]
+    pub fn set_only_word(&self, word: u64) {
+        self.set_x::<0>(word);
+        self.set_x::<1>(0);
+        self.set_x::<2>(0);
+        self.set_x::<3>(0);
+        self.set_x::<4>(0);
+        self.set_x::<5>(0);
+        self.set_x::<6>(0);
+        self.set_x::<7>(0);
+    }
+
+    /// Takes x0–x7 from another thread.
+    #[inline]
+    pub fn copy_words(&self, from: &Self) {
+        self.set_x::<0>(from.x::<0>());
+        self.set_x::<1>(from.x::<1>());
+        self.set_x::<2>(from.x::<2>());
+        self.set_x::<3>(from.x::<3>());
+        self.set_x::<4>(from.x::<4>());
+        self.set_x::<5>(from.x::<5>());
+        self.set_x::<6>(from.x::<6>());
+        self.set_x::<7>(from.x::<7>());
     }
 
     /// Register by its number in `ReadRegisters`.
