@@ -13,8 +13,6 @@ mod drivers;
 #[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
-mod machine;
-#[cfg(target_os = "none")]
 mod store;
 
 /// Lets `cargo check|clippy|test --workspace` pass on a host, where there is no kernel.

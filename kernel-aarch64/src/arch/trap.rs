@@ -12,9 +12,9 @@ use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::kernel::Kernel;
 use gritos_kernel_core::object::{FP_OFFSET, Frame, Tcb, flag};
 
+use super::machine::{self, Hardware};
 use crate::drivers::console::Console;
 use crate::drivers::timer;
-use crate::machine::{self, Hardware};
 use crate::store::LinearStore;
 
 /// The kernel of this machine.
@@ -173,7 +173,7 @@ fn name(kind: FaultKind) -> &'static str {
     }
 }
 
-/// From the exception class (Arm ARM, "ESR_EL1, Exception Syndrome Register").
+/// From the exception class (Arm ARM, "`ESR_EL1`, Exception Syndrome Register").
 fn fault_kind(esr: u32) -> FaultKind {
     const ALIGNMENT_FAULT: u32 = 0x21;
     match esr >> 26 {

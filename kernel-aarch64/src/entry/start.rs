@@ -17,10 +17,10 @@ use crate::{
     arch::{
         fault,
         layout::KERNEL_BASE,
+        machine::Hardware,
         trap::{self, Processor},
     },
     drivers::{console::Console, gic::Gic, timer},
-    machine::Hardware,
     store::LinearStore,
 };
 

@@ -4,9 +4,9 @@ use core::arch::asm;
 
 use gritos_kernel_core::machine::Machine;
 
-use crate::arch::fault;
-use crate::arch::layout::LINEAR_BASE;
-use crate::arch::semihosting;
+use super::fault;
+use super::layout::LINEAR_BASE;
+use super::semihosting;
 use crate::drivers::console::Console;
 use crate::drivers::gic::Gic;
 use crate::drivers::power::Power;
