@@ -87,7 +87,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 
     /// Does with the faulted thread what the handler's reply says.
-    pub(crate) fn resolve_fault(&mut self, handler: TcbRef, thread: TcbRef) {
+    /// It runs `first` among its priority if the handler waits next.
+    pub(crate) fn resolve_fault(&mut self, handler: TcbRef, thread: TcbRef, first: bool) {
         let (h, t) = (self.tcb(handler), self.tcb(thread));
         let tag = h.x::<9>();
         t.header.clear(flag::FAULTED);
@@ -105,6 +106,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.send_home(thread);
             return self.tcb(thread).set_state(end);
         }
-        self.make_ready(thread);
+        if first {
+            self.make_ready_first(thread);
+        } else {
+            self.make_ready(thread);
+        }
     }
 }

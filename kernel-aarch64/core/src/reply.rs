@@ -33,7 +33,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             if !receives {
                 self.take_back(caller, current);
             }
-            self.resolve_fault(current, caller);
+            self.resolve_fault(current, caller, receives);
             return Ok(());
         }
         let mut plan = Plan::default();

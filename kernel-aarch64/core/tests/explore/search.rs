@@ -3,9 +3,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use gritos_abi::fault::FaultKind;
 use gritos_abi::{Outcome, Status};
+use gritos_kernel_core::fast;
 use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::host::{Ask, HostKernel, Progress, check, describe, facts};
+use gritos_kernel_core::store::Store;
 
 use crate::confinement;
 
@@ -20,6 +23,8 @@ pub(crate) enum Event {
     Again { preempted: bool },
     /// The slice of the running thread ends.
     EndSlice,
+    /// The running thread faults.
+    Fault,
     /// The timer interrupt, when it is due now.
     Timer,
     /// So many ticks pass, then the timer interrupt if it is due.
@@ -35,6 +40,8 @@ pub(crate) struct Shape {
     pub long: fn(&Ask) -> bool,
     /// Ticks that may pass; 0 for none.
     pub pass: u64,
+    /// Whether threads fault.
+    pub faults: bool,
     /// Errors after which table memory may have been used up.
     pub leaves_tables: bool,
 }
@@ -46,6 +53,7 @@ impl Shape {
             asks,
             long: |_| false,
             pass: 0,
+            faults: false,
             leaves_tables: false,
         }
     }
@@ -64,6 +72,9 @@ impl Shape {
                 }
             }
             into.push(Event::EndSlice);
+            if self.faults {
+                into.push(Event::Fault);
+            }
         }
         if kernel.machine.timer <= kernel.machine.now {
             into.push(Event::Timer);
@@ -77,18 +88,12 @@ impl Shape {
 /// keeps it where the program would, in a register that calls preserve.
 fn number_of(kernel: &HostKernel) -> u16 {
     let current = kernel.cpu.current.expect("somebody runs");
-    gritos_kernel_core::store::Store::tcb(&kernel.store, current)
-        .frame
-        .x18
-        .get() as u16
+    kernel.store.tcb(current).frame.x18.get() as u16
 }
 
 fn remember(kernel: &HostKernel, number: u16) {
     let current = kernel.cpu.current.expect("somebody runs");
-    gritos_kernel_core::store::Store::tcb(&kernel.store, current)
-        .frame
-        .x18
-        .set(number.into());
+    kernel.store.tcb(current).frame.x18.set(number.into());
 }
 
 /// Odd numbers with about as many ones as zeroes.
@@ -160,6 +165,18 @@ fn apply(
             enter(kernel, number, *preempted, compare, words)?;
         }
         Event::EndSlice => kernel.end_slice(),
+        Event::Fault => {
+            let mut quick = kernel.clone();
+            let applied = quick.cpu.current.is_some_and(|current| {
+                let t = quick.store.tcb(current);
+                fast::fault(&mut quick.cpu, &quick.store, &mut quick.machine, t).is_some()
+            });
+            kernel.fault(FaultKind::Breakpoint, 0, 0);
+            kernel.reschedule();
+            if applied {
+                go_on_with(kernel, quick, compare, words)?;
+            }
+        }
         Event::Timer => kernel.tick(),
         Event::Pass(ticks) => {
             kernel.machine.now += ticks;
@@ -174,7 +191,7 @@ fn apply(
     if let Some(caller) = actor.filter(|_| by_call && !again)
         && kernel.progress(caller) == Progress::Returned
     {
-        let t = gritos_kernel_core::store::Store::tcb(&kernel.store, caller);
+        let t = kernel.store.tcb(caller);
         refused = !Outcome(t.frame.x[10].get()).is_ok();
     }
     Ok(Step { actor, refused })
@@ -191,25 +208,44 @@ fn enter(
     words: &mut Vec<u64>,
 ) -> Result<(), String> {
     kernel.machine.preempt_after.set(preempted.then_some(0));
-    let quick = number <= 2 && !preempted;
+    let quick = number <= 3 && !preempted;
     let mut fast = quick.then(|| kernel.clone());
     let applied = fast.as_mut().is_some_and(|fast| fast.run_fast(number));
     kernel.run_general(number);
     if let Some(fast) = fast.filter(|_| applied) {
-        if compare && key(&fast, words) != key(kernel, words) {
-            let (fast, slow) = (describe(&fast), describe(kernel));
-            let at = fast.iter().zip(&slow).position(|(f, s)| f != s);
-            let at = at.unwrap_or(0);
-            return Err(format!(
-                "the fast path leads elsewhere: {:?}, not {:?}",
-                &fast[at.saturating_sub(2)..(at + 12).min(fast.len())],
-                &slow[at.saturating_sub(2)..(at + 12).min(slow.len())]
-            ));
-        }
-        // From here on the state is that of the fast path every other time.
-        if words.len().is_multiple_of(2) {
-            *kernel = fast;
-        }
+        go_on_with(kernel, fast, compare, words)?;
+    }
+    Ok(())
+}
+
+/// Compares where both paths lead, and takes one of the two states.
+fn go_on_with(
+    kernel: &mut HostKernel,
+    fast: HostKernel,
+    compare: bool,
+    words: &mut Vec<u64>,
+) -> Result<(), String> {
+    if compare && key(&fast, words) != key(kernel, words) {
+        let (fast, slow) = (describe(&fast), describe(kernel));
+        let at = fast.iter().zip(&slow).position(|(f, s)| f != s);
+        let from = at.unwrap_or(0).saturating_sub(2);
+        let part = |lines: &[String]| {
+            lines
+                .iter()
+                .skip(from)
+                .take(14)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        return Err(format!(
+            "the fast path leads elsewhere: {:?}, not {:?}",
+            part(&fast),
+            part(&slow)
+        ));
+    }
+    // From here on the state is that of the fast path every other time.
+    if words.len().is_multiple_of(2) {
+        *kernel = fast;
     }
     Ok(())
 }
@@ -281,7 +317,7 @@ pub(crate) fn explore(shape: &Shape, limit: usize) -> usize {
 /// Whether the call failed in a way that may leave tables behind.
 fn used_tables(kernel: &HostKernel, actor: Option<TcbRef>) -> bool {
     actor.is_some_and(|actor| {
-        let t = gritos_kernel_core::store::Store::tcb(&kernel.store, actor);
+        let t = kernel.store.tcb(actor);
         let status = Outcome(t.frame.x[10].get()).status();
         matches!(status, Ok(Status::AddressInUse | Status::NoTableMemory))
     })

@@ -368,3 +368,80 @@ fn mappings() {
     shape.leaves_tables = true;
     run(&shape, 352);
 }
+
+/// A better thread and two others that signal, wait, and are woken in a
+/// receive by the bits of a bound notification.
+#[test]
+fn signals() {
+    let mut m = meeting(3, 0);
+    let root = m.world.root;
+    let n = m.world.make(ObjectType::Notification, 0, 2);
+    for thread in &m.threads {
+        m.world.give(n, thread.cnode, EXTRA, Rights::AS_HELD, 0);
+        m.world
+            .give(n + 1, thread.cnode, EXTRA + 1, Rights::SEND, 2);
+    }
+    let better = Ask::invoke(m.threads[0].cap, method::Tcb::SetPriority as u64)
+        .words(&[50, 100])
+        .cap(slot::TCB.into(), 0, 0);
+    m.world.succeed(root, &better);
+    for thread in [0, 1] {
+        let bind = method::Tcb::BindNotification as u64;
+        let ask = Ask::invoke(m.threads[thread].cap, bind).cap(n + 1, 0, 0);
+        m.world.act(root, &ask);
+    }
+    let asks = vec![
+        Ask::send(EXTRA).words(&[1]),
+        Ask::send(EXTRA + 1),
+        Ask::recv(EXTRA, 0),
+        Ask::recv(EXTRA, 0).deadline(RELATIVE),
+        Ask::poll(EXTRA, 0),
+        Ask::recv(EXTRA + 1, 0),
+        Ask::recv(E1, R1),
+        Ask::recv(E1, 0),
+        Ask::call(E1),
+        Ask::reply_recv(E1, R1),
+        Ask::reply(R1),
+    ];
+    run(&Shape::new(m.world.without_root(), asks), 828);
+}
+
+/// Two threads that fault and an active or a passive handler.
+fn faulting(passive: u32, expected: usize) {
+    let mut m = meeting(3 - passive as usize, passive);
+    let root = m.world.root;
+    for thread in &m.threads[..2] {
+        let tcb = |method: method::Tcb| Ask::invoke(thread.cap, method as u64);
+        let handler = tcb(method::Tcb::Configure)
+            .cap(0, 0, 0)
+            .cap(0, 0, 0)
+            .cap(m.endpoints, 0, 9);
+        for ask in [tcb(method::Tcb::Suspend), handler, tcb(method::Tcb::Resume)] {
+            m.world.succeed(root, &ask);
+        }
+    }
+    let asks = vec![
+        Ask::recv(E1, R1),
+        Ask::recv(E2, R2),
+        Ask::call(E1),
+        Ask::call(E2),
+        Ask::reply_recv(E1, R1),
+        Ask::reply_recv(E1, R1).tag(1),
+        Ask::reply_recv(E2, R1).tag(3),
+        Ask::reply(R1).tag(2),
+        Ask::reply(R2),
+    ];
+    let mut shape = Shape::new(m.world.without_root(), asks);
+    shape.faults = true;
+    run(&shape, expected);
+}
+
+#[test]
+fn faults() {
+    faulting(0, 681);
+}
+
+#[test]
+fn faults_of_lenders() {
+    faulting(1, 615);
+}
