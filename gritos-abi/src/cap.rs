@@ -7,13 +7,16 @@ use bitflags::bitflags;
 ///
 /// CNode 0 is the thread's root CNode itself; any other value is the index in
 /// the root CNode of a slot that holds a CNode capability. Lookup is therefore
-/// one or two bounded steps. Address 0 is the null address.
+/// one or two bounded steps. Address 0 is the null address: where an argument
+/// may be left out, it says so. Slot 0 of a root CNode is therefore best left
+/// empty; a call to it then fails with
+/// [`Status::EmptySlot`](crate::Status::EmptySlot).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Address(pub u32);
 
 impl Address {
-    /// Names no slot.
+    /// Stands for an argument that is left out.
     pub const NULL: Self = Self(0);
 
     /// The slot `index` of the root CNode.

@@ -3,8 +3,8 @@
 //! A fault arrives as a message of kind
 //! [`Fault`](crate::message::Kind::Fault) with tag [`FaultKind`] and
 //! MR0 = address, MR1 = pc, MR2 = sp, MR3 = syndrome (`ESR_EL1`), MR4 = flags.
-//! If the handler's window has a free slot, a capability to the TCB arrives in
-//! it. The tag of the reply is a [`FaultReply`].
+//! The badge of the fault endpoint's capability, in x8, tells which thread it
+//! was. The tag of the reply is a [`FaultReply`].
 
 /// Why a thread stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -258,7 +258,7 @@ pub enum Register {
     Sp = 31,
     /// Program counter.
     Pc = 32,
-    /// Condition flags, `[31:28]`; all else reads as zero and is ignored.
+    /// Condition flags, `[31:28]`; all else is ignored when it is written.
     Pstate = 33,
     /// `TPIDR_EL0`, the thread pointer.
     ThreadPointer = 34,

@@ -29,8 +29,8 @@ pub enum Syscall {
     Reply = 5,
     /// Goes behind the other ready threads of the same priority.
     Yield = 6,
-    /// Writes the low byte of `x0` to the debug UART. Absent from release
-    /// kernels unless asked for.
+    /// Writes the low byte of `x0` to the debug UART, or to the kernel's ring
+    /// while user space has the UART.
     DebugPutchar = 7,
 }
 
