@@ -526,7 +526,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             &mut self.machine,
             r.context.get(),
         )?;
-        t.frame.window.set(t.x::<10>());
         t.queued_on.set(slot.object.get());
         t.set_state(State::Wait);
         queue::push_back(&self.store, &n.waiters, current);

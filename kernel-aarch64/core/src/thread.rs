@@ -1,4 +1,7 @@
 //! Methods of threads and scheduling contexts; ending waits; deadlines.
+//!
+//! Longer than most files: every way out of a wait is here, because suspending,
+//! resuming, a deadline and a deletion must leave a thread in the same states.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;

@@ -5,7 +5,8 @@
 //! they are, so that a preempted call goes on and a half-made mapping can be
 //! taken back like a whole one. Large pages (2 MiB) are used where the
 //! alignment allows; as a mapping only comes and goes as a whole, none is ever
-//! split, and unmapping never needs memory.
+//! split, and unmapping never needs memory. Longer than most files: mapping and
+//! taking back share the bookkeeping, and only side by side can it be checked.
 
 use gritos_abi::method::{AddressSpace, MemoryObject as Method};
 use gritos_abi::{ObjectType, Rights, Status};
