@@ -505,13 +505,13 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.stop(thread, State::Terminated);
             return true;
         }
-        self.forget_lender(thread);
-        let t = self.store.tcb(thread);
-        if let Some(n) = t.notification.get() {
-            t.notification.set(None);
+        if let Some(n) = self.tcb(thread).notification.take() {
             self.notification(n).bound.set(None);
             return true;
         }
+        // Not in a step of its own: it would seem to have its context back.
+        self.forget_lender(thread);
+        let t = self.store.tcb(thread);
         if let Some(context) = t.context.get().filter(|_| !t.has(flag::PASSIVE)) {
             if self.holder_of(context) == Some(thread) {
                 self.strip_context(context);

@@ -174,7 +174,7 @@ fn arguments(random: &mut Random, object: ObjectType, tag: u64, words: &mut [u64
             words[0] = random.below(30) | (1 + random.below(7)) << 8;
         }
         ObjectType::Tcb if tag == m::Tcb::SetPriority as u64 => {
-            words[..2].copy_from_slice(&[253 + random.below(3), 253 + random.below(4)]);
+            words[..2].copy_from_slice(&[254 + random.below(2), 254 + random.below(2)]);
         }
         ObjectType::Tcb if tag == m::Tcb::SetFlags as u64 => words[0] = random.below(3),
         ObjectType::SchedControl => {
