@@ -231,7 +231,10 @@ pub fn reply_recv<S: Store, M: Machine>(
 ) -> Option<Delivery> {
     let x8 = t.x::<8>();
     let slot = slot_of(store, t, x8 as u32)?;
-    if slot.word.get() != ObjectType::Endpoint as u32
+    // Address 0 means no endpoint and no Reply, whatever lies in slot 0.
+    if x8 as u32 == 0
+        || x8 >> 32 == 0
+        || slot.word.get() != ObjectType::Endpoint as u32
         || slot.rights.get() & Rights::RECV.bits() == 0
     {
         return None;
@@ -501,7 +504,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     fn wait_for_signal(&mut self) -> Option<()> {
         let current = self.cpu.current?;
         let t = self.store.tcb(current);
-        if !is_plain(t.x::<10>()) {
+        // Address 0 means to sleep, whatever lies in slot 0.
+        if !is_plain(t.x::<10>()) || t.x::<8>() as u32 == 0 {
             return None;
         }
         let slot = slot_of(&self.store, t, t.x::<8>() as u32)?;
