@@ -232,3 +232,31 @@ fn bad_control_words_and_numbers_are_refused() {
         assert_eq!(s.world.refuse(client, &ask), Status::InvalidSyscall);
     }
 }
+
+#[test]
+fn address_0_is_null_to_a_receive_whatever_lies_in_slot_0() {
+    let mut s = Service::new(1);
+    let (client, server) = (s.clients[0], s.server);
+    let n = s.world.make(ObjectType::Notification, 0, 1);
+    s.world.give(n, client.cnode, 0, Rights::AS_HELD, 0);
+    let invalid = Status::InvalidAddress;
+    assert_eq!(s.world.refuse(client.tcb, &Ask::recv(0, 0)), invalid);
+
+    // No endpoint: the answer stays owed.
+    s.world
+        .give(s.endpoint, server.cnode, 0, Rights::AS_HELD, 0);
+    s.listen();
+    s.call(0, call(&[]));
+    let answer = Ask::reply_recv(0, REPLY);
+    assert_eq!(s.world.refuse(server.tcb, &answer), invalid);
+
+    // No Reply: it answers through slot 0, but receives without one.
+    s.world.delete(server.cnode, 0);
+    s.world.give(s.reply, server.cnode, 0, Rights::AS_HELD, 0);
+    let answer = Ask::reply_recv(ENDPOINT, 0).words(&[5]);
+    s.world.wait(server.tcb, &answer);
+    assert_eq!(s.world.woken(client.tcb).words()[0], 5);
+    s.call(0, call(&[]));
+    let waits = s.world.state(client.tcb);
+    assert_eq!(waits, ThreadState::BlockedIpcSend);
+}
