@@ -1,5 +1,8 @@
 //! Client → wire → server → wire → client through memory, for every type, and
 //! what each kind of malformed message is answered with.
+//!
+//! Longer than most files: one server with every type answers all tests, and
+//! each kind of damage is done to the messages of that server.
 
 use gritos_idl_runtime::loopback::{Held, Loopback};
 use gritos_idl_runtime::object::{Endpoint, MemoryObject, Notification};

@@ -127,10 +127,9 @@ fn may_depend(from: &str, to: &str) -> bool {
         ("gritos-kernel-core", to) => to == "gritos-abi",
         ("gritos-kernel", to) => ["gritos-abi", "gritos-board", "gritos-kernel-core"].contains(&to),
         ("gritos-sys", to) => to == "gritos-abi",
-        ("gritos-testing", to) => to != "xtask",
         ("xtask", to) => ["gritos-abi", "gritos-board", "idlc"].contains(&to),
         // Everything else is user space: it never sees a kernel crate or a tool.
-        (_, to) => !KERNEL.contains(&to) && !["xtask", "idlc", "gritos-testing"].contains(&to),
+        (_, to) => !KERNEL.contains(&to) && !["xtask", "idlc"].contains(&to),
     }
 }
 
@@ -175,7 +174,6 @@ mod tests {
             ("gritos-kernel", "gritos-kernel-core"),
             ("gritos-kernel-core", "gritos-abi"),
             ("gritos-root", "gritos-sys"),
-            ("gritos-testing", "gritos-kernel-core"),
             ("xtask", "idlc"),
         ] {
             assert!(may_depend(from, to), "{from} → {to}");
@@ -185,7 +183,7 @@ mod tests {
             ("gritos-kernel-core", "gritos-board"),
             ("gritos-kernel", "gritos-sys"),
             ("gritos-root", "gritos-kernel-core"),
-            ("gritos-fs", "gritos-testing"),
+            ("gritos-fs", "idlc"),
             ("idlc", "xtask"),
         ] {
             assert!(!may_depend(from, to), "{from} → {to}");

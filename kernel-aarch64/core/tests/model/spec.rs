@@ -1,4 +1,7 @@
 //! What the kernel shall do, in plain maps and queues.
+//!
+//! Longer than most files: the whole model is to be read in one go, beside the
+//! reference; it shares no code with the core that it is compared with.
 
 use std::collections::{BTreeMap, VecDeque};
 
