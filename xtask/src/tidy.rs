@@ -127,7 +127,8 @@ fn may_depend(from: &str, to: &str) -> bool {
         ("gritos-kernel-core", to) => to == "gritos-abi",
         ("gritos-kernel", to) => ["gritos-abi", "gritos-board", "gritos-kernel-core"].contains(&to),
         ("gritos-sys", to) => to == "gritos-abi",
-        ("xtask", to) => ["gritos-abi", "gritos-board", "idlc"].contains(&to),
+        ("gritos-system", _) => false,
+        ("xtask", to) => ["gritos-abi", "gritos-board", "gritos-system", "idlc"].contains(&to),
         // Everything else is user space: it never sees a kernel crate or a tool.
         (_, to) => !KERNEL.contains(&to) && !["xtask", "idlc"].contains(&to),
     }
@@ -175,6 +176,8 @@ mod tests {
             ("gritos-kernel-core", "gritos-abi"),
             ("gritos-root", "gritos-sys"),
             ("xtask", "idlc"),
+            ("xtask", "gritos-system"),
+            ("gritos-root", "gritos-system"),
         ] {
             assert!(may_depend(from, to), "{from} → {to}");
         }
