@@ -9,9 +9,14 @@ use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use gritos_abi::Address;
+
 use crate::cap::{AddressSpace, Cap, Untyped};
+use crate::environment::Environment;
+use crate::error::Error;
 use crate::invoke::Permissions;
-use crate::slots::Slot;
+use crate::memory::map_with_tables;
+use crate::slots::{Slot, own};
 use crate::thread::PAGE_BYTES;
 use crate::{ipc, time};
 
@@ -19,7 +24,8 @@ use crate::{ipc, time};
 pub const HEAP_BASE: u64 = 0x8_0000_0000;
 /// One past the last.
 pub const HEAP_END: u64 = 0x10_0000_0000;
-/// Least bytes by which the heap grows.
+/// Least bytes by which the heap grows; from four times that on it grows by a
+/// quarter.
 const GROWTH_BYTES: u64 = 64 << 10;
 
 /// Where a heap takes its memory from.
@@ -31,7 +37,7 @@ pub struct Source {
     pub space: Cap<AddressSpace>,
     /// First of the empty slots for memory objects.
     pub first_slot: Slot,
-    /// How many there are.
+    /// How many there are; one stays empty.
     pub slot_count: u16,
 }
 
@@ -82,6 +88,22 @@ impl Heap {
         self.with(|state| state.source = Some(source));
     }
 
+    /// Takes memory from the component's own, in at most `pieces` pieces. Each
+    /// is at least a quarter of what there was before.
+    ///
+    /// # Errors
+    /// When the component has no such run of free slots.
+    pub fn provide_own(&self, pieces: u16) -> Result<(), Error> {
+        let slot_count = pieces.saturating_add(1);
+        self.provide(Source {
+            untyped: Environment::MEMORY,
+            space: Environment::SPACE,
+            first_slot: own::take_run(u32::from(slot_count))?,
+            slot_count,
+        });
+        Ok(())
+    }
+
     /// Bytes in use and bytes mapped.
     #[must_use]
     pub fn usage(&self) -> (usize, usize) {
@@ -103,23 +125,28 @@ impl Heap {
 }
 
 impl State {
-    /// Maps at least so many bytes more.
+    /// Maps at least so many bytes more, and a quarter of what there is if there
+    /// is memory for that.
     fn grow(&mut self, bytes: usize) -> Option<()> {
-        let bytes = (bytes as u64)
-            .max(GROWTH_BYTES)
-            .checked_next_multiple_of(PAGE_BYTES)?;
-        let source = self.source.as_mut().filter(|s| s.slot_count > 0)?;
+        let least = (bytes as u64).max(GROWTH_BYTES);
+        let wanted = least.max((self.end - HEAP_BASE) / 4);
+        self.extend(wanted).or_else(|| self.extend(least))
+    }
+
+    fn extend(&mut self, bytes: u64) -> Option<()> {
+        let bytes = bytes.checked_next_multiple_of(PAGE_BYTES)?;
+        let source = self.source.as_mut().filter(|s| s.slot_count > 1)?;
         let start = self.end;
         let end = start.checked_add(bytes).filter(|&end| end <= HEAP_END)?;
         let slot = source.first_slot;
         let memory = source.untyped.create_memory(bytes, slot).ok()?;
-        let mapped = memory.map_all(source.space, start, Permissions::ReadWrite);
-        if mapped.is_err() {
+        let next = Slot::new(slot.cnode(), Address(slot.address().0 + 1));
+        let tables = (source.space, source.untyped, next);
+        if map_with_tables(memory, tables, start, Permissions::ReadWrite).is_err() {
             let _ = slot.delete();
             return None;
         }
-        let next = gritos_abi::Address(slot.address().0 + 1);
-        source.first_slot = Slot::new(slot.cnode(), next);
+        source.first_slot = next;
         source.slot_count -= 1;
         self.end = end;
         if start == HEAP_BASE {

@@ -18,6 +18,7 @@ pub use gritos_abi as abi;
 
 pub mod cap;
 pub mod debug;
+pub mod environment;
 pub mod error;
 #[cfg(feature = "heap")]
 pub mod heap;

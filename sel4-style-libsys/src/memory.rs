@@ -4,13 +4,43 @@ use gritos_abi::boot_info::{BootInfo, UNTYPED_LIMIT, slot};
 use gritos_abi::method::object_layout;
 use gritos_abi::{Address, ObjectType, Status};
 
-use crate::cap::{Cap, Untyped};
+use crate::cap::{AddressSpace, Cap, MemoryObject, Untyped};
 use crate::error::{Error, Operation};
+use crate::invoke::Permissions;
 use crate::slots::{Slot, Slots};
 
 /// Regions that a [`Pool`] can hold: those of the boot information and as many
 /// pieces that came back.
 pub const REGION_LIMIT: usize = 2 * UNTYPED_LIMIT;
+
+/// Maps all of `memory` at `address` in the first of `tables`, an AddressSpace.
+/// When it has no memory for translation tables left, more is donated from the
+/// Untyped beside it by way of the empty slot, which is empty again afterwards.
+///
+/// # Errors
+/// Those of [`Cap::<MemoryObject>::map`].
+pub fn map_with_tables<const R: u32>(
+    memory: Cap<MemoryObject, R>,
+    tables: (Cap<AddressSpace>, Cap<Untyped>, Slot),
+    address: u64,
+    permissions: Permissions,
+) -> Result<(), Error> {
+    const TABLE_BYTES: u64 = 16 << 10;
+    let (space, untyped, spare) = tables;
+    let memory = Cap::<MemoryObject>::at(memory.address());
+    match memory.map_all(space, address, permissions) {
+        Err(error) if error.is(Status::NoTableMemory) => {
+            let more = untyped.split(TABLE_BYTES, spare)?;
+            if let Err(error) = space.donate(more) {
+                // The piece is lost to nobody: it belongs to `untyped` again.
+                let _ = spare.delete();
+                return Err(error);
+            }
+            memory.map_all(space, address, permissions)
+        }
+        result => result,
+    }
+}
 
 /// A piece of Untyped memory and the slot that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@ use gritos_abi::{Address, ObjectType, Status};
 use crate::cap::{CNode, Cap, Mask};
 use crate::error::{Error, Operation};
 
+pub mod own;
+
 /// Slots that one allocator can manage.
 pub const SLOT_LIMIT: u16 = 4096;
 

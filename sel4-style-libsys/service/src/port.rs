@@ -1,0 +1,250 @@
+//! Where a server receives and answers.
+
+use gritos_idl_runtime::{
+    Address, Incoming, Kind, Outgoing, ServerPort, Status, Ticket, WireError,
+};
+use gritos_sys::abi::Syscall;
+use gritos_sys::cap::{Endpoint, Reply};
+use gritos_sys::environment::Environment;
+use gritos_sys::slots::{Slot, own};
+use gritos_sys::{Cap, Error};
+
+use crate::transport::{filled, incoming, issue};
+
+/// The endpoint of a server, with `REPLIES` Reply objects: one for the call in
+/// hand, the others for callers that are kept waiting.
+///
+/// Capabilities that come with a message lie in a window of slots that belongs
+/// to the port. A method that wants to keep one moves it out with [`adopt`];
+/// what is left when the port receives again is deleted, so that no client can
+/// fill a server's CNode.
+#[derive(Debug)]
+pub struct Port<const REPLIES: usize> {
+    endpoint: Cap<Endpoint>,
+    replies: [Place; REPLIES],
+    /// Which of them receives; `None` while every one owes an answer.
+    current: Option<usize>,
+    /// Whether the current Reply owes an answer.
+    owes: bool,
+    /// First slot and number of slots for capabilities of messages.
+    window: (Address, u32),
+    /// Positions of the window that the last message filled.
+    arrived: u32,
+    deadline: Option<u64>,
+}
+
+/// A Reply and how it is used.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    reply: Cap<Reply>,
+    /// Counts the callers that it stood for.
+    generation: u32,
+    /// A caller waits for it, and its ticket was kept.
+    kept: bool,
+}
+
+impl<const REPLIES: usize> Port<REPLIES> {
+    /// A port at `endpoint` that accepts up to `window` (0 to 4) capabilities
+    /// with a message. Makes its Replies out of the component's memory.
+    ///
+    /// # Errors
+    /// When memory or slots are used up, or `REPLIES` is 0.
+    pub fn new(endpoint: Cap<Endpoint>, window: u32) -> Result<Self, Error> {
+        const { assert!(REPLIES > 0, "a server needs a Reply") };
+        let mut replies = [Place {
+            reply: Cap::at(Address::NULL),
+            generation: 0,
+            kept: false,
+        }; REPLIES];
+        for place in &mut replies {
+            place.reply = Environment::MEMORY.create::<Reply>(own::take()?)?;
+        }
+        let window = match window.min(4) {
+            0 => (Address::NULL, 0),
+            count => (own::take_run(count)?.address(), count),
+        };
+        Ok(Self {
+            endpoint,
+            replies,
+            current: Some(0),
+            owes: false,
+            window,
+            arrived: 0,
+            deadline: None,
+        })
+    }
+
+    /// The endpoint, from which capabilities to the server's objects are made.
+    #[must_use]
+    pub const fn endpoint(&self) -> Address {
+        self.endpoint.address()
+    }
+
+    /// Ends each wait when the system counter reaches `ticks`; the server's
+    /// `turn` then runs without a message. Stays until it is changed.
+    pub const fn set_deadline(&mut self, ticks: Option<u64>) {
+        self.deadline = ticks;
+    }
+
+    /// Whether a further caller can be kept waiting.
+    #[must_use]
+    pub fn can_keep(&self) -> bool {
+        self.spare().is_some()
+    }
+
+    fn spare(&self) -> Option<usize> {
+        (0..REPLIES).find(|&i| Some(i) != self.current && !self.replies[i].kept)
+    }
+
+    fn current_reply(&self) -> Address {
+        self.current
+            .and_then(|i| self.replies.get(i))
+            .map_or(Address::NULL, |place| place.reply.address())
+    }
+
+    #[inline(always)]
+    fn receive<const CAPS: usize>(&mut self, call: Syscall, message: &Outgoing<CAPS>) -> Incoming {
+        if self.arrived != 0 {
+            self.empty_window();
+        }
+        let returned = issue(
+            call,
+            self.endpoint.address(),
+            self.current_reply(),
+            message,
+            self.window,
+            self.deadline,
+        );
+        let incoming = incoming(&returned, self.window.0);
+        if incoming.outcome.is_ok() {
+            self.owes = incoming.outcome.kind() == Ok(Kind::Call);
+            if incoming.outcome.cap_count() != 0 {
+                self.note_arrivals(&incoming);
+            }
+        } else if incoming.outcome.status() == Ok(Status::TimedOut) {
+            // Only a wait times out, and the answer goes out before it begins.
+            self.owes = false;
+        }
+        incoming
+    }
+
+    fn note_arrivals(&mut self, incoming: &Incoming) {
+        let first = self.window.0.0;
+        self.arrived = filled(incoming).fold(0, |seen, address| seen | 1 << (address.0 - first));
+    }
+
+    /// Deletes what nobody took over.
+    #[cold]
+    fn empty_window(&mut self) {
+        for position in (0..4).filter(|position| self.arrived & 1 << position != 0) {
+            // What was moved away is gone already, which is no error.
+            let _ = own::at(Address(self.window.0.0 + position)).delete();
+        }
+        self.arrived = 0;
+    }
+
+    /// Answers the current caller that nobody answered.
+    #[cold]
+    fn give_up(&mut self) {
+        self.owes = false;
+        let refusal = Outgoing::refusal(WireError::Dropped);
+        issue(
+            Syscall::Reply,
+            Address::NULL,
+            self.current_reply(),
+            &refusal,
+            (Address::NULL, 0),
+            None,
+        );
+    }
+}
+
+impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
+    #[inline]
+    fn recv(&mut self) -> Incoming {
+        if self.owes {
+            self.give_up();
+        }
+        self.receive(Syscall::Recv, &Outgoing::new(0, [0; 8], 0))
+    }
+
+    #[inline(always)]
+    fn reply_recv<const CAPS: usize>(&mut self, reply: Outgoing<CAPS>) -> Incoming {
+        // After an error of the answer the caller still waits; after any other
+        // the kernel has delivered it. Which it was, the next call finds out:
+        // answering twice fails with `ReplySpent` and does no harm.
+        self.receive(Syscall::ReplyRecv, &reply)
+    }
+
+    fn ticket(&mut self) -> Option<Ticket> {
+        self.spare()?;
+        let place = self.replies.get(self.current?)?;
+        Some(Ticket {
+            reply: place.reply.address(),
+            generation: place.generation,
+        })
+    }
+
+    fn keep(&mut self) {
+        let spare = self.spare();
+        if let Some(place) = self.current.and_then(|i| self.replies.get_mut(i)) {
+            place.kept = true;
+        }
+        self.owes = false;
+        self.current = spare;
+    }
+
+    fn answer<const CAPS: usize>(
+        &mut self,
+        ticket: Ticket,
+        reply: Outgoing<CAPS>,
+    ) -> Result<(), Status> {
+        let place = self.replies.iter_mut().find(|place| {
+            place.kept
+                && place.reply.address() == ticket.reply
+                && place.generation == ticket.generation
+        });
+        let Some(place) = place else {
+            return Err(Status::ReplySpent);
+        };
+        let returned = issue(
+            Syscall::Reply,
+            Address::NULL,
+            ticket.reply,
+            &reply,
+            (Address::NULL, 0),
+            None,
+        );
+        let result = match returned.outcome.status() {
+            Ok(Status::Ok) => Ok(()),
+            Ok(status) => Err(status),
+            Err(_) => Err(Status::InvalidArgument),
+        };
+        if matches!(result, Ok(()) | Err(Status::ReplySpent)) {
+            place.kept = false;
+            place.generation = place.generation.wrapping_add(1);
+        }
+        result
+    }
+
+    fn discard(&mut self, _incoming: &Incoming) {
+        self.empty_window();
+    }
+}
+
+/// Moves a capability that came with a message into a slot of the component's
+/// own, where it stays until it is deleted.
+///
+/// # Errors
+/// When no slot is free, or the capability is gone.
+pub fn adopt(address: Address) -> Result<Slot, Error> {
+    let slot = own::take()?;
+    let source = Cap::<gritos_sys::cap::Any>::at(address);
+    match slot.cnode().move_from(slot.index(), source) {
+        Ok(()) => Ok(slot),
+        Err(error) => {
+            own::give_back(slot);
+            Err(error)
+        }
+    }
+}
