@@ -36,16 +36,22 @@ pub enum Channel {
     Output = b'O',
     /// Status of a command or of the system.
     Status = b'S',
+    /// The host asks the shell to do something.
+    Request = b'X',
+    /// The host asks the console whether it is alive.
+    Probe = b'P',
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Test,
         Self::Bench,
         Self::Log,
         Self::Output,
         Self::Status,
+        Self::Request,
+        Self::Probe,
     ];
 
     /// Decodes the letter of a channel.
@@ -57,6 +63,8 @@ impl Channel {
             b'L' => Self::Log,
             b'O' => Self::Output,
             b'S' => Self::Status,
+            b'X' => Self::Request,
+            b'P' => Self::Probe,
             _ => return None,
         })
     }
