@@ -9,6 +9,8 @@
 //! [`BufferError::Gone`]. No client can end a server by taking its memory away.
 
 use core::sync::atomic::AtomicU8;
+#[cfg(not(target_os = "none"))]
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// First byte of the addresses at which shared memory is mapped. Nothing that
 /// belongs to Rust ever lies here.
@@ -45,6 +47,8 @@ pub fn error_exit(text: &[u8], base: u64, pc: u64) -> Option<u64> {
 pub enum BufferError {
     /// The range lies outside the buffer.
     OutOfRange,
+    /// A word that is accessed as one does not lie at a multiple of its size.
+    Unaligned,
     /// The memory is no longer mapped.
     Gone,
 }
@@ -143,6 +147,35 @@ impl SharedBuf {
         copy(to, from.as_ptr(), from.len())
     }
 
+    /// Loads the 32 bits at `offset` in one access: none that follows is seen
+    /// before it.
+    ///
+    /// # Errors
+    /// [`BufferError`].
+    #[inline]
+    pub fn load_acquire(&self, offset: usize) -> Result<u32, BufferError> {
+        load(self.word(offset)?)
+    }
+
+    /// Stores 32 bits at `offset` in one access: all that precede are seen before
+    /// it.
+    ///
+    /// # Errors
+    /// [`BufferError`].
+    #[inline]
+    pub fn store_release(&self, offset: usize, value: u32) -> Result<(), BufferError> {
+        store(self.word(offset)?, value)
+    }
+
+    fn word(&self, offset: usize) -> Result<*mut u32, BufferError> {
+        let word = self.range(offset, size_of::<u32>())?.cast::<u32>();
+        if word.is_aligned() {
+            Ok(word)
+        } else {
+            Err(BufferError::Unaligned)
+        }
+    }
+
     fn range(&self, offset: usize, len: usize) -> Result<*mut u8, BufferError> {
         match offset.checked_add(len) {
             Some(end) if end <= self.len => {
@@ -185,6 +218,22 @@ core::arch::global_asm!(
     "4:  mov  x0, #0",
     "    ret",
     ".size gritos_shared_copy, . - gritos_shared_copy",
+    // gritos_shared_load(from: x0) -> x0: 0 done, 1 fault; x1: the value
+    ".global gritos_shared_load",
+    ".type gritos_shared_load, ",
+    "gritos_shared_load:",
+    "    ldar w1, [x0]",
+    "    mov  x0, #0",
+    "    ret",
+    ".size gritos_shared_load, . - gritos_shared_load",
+    // gritos_shared_store(to: x0, value: w1) -> 0 done, 1 fault
+    ".global gritos_shared_store",
+    ".type gritos_shared_store, ",
+    "gritos_shared_store:",
+    "    stlr w1, [x0]",
+    "    mov  x0, #0",
+    "    ret",
+    ".size gritos_shared_store, . - gritos_shared_store",
     ".Lshared_end:",
     ".popsection",
     magic = const HEADER_MAGIC,
@@ -205,11 +254,57 @@ fn copy(to: *mut u8, from: *const u8, len: usize) -> Result<(), BufferError> {
     }
 }
 
+#[cfg(target_os = "none")]
+fn load(from: *const u32) -> Result<u32, BufferError> {
+    #[repr(C)]
+    struct Loaded {
+        fault: u64,
+        value: u64,
+    }
+    unsafe extern "C" {
+        fn gritos_shared_load(from: *const u32) -> Loaded;
+    }
+    // SAFETY: the word lies in a `SharedBuf` and is aligned; as for `copy`.
+    let loaded = unsafe { gritos_shared_load(from) };
+    match loaded.fault {
+        // The upper half of the register is zero.
+        0 => Ok(loaded.value as u32),
+        _ => Err(BufferError::Gone),
+    }
+}
+
+#[cfg(target_os = "none")]
+fn store(to: *mut u32, value: u32) -> Result<(), BufferError> {
+    unsafe extern "C" {
+        fn gritos_shared_store(to: *mut u32, value: u32) -> u64;
+    }
+    // SAFETY: the word lies in a `SharedBuf` and is aligned; as for `copy`.
+    match unsafe { gritos_shared_store(to, value) } {
+        0 => Ok(()),
+        _ => Err(BufferError::Gone),
+    }
+}
+
 #[cfg(not(target_os = "none"))]
 fn copy(to: *mut u8, from: *const u8, len: usize) -> Result<(), BufferError> {
     // SAFETY: on a host a `SharedBuf` is made by `over` alone, so both sides
     // are live memory of `len` bytes; tests use one thread at a time.
     unsafe { core::ptr::copy(from, to, len) };
+    Ok(())
+}
+
+#[cfg(not(target_os = "none"))]
+fn load(from: *const u32) -> Result<u32, BufferError> {
+    // SAFETY: as for `copy`; the word is aligned.
+    let word = unsafe { AtomicU32::from_ptr(from.cast_mut()) };
+    Ok(word.load(Ordering::Acquire))
+}
+
+#[cfg(not(target_os = "none"))]
+fn store(to: *mut u32, value: u32) -> Result<(), BufferError> {
+    // SAFETY: as for `copy`; the word is aligned.
+    let word = unsafe { AtomicU32::from_ptr(to) };
+    word.store(value, Ordering::Release);
     Ok(())
 }
 
@@ -230,6 +325,24 @@ mod tests {
         assert_eq!(out, [3, 9, 8]);
         assert_eq!(buffer.read(6, &mut out), Err(BufferError::OutOfRange));
         assert_eq!(buffer.write(usize::MAX, &[0]), Err(BufferError::OutOfRange));
+    }
+
+    #[test]
+    fn words_are_whole_aligned_and_inside() {
+        let bytes: Vec<AtomicU8> = (0..16).map(AtomicU8::new).collect();
+        let buffer = SharedBuf::over(Box::leak(bytes.into_boxed_slice()));
+        let skip = buffer.base.next_multiple_of(4) - buffer.base;
+        buffer.store_release(skip + 4, 0x0403_0201).unwrap();
+        let mut out = [0; 4];
+        buffer.read(skip + 4, &mut out).unwrap();
+        assert_eq!(out, [1, 2, 3, 4]);
+        assert_eq!(buffer.load_acquire(skip + 4), Ok(0x0403_0201));
+        assert_eq!(buffer.load_acquire(skip + 5), Err(BufferError::Unaligned));
+        assert_eq!(buffer.load_acquire(13), Err(BufferError::OutOfRange));
+        assert_eq!(
+            buffer.store_release(usize::MAX, 0),
+            Err(BufferError::OutOfRange)
+        );
     }
 
     #[test]
