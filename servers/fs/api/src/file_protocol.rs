@@ -208,16 +208,21 @@ impl<T: rt::Transport> FileClient<T> {
         Ok(())
     }
 
-    /// Returns when everything written to it so far is on the device.
+    /// Returns when everything written to it so far is on the device. Of a folder: its entries.
     ///
-    /// Needs right `WRITE_DATA` on the capability used.
+    /// Sent once more if the server dies on it.
     ///
     /// # Errors
     /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
     #[inline]
     pub fn fsync(&mut self) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::new(15, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self
+            .transport
+            .call::<0, 0>(self.target.address(), request, None);
+        if reply.server_died() {
+            reply = self.transport.call::<0, 0>(self.target.address(), request, None);
+        }
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -359,17 +364,46 @@ impl<T: rt::Transport> FileClient<T> {
         &mut self,
         from: rt::Buffer,
         to: rt::Buffer,
+        replace: bool,
     ) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::with_caps(
             20,
-            [from.offset(), from.length(), to.offset(), to.length(), 0, 0, 0, 0],
-            4,
+            [
+                from.offset(),
+                from.length(),
+                to.offset(),
+                to.length(),
+                u64::from(replace),
+                0,
+                0,
+                0,
+            ],
+            5,
             [
                 from.slot(rt::Rights::READ.union(rt::Rights::MAP)),
                 to.slot(rt::Rights::READ.union(rt::Rights::MAP)),
             ],
         );
         let reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
+
+    /// Sets when it changed last.
+    ///
+    /// Needs right `WRITE_DATA` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn set_modified(
+        &mut self,
+        modified_ns: u64,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::new(23, [modified_ns, 0, 0, 0, 0, 0, 0, 0], 1);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -439,11 +473,14 @@ pub trait FileServer {
         length: u64,
     ) -> Result<(), crate::FsError>;
 
-    /// Returns when everything written to it so far is on the device.
+    /// Returns when everything written to it so far is on the device. Of a folder: its entries.
     ///
-    /// # Errors
-    /// A [`FsError`](crate::FsError) of the server's choice.
-    fn fsync(&mut self, caller: rt::Caller) -> Result<(), crate::FsError>;
+    /// The answer may come later: keep the ticket, return [`rt::Response::Later`].
+    fn fsync(
+        &mut self,
+        caller: rt::Caller,
+        later: rt::Later<'_, FileFsyncTicket>,
+    ) -> rt::Response<(), crate::FsError>;
 
     /// Opens relative to this folder, with no more rights than this capability has.
     ///
@@ -499,7 +536,41 @@ pub trait FileServer {
         caller: rt::Caller,
         from: rt::BufferRange,
         to: rt::BufferRange,
+        replace: bool,
     ) -> Result<(), crate::FsError>;
+
+    /// Sets when it changed last.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn set_modified(
+        &mut self,
+        caller: rt::Caller,
+        modified_ns: u64,
+    ) -> Result<(), crate::FsError>;
+}
+
+/// A caller of [`FileServer::fsync`] that waits for its answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FileFsyncTicket(rt::Ticket);
+impl From<rt::Ticket> for FileFsyncTicket {
+    fn from(ticket: rt::Ticket) -> Self {
+        Self(ticket)
+    }
+}
+
+impl FileFsyncTicket {
+    /// Answers the caller.
+    ///
+    /// # Errors
+    /// What the kernel says, if the answer could not be delivered.
+    pub fn answer<P: rt::ServerPort>(
+        self,
+        port: &mut P,
+        result: Result<(), crate::FsError>,
+    ) -> Result<(), rt::Status> {
+        answer_fsync(result).deliver(port, self.0)
+    }
 }
 
 impl<S: FileServer> rt::Dispatch<S> for File {
@@ -509,7 +580,6 @@ impl<S: FileServer> rt::Dispatch<S> for File {
         incoming: &rt::Incoming,
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
-        let _ = ticket;
         let answer = match incoming.tag {
             2 => on_close(server, incoming),
             3 => on_read(server, incoming),
@@ -517,12 +587,13 @@ impl<S: FileServer> rt::Dispatch<S> for File {
             12 => on_fstat(server, incoming),
             13 => on_readdir(server, incoming),
             14 => on_truncate(server, incoming),
-            15 => on_fsync(server, incoming),
+            15 => on_fsync(server, incoming, ticket),
             16 => on_open_at(server, incoming),
             17 => on_stat_at(server, incoming),
             18 => on_mkdir_at(server, incoming),
             19 => on_unlink_at(server, incoming),
             20 => on_rename_at(server, incoming),
+            23 => on_set_modified(server, incoming),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -656,10 +727,20 @@ fn on_truncate<S: FileServer>(
 fn on_fsync<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
+    ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
-    Ok(answer_fsync(server.fsync(caller)))
+        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
+    let mut kept = false;
+    let response = server.fsync(caller, rt::Later::new(ticket, &mut kept));
+    Ok(
+        match response {
+            _ if kept => rt::Answer::Kept,
+            rt::Response::Now(result) => answer_fsync(result),
+            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+        },
+    )
 }
 
 #[inline]
@@ -780,7 +861,7 @@ fn on_rename_at<S: FileServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming
-        .admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Object, File::CHANGE_ENTRIES)?;
+        .admit(rt::Kind::Call, 5, 2, rt::BadgeClass::Object, File::CHANGE_ENTRIES)?;
     Ok(
         answer_rename_at(
             server
@@ -802,9 +883,20 @@ fn on_rename_at<S: FileServer>(
                         incoming.words[2],
                         incoming.words[3],
                     )?,
+                    rt::bool_from(incoming.words[4] as u8)?,
                 ),
         ),
     )
+}
+
+#[inline]
+fn on_set_modified<S: FileServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Answer, rt::WireError> {
+    let caller = incoming
+        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
+    Ok(answer_set_modified(server.set_modified(caller, incoming.words[0])))
 }
 
 #[inline]
@@ -968,6 +1060,18 @@ fn answer_unlink_at(result: Result<(), crate::FsError>) -> rt::Answer {
 
 #[inline]
 fn answer_rename_at(result: Result<(), crate::FsError>) -> rt::Answer {
+    match result {
+        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Err(error) => {
+            rt::Answer::Words(
+                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+            )
+        }
+    }
+}
+
+#[inline]
+fn answer_set_modified(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
         Err(error) => {

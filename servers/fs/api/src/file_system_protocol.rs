@@ -11,6 +11,11 @@ impl rt::object::Object for FileSystem {
     const TYPE: rt::ObjectType = rt::ObjectType::Endpoint;
 }
 
+impl FileSystem {
+    /// May make file systems writable or read-only.
+    pub const REMOUNT: rt::Rights = rt::Rights::server(5);
+}
+
 /// Client of [`FileSystem`].
 #[derive(Clone, Copy, Debug)]
 pub struct FileSystemClient<T> {
@@ -172,11 +177,21 @@ impl<T: rt::Transport> FileSystemClient<T> {
         &mut self,
         from: rt::Buffer,
         to: rt::Buffer,
+        replace: bool,
     ) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::with_caps(
             9,
-            [from.offset(), from.length(), to.offset(), to.length(), 0, 0, 0, 0],
-            4,
+            [
+                from.offset(),
+                from.length(),
+                to.offset(),
+                to.length(),
+                u64::from(replace),
+                0,
+                0,
+                0,
+            ],
+            5,
             [
                 from.slot(rt::Rights::READ.union(rt::Rights::MAP)),
                 to.slot(rt::Rights::READ.union(rt::Rights::MAP)),
@@ -189,25 +204,32 @@ impl<T: rt::Transport> FileSystemClient<T> {
         Ok(())
     }
 
-    /// What is known of the file system.
+    /// What is known of the file system that holds a path.
     ///
     /// Sent once more if the server dies on it.
     ///
     /// # Errors
     /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn statfs(&mut self, stat: rt::Buffer) -> Result<(), rt::Error<crate::FsError>> {
+    pub fn statfs(
+        &mut self,
+        path: rt::Buffer,
+        stat: rt::Buffer,
+    ) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::with_caps(
             10,
-            [stat.offset(), stat.length(), 0, 0, 0, 0, 0, 0],
-            2,
-            [stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
+            [path.offset(), path.length(), stat.offset(), stat.length(), 0, 0, 0, 0],
+            4,
+            [
+                path.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
+            ],
         );
         let mut reply = self
             .transport
-            .call::<1, 0>(self.target.address(), request, None);
+            .call::<2, 0>(self.target.address(), request, None);
         if reply.server_died() {
-            reply = self.transport.call::<1, 0>(self.target.address(), request, None);
+            reply = self.transport.call::<2, 0>(self.target.address(), request, None);
         }
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -230,6 +252,60 @@ impl<T: rt::Transport> FileSystemClient<T> {
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
+
+    /// Lists what is mounted.
+    ///
+    /// Sent once more if the server dies on it.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn mounts(
+        &mut self,
+        entries: rt::Buffer,
+    ) -> Result<u32, rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            21,
+            [entries.offset(), entries.length(), 0, 0, 0, 0, 0, 0],
+            2,
+            [entries.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
+        );
+        let mut reply = self
+            .transport
+            .call::<1, 0>(self.target.address(), request, None);
+        if reply.server_died() {
+            reply = self.transport.call::<1, 0>(self.target.address(), request, None);
+        }
+        if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(reply.words[0] as u32)
+    }
+
+    /// Makes the file system that is mounted at a path writable or read-only.
+    ///
+    /// Needs right `REMOUNT` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn remount(
+        &mut self,
+        path: rt::Buffer,
+        read_only: bool,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            22,
+            [path.offset(), path.length(), u64::from(read_only), 0, 0, 0, 0, 0],
+            3,
+            [path.slot(rt::Rights::READ.union(rt::Rights::MAP))],
+        );
+        let reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -303,23 +379,72 @@ pub trait FileSystemServer {
         caller: rt::Caller,
         from: rt::BufferRange,
         to: rt::BufferRange,
+        replace: bool,
     ) -> Result<(), crate::FsError>;
 
-    /// What is known of the file system.
+    /// What is known of the file system that holds a path.
     ///
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
     fn statfs(
         &mut self,
         caller: rt::Caller,
+        path: rt::BufferRange,
         stat: rt::BufferRange,
     ) -> Result<(), crate::FsError>;
 
     /// Returns when everything written so far is on the device.
     ///
+    /// The answer may come later: keep the ticket, return [`rt::Response::Later`].
+    fn sync(
+        &mut self,
+        caller: rt::Caller,
+        later: rt::Later<'_, FileSystemSyncTicket>,
+    ) -> rt::Response<(), crate::FsError>;
+
+    /// Lists what is mounted.
+    ///
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
-    fn sync(&mut self, caller: rt::Caller) -> Result<(), crate::FsError>;
+    fn mounts(
+        &mut self,
+        caller: rt::Caller,
+        entries: rt::BufferRange,
+    ) -> Result<u32, crate::FsError>;
+
+    /// Makes the file system that is mounted at a path writable or read-only.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn remount(
+        &mut self,
+        caller: rt::Caller,
+        path: rt::BufferRange,
+        read_only: bool,
+    ) -> Result<(), crate::FsError>;
+}
+
+/// A caller of [`FileSystemServer::sync`] that waits for its answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FileSystemSyncTicket(rt::Ticket);
+impl From<rt::Ticket> for FileSystemSyncTicket {
+    fn from(ticket: rt::Ticket) -> Self {
+        Self(ticket)
+    }
+}
+
+impl FileSystemSyncTicket {
+    /// Answers the caller.
+    ///
+    /// # Errors
+    /// What the kernel says, if the answer could not be delivered.
+    pub fn answer<P: rt::ServerPort>(
+        self,
+        port: &mut P,
+        result: Result<(), crate::FsError>,
+    ) -> Result<(), rt::Status> {
+        answer_sync(result).deliver(port, self.0)
+    }
 }
 
 impl<S: FileSystemServer> rt::Dispatch<S> for FileSystem {
@@ -329,7 +454,6 @@ impl<S: FileSystemServer> rt::Dispatch<S> for FileSystem {
         incoming: &rt::Incoming,
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
-        let _ = ticket;
         let answer = match incoming.tag {
             1 => on_open(server, incoming),
             5 => on_stat(server, incoming),
@@ -338,7 +462,9 @@ impl<S: FileSystemServer> rt::Dispatch<S> for FileSystem {
             8 => on_unlink(server, incoming),
             9 => on_rename(server, incoming),
             10 => on_statfs(server, incoming),
-            11 => on_sync(server, incoming),
+            11 => on_sync(server, incoming, ticket),
+            21 => on_mounts(server, incoming),
+            22 => on_remount(server, incoming),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -487,7 +613,7 @@ fn on_rename<S: FileSystemServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming
-        .admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Session, rt::Rights::empty())?;
+        .admit(rt::Kind::Call, 5, 2, rt::BadgeClass::Session, rt::Rights::empty())?;
     Ok(
         answer_rename(
             server
@@ -509,6 +635,7 @@ fn on_rename<S: FileSystemServer>(
                         incoming.words[2],
                         incoming.words[3],
                     )?,
+                    rt::bool_from(incoming.words[4] as u8)?,
                 ),
         ),
     )
@@ -520,11 +647,64 @@ fn on_statfs<S: FileSystemServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
+        .admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Session, rt::Rights::empty())?;
     Ok(
         answer_statfs(
             server
                 .statfs(
+                    caller,
+                    rt::BufferRange::decode(
+                        incoming,
+                        0,
+                        true,
+                        false,
+                        incoming.words[0],
+                        incoming.words[1],
+                    )?,
+                    rt::BufferRange::decode(
+                        incoming,
+                        1,
+                        false,
+                        true,
+                        incoming.words[2],
+                        incoming.words[3],
+                    )?,
+                ),
+        ),
+    )
+}
+
+#[inline]
+fn on_sync<S: FileSystemServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+    ticket: impl FnOnce() -> Option<rt::Ticket>,
+) -> Result<rt::Answer, rt::WireError> {
+    let caller = incoming
+        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
+    let mut kept = false;
+    let response = server.sync(caller, rt::Later::new(ticket, &mut kept));
+    Ok(
+        match response {
+            _ if kept => rt::Answer::Kept,
+            rt::Response::Now(result) => answer_sync(result),
+            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+        },
+    )
+}
+
+#[inline]
+fn on_mounts<S: FileSystemServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Answer, rt::WireError> {
+    let caller = incoming
+        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
+    Ok(
+        answer_mounts(
+            server
+                .mounts(
                     caller,
                     rt::BufferRange::decode(
                         incoming,
@@ -540,13 +720,29 @@ fn on_statfs<S: FileSystemServer>(
 }
 
 #[inline]
-fn on_sync<S: FileSystemServer>(
+fn on_remount<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(answer_sync(server.sync(caller)))
+        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Session, FileSystem::REMOUNT)?;
+    Ok(
+        answer_remount(
+            server
+                .remount(
+                    caller,
+                    rt::BufferRange::decode(
+                        incoming,
+                        0,
+                        true,
+                        false,
+                        incoming.words[0],
+                        incoming.words[1],
+                    )?,
+                    rt::bool_from(incoming.words[2] as u8)?,
+                ),
+        ),
+    )
 }
 
 #[inline]
@@ -650,6 +846,34 @@ fn answer_statfs(result: Result<(), crate::FsError>) -> rt::Answer {
 
 #[inline]
 fn answer_sync(result: Result<(), crate::FsError>) -> rt::Answer {
+    match result {
+        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Err(error) => {
+            rt::Answer::Words(
+                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+            )
+        }
+    }
+}
+
+#[inline]
+fn answer_mounts(result: Result<u32, crate::FsError>) -> rt::Answer {
+    match result {
+        Ok(value) => {
+            rt::Answer::Words(
+                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+            )
+        }
+        Err(error) => {
+            rt::Answer::Words(
+                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+            )
+        }
+    }
+}
+
+#[inline]
+fn answer_remount(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
         Err(error) => {

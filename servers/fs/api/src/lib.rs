@@ -25,11 +25,13 @@ mod servers;
 #[rustfmt::skip]
 pub use types::{
     DirectoryEntry, FileSystemStat, FileType, FsError, MAX_NAME, MAX_PATH, Mode,
-    OpenFlags, Stat,
+    MountEntry, OpenFlags, Stat,
 };
 #[rustfmt::skip]
-pub use file_system_protocol::{FileSystem, FileSystemClient, FileSystemServer};
+pub use file_system_protocol::{
+    FileSystem, FileSystemClient, FileSystemServer, FileSystemSyncTicket,
+};
 #[rustfmt::skip]
-pub use file_protocol::{File, FileClient, FileReaddirReply, FileServer};
+pub use file_protocol::{File, FileClient, FileFsyncTicket, FileReaddirReply, FileServer};
 #[rustfmt::skip]
 pub use servers::FileService;

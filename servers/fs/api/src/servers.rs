@@ -20,8 +20,8 @@ impl<
         match incoming.tag {
             4097..=4099 => gritos_base_api::Session::dispatch(server, incoming, ticket),
             4100 => gritos_base_api::Supervision::dispatch(server, incoming, ticket),
-            1 | 5..=11 => crate::FileSystem::dispatch(server, incoming, ticket),
-            2..=4 | 12..=20 => crate::File::dispatch(server, incoming, ticket),
+            1 | 5..=11 | 21 | 22 => crate::FileSystem::dispatch(server, incoming, ticket),
+            2..=4 | 12..=20 | 23 => crate::File::dispatch(server, incoming, ticket),
             _ => rt::Answer::Refused(rt::WireError::UnknownMethod),
         }
     }

@@ -29,6 +29,8 @@ pub enum FsError {
     Busy,
     /// Exists already.
     Exists,
+    /// Old and new name are on different file systems.
+    CrossDevice,
     /// A part of the path is not a folder.
     NotDirectory,
     /// Is a folder.
@@ -45,16 +47,20 @@ pub enum FsError {
     NoSpace,
     /// The file system is read-only.
     ReadOnly,
+    /// The folder has as many folders in it as the file system can count.
+    TooManyLinks,
     /// A path or a name in it is too long.
     NameTooLong,
     /// The server does not do that.
     NotSupported,
     /// The folder is not empty.
     NotEmpty,
-    /// The file system on the device is damaged.
-    Corrupted,
+    /// Symbolic links lead in a circle, or there are too many of them in the path.
+    LinkLoop,
     /// The open file belongs to an earlier life of the server.
     Stale,
+    /// The file system on the device is damaged.
+    Corrupted,
     /// A number that this build does not know.
     Unlisted(u32),
 }
@@ -74,6 +80,7 @@ impl FsError {
             Self::BadBuffer => 14,
             Self::Busy => 16,
             Self::Exists => 17,
+            Self::CrossDevice => 18,
             Self::NotDirectory => 20,
             Self::IsDirectory => 21,
             Self::Invalid => 22,
@@ -82,11 +89,13 @@ impl FsError {
             Self::FileTooLarge => 27,
             Self::NoSpace => 28,
             Self::ReadOnly => 30,
+            Self::TooManyLinks => 31,
             Self::NameTooLong => 36,
             Self::NotSupported => 38,
             Self::NotEmpty => 39,
-            Self::Corrupted => 117,
+            Self::LinkLoop => 40,
             Self::Stale => 116,
+            Self::Corrupted => 117,
             Self::Unlisted(number) => number,
         }
     }
@@ -107,6 +116,7 @@ impl FsError {
             14 => Ok(Self::BadBuffer),
             16 => Ok(Self::Busy),
             17 => Ok(Self::Exists),
+            18 => Ok(Self::CrossDevice),
             20 => Ok(Self::NotDirectory),
             21 => Ok(Self::IsDirectory),
             22 => Ok(Self::Invalid),
@@ -115,11 +125,13 @@ impl FsError {
             27 => Ok(Self::FileTooLarge),
             28 => Ok(Self::NoSpace),
             30 => Ok(Self::ReadOnly),
+            31 => Ok(Self::TooManyLinks),
             36 => Ok(Self::NameTooLong),
             38 => Ok(Self::NotSupported),
             39 => Ok(Self::NotEmpty),
-            117 => Ok(Self::Corrupted),
+            40 => Ok(Self::LinkLoop),
             116 => Ok(Self::Stale),
+            117 => Ok(Self::Corrupted),
             _ => Ok(Self::Unlisted(number)),
         }
     }
@@ -162,6 +174,9 @@ impl core::fmt::Display for FsError {
             }
             Self::Busy => f.write_str("In use"),
             Self::Exists => f.write_str("Exists already"),
+            Self::CrossDevice => {
+                f.write_str("Old and new name are on different file systems")
+            }
             Self::NotDirectory => f.write_str("A part of the path is not a folder"),
             Self::IsDirectory => f.write_str("Is a folder"),
             Self::Invalid => {
@@ -176,13 +191,23 @@ impl core::fmt::Display for FsError {
             }
             Self::NoSpace => f.write_str("No space is left"),
             Self::ReadOnly => f.write_str("The file system is read-only"),
+            Self::TooManyLinks => {
+                f.write_str(
+                    "The folder has as many folders in it as the file system can count",
+                )
+            }
             Self::NameTooLong => f.write_str("A path or a name in it is too long"),
             Self::NotSupported => f.write_str("The server does not do that"),
             Self::NotEmpty => f.write_str("The folder is not empty"),
-            Self::Corrupted => f.write_str("The file system on the device is damaged"),
+            Self::LinkLoop => {
+                f.write_str(
+                    "Symbolic links lead in a circle, or there are too many of them in the path",
+                )
+            }
             Self::Stale => {
                 f.write_str("The open file belongs to an earlier life of the server")
             }
+            Self::Corrupted => f.write_str("The file system on the device is damaged"),
             Self::Unlisted(number) => write!(f, "error {number}"),
         }
     }
@@ -298,6 +323,10 @@ pub enum FileType {
     Regular,
     /// A folder.
     Directory,
+    /// A symbolic link, made by another system; paths follow it.
+    Symlink,
+    /// Anything else another system stored: a device, a pipe.
+    Other,
     /// A number that this build does not know.
     Unlisted(u8),
 }
@@ -310,6 +339,8 @@ impl FileType {
         match self {
             Self::Regular => 1,
             Self::Directory => 2,
+            Self::Symlink => 3,
+            Self::Other => 4,
             Self::Unlisted(number) => number,
         }
     }
@@ -323,6 +354,8 @@ impl FileType {
         match number {
             1 => Ok(Self::Regular),
             2 => Ok(Self::Directory),
+            3 => Ok(Self::Symlink),
+            4 => Ok(Self::Other),
             _ => Ok(Self::Unlisted(number)),
         }
     }
@@ -433,6 +466,44 @@ impl rt::Wire for FileSystemStat {
             max_name: rt::get(bytes, 28)?,
             read_only: rt::get(bytes, 32)?,
             kind: rt::get(bytes, 33)?,
+        })
+    }
+}
+
+/// A place where a file system is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MountEntry {
+    /// Bytes in all.
+    pub total_bytes: u64,
+    /// Bytes that are free.
+    pub free_bytes: u64,
+    /// Whether it can only be read.
+    pub read_only: bool,
+    /// What kind of file system it is.
+    pub kind: rt::Text<15>,
+    /// Which folder it is.
+    pub path: rt::Text<63>,
+}
+
+impl rt::Wire for MountEntry {
+    const SIZE: usize = 104;
+    const ALIGN: usize = 8;
+
+    fn encode(&self, out: &mut [u8]) {
+        rt::put(out, 0, &self.total_bytes);
+        rt::put(out, 8, &self.free_bytes);
+        rt::put(out, 16, &self.read_only);
+        rt::put(out, 17, &self.kind);
+        rt::put(out, 33, &self.path);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
+        Ok(Self {
+            total_bytes: rt::get(bytes, 0)?,
+            free_bytes: rt::get(bytes, 8)?,
+            read_only: rt::get(bytes, 16)?,
+            kind: rt::get(bytes, 17)?,
+            path: rt::get(bytes, 33)?,
         })
     }
 }

@@ -1,0 +1,213 @@
+//! Block devices: where sectors are read and written.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
+
+/// Bytes of a sector: the unit in which devices are addressed, whatever they use
+/// themselves.
+pub const SECTOR_BYTES: usize = 512;
+
+/// Why a device did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockError {
+    /// The device failed: what was to be read is not known, what was to be written may
+    /// or may not have been.
+    Io,
+    /// The range ends beyond the device, or is not made of whole sectors.
+    OutOfRange,
+    /// The device, or this view of it, cannot be written.
+    ReadOnly,
+}
+
+impl fmt::Display for BlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Io => "the device failed",
+            Self::OutOfRange => "beyond the end of the device",
+            Self::ReadOnly => "the device is read-only",
+        })
+    }
+}
+
+impl core::error::Error for BlockError {}
+
+/// What is known of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Sectors of 512 bytes.
+    pub sectors: u64,
+    /// Whether it refuses writes.
+    pub read_only: bool,
+    /// Whether `flush` makes earlier writes durable. A device that cannot promise that
+    /// is good for reading only.
+    pub flushes: bool,
+}
+
+/// A device that stores sectors. Calls return when the device has answered.
+///
+/// Writes are durable, and ordered, only by [`flush`](Self::flush): until it has
+/// returned, any subset of the writes since the last one may survive a loss of power.
+pub trait BlockDevice {
+    /// Size and abilities; they do not change.
+    fn geometry(&self) -> Geometry;
+
+    /// Reads whole sectors from `sector` on.
+    ///
+    /// # Errors
+    /// Any [`BlockError`] but `ReadOnly`; `into` then holds nothing of use.
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError>;
+
+    /// Writes whole sectors from `sector` on.
+    ///
+    /// # Errors
+    /// Any [`BlockError`]; after `Io` the sectors may hold old, new or mixed bytes.
+    fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError>;
+
+    /// Returns when all earlier writes are durable.
+    ///
+    /// # Errors
+    /// [`BlockError::Io`]: which writes are durable is not known.
+    fn flush(&mut self) -> Result<(), BlockError>;
+}
+
+impl<D: BlockDevice + ?Sized> BlockDevice for Box<D> {
+    fn geometry(&self) -> Geometry {
+        (**self).geometry()
+    }
+
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
+        (**self).read(sector, into)
+    }
+
+    fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        (**self).write(sector, from)
+    }
+
+    fn flush(&mut self) -> Result<(), BlockError> {
+        (**self).flush()
+    }
+}
+
+/// One device behind several views, for the partitions of a disk.
+#[derive(Debug)]
+pub struct Shared<D>(Rc<RefCell<D>>);
+
+impl<D> Shared<D> {
+    /// Shares a device.
+    pub fn new(device: D) -> Self {
+        Self(Rc::new(RefCell::new(device)))
+    }
+
+    /// Calls `f` with the device, unless it is in use by a caller further up, which
+    /// no view does.
+    pub fn with<R>(&self, f: impl FnOnce(&mut D) -> R) -> Option<R> {
+        self.0
+            .try_borrow_mut()
+            .ok()
+            .map(|mut device| f(&mut device))
+    }
+}
+
+impl<D> Clone for Shared<D> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<D: BlockDevice> BlockDevice for Shared<D> {
+    fn geometry(&self) -> Geometry {
+        self.0.borrow().geometry()
+    }
+
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
+        self.0.borrow_mut().read(sector, into)
+    }
+
+    fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        self.0.borrow_mut().write(sector, from)
+    }
+
+    fn flush(&mut self) -> Result<(), BlockError> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+/// Checks that `bytes` from `sector` on are whole sectors of a device; returns how
+/// many.
+///
+/// # Errors
+/// [`BlockError::OutOfRange`].
+pub fn sectors_of(geometry: Geometry, sector: u64, bytes: usize) -> Result<u64, BlockError> {
+    let count = (bytes / SECTOR_BYTES) as u64;
+    let end = sector.checked_add(count).ok_or(BlockError::OutOfRange)?;
+    if bytes.is_multiple_of(SECTOR_BYTES) && end <= geometry.sectors {
+        Ok(count)
+    } else {
+        Err(BlockError::OutOfRange)
+    }
+}
+
+/// A device in memory.
+#[derive(Clone, Debug)]
+pub struct MemoryDisk {
+    bytes: Vec<u8>,
+}
+
+impl MemoryDisk {
+    /// An empty one.
+    #[must_use]
+    pub fn new(sectors: usize) -> Self {
+        Self {
+            bytes: vec![0; sectors * SECTOR_BYTES],
+        }
+    }
+
+    /// One that holds an image; bytes behind the last whole sector are not reachable.
+    #[must_use]
+    pub const fn from_image(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn image(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn range(&self, sector: u64, bytes: usize) -> Result<core::ops::Range<usize>, BlockError> {
+        sectors_of(self.geometry(), sector, bytes)?;
+        let start = usize::try_from(sector).map_err(|_| BlockError::OutOfRange)? * SECTOR_BYTES;
+        Ok(start..start + bytes)
+    }
+}
+
+impl BlockDevice for MemoryDisk {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            sectors: (self.bytes.len() / SECTOR_BYTES) as u64,
+            read_only: false,
+            flushes: true,
+        }
+    }
+
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
+        let range = self.range(sector, into.len())?;
+        into.copy_from_slice(self.bytes.get(range).ok_or(BlockError::OutOfRange)?);
+        Ok(())
+    }
+
+    fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        let range = self.range(sector, from.len())?;
+        let place = self.bytes.get_mut(range).ok_or(BlockError::OutOfRange)?;
+        place.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), BlockError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,393 @@
+//! One tree of many file systems: mounts, paths, and the rules of POSIX that are the
+//! same for all of them.
+//!
+//! Every path starts at a [`Place`], the root of all or an open folder, and never
+//! leads above it: `..` there stays, and an absolute symbolic link starts there again.
+//! So whoever is handed one folder is confined to it.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use gritos_fs_api::{FileType, FsError, OpenFlags};
+
+use crate::volume::{Attributes, Entry, NodeId, Space, Volume, VolumeInfo};
+
+mod names;
+mod walk;
+
+/// A node of a mounted file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Index of the mount.
+    mount: usize,
+    /// Number in its file system.
+    node: NodeId,
+}
+
+/// An open file or folder. It stays until [`Vfs::close`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    place: Place,
+    kind: FileType,
+    append: bool,
+    writes: bool,
+}
+
+impl Handle {
+    /// Whether it is a folder.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.kind == FileType::Directory
+    }
+
+    /// Where it is: the start of paths that are relative to it.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+}
+
+struct Mount {
+    volume: Box<dyn Volume>,
+    path: String,
+    /// The folder that it covers; the first mount covers none.
+    on: Option<Place>,
+    /// Files that are open for writing.
+    writers: u32,
+}
+
+/// What is known of a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountInfo {
+    /// Which folder it is.
+    pub path: String,
+    /// What kind of file system.
+    pub info: VolumeInfo,
+    /// How full it is, if that can be said.
+    pub space: Option<Space>,
+}
+
+/// The tree.
+pub struct Vfs {
+    mounts: Vec<Mount>,
+}
+
+impl Vfs {
+    /// A tree whose root is a file system.
+    #[must_use]
+    pub fn new(root: Box<dyn Volume>) -> Self {
+        let mount = Mount {
+            volume: root,
+            path: String::from("/"),
+            on: None,
+            writers: 0,
+        };
+        Self {
+            mounts: alloc::vec![mount],
+        }
+    }
+
+    /// The root of the tree.
+    #[must_use]
+    pub fn root(&self) -> Place {
+        let node = self.mounts.first().map_or(0, |mount| mount.volume.root());
+        Place { mount: 0, node }
+    }
+
+    /// Mounts a file system on a folder.
+    ///
+    /// # Errors
+    /// `NotFound` and `NotDirectory` for the path, `Busy` if something is mounted there.
+    pub fn mount(&mut self, path: &str, volume: Box<dyn Volume>) -> Result<(), FsError> {
+        let root = self.root();
+        let found = self.find(root, path.as_bytes())?;
+        if found.kind != FileType::Directory {
+            return Err(FsError::NotDirectory);
+        }
+        if found.place.mount != 0 || found.place == root {
+            return Err(FsError::Busy);
+        }
+        self.mounts.push(Mount {
+            volume,
+            path: String::from(path),
+            on: Some(found.place),
+            writers: 0,
+        });
+        Ok(())
+    }
+
+    fn mounted(&mut self, mount: usize) -> Result<&mut Mount, FsError> {
+        self.mounts.get_mut(mount).ok_or(FsError::Stale)
+    }
+
+    fn volume(&mut self, place: Place) -> Result<&mut dyn Volume, FsError> {
+        Ok(&mut *self.mounted(place.mount)?.volume)
+    }
+
+    /// The file system of a place, which must be writable.
+    fn writable(&mut self, place: Place) -> Result<&mut dyn Volume, FsError> {
+        let volume = self.volume(place)?;
+        if volume.info().read_only {
+            return Err(FsError::ReadOnly);
+        }
+        Ok(volume)
+    }
+
+    /// Does something, then lets file systems forget what was looked up for it.
+    fn settled<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        let result = f(self);
+        for mount in &mut self.mounts {
+            mount.volume.settle();
+        }
+        result
+    }
+
+    /// Opens a file or folder.
+    ///
+    /// # Errors
+    /// Those of POSIX's `open`; `Invalid` for flags that make no sense together, or
+    /// without READ and WRITE.
+    pub fn open(
+        &mut self,
+        start: Place,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+    ) -> Result<Handle, FsError> {
+        self.settled(|vfs| vfs.open_unsettled(start, path, flags, mode))
+    }
+
+    fn open_unsettled(
+        &mut self,
+        start: Place,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+    ) -> Result<Handle, FsError> {
+        let has = |flag| flags.contains(flag);
+        let writes = has(OpenFlags::WRITE);
+        let creates = has(OpenFlags::CREATE);
+        if !flags.intersects(OpenFlags::READ | OpenFlags::WRITE)
+            || (has(OpenFlags::TRUNCATE) || has(OpenFlags::APPEND)) && !writes
+            || has(OpenFlags::EXCLUSIVE) && !creates
+            || has(OpenFlags::DIRECTORY) && (creates || has(OpenFlags::TRUNCATE))
+        {
+            return Err(FsError::Invalid);
+        }
+        let target = self.walk(start, path, !has(OpenFlags::EXCLUSIVE))?;
+        let (place, kind) = match target.found {
+            Some(_) if has(OpenFlags::EXCLUSIVE) => return Err(FsError::Exists),
+            Some(found) => (found.place, found.kind),
+            None if !creates => return Err(FsError::NotFound),
+            None if target.slash => return Err(FsError::IsDirectory),
+            None => {
+                let dir = target.dir();
+                let name = target.new_name()?;
+                let node = self.writable(dir)?.create(dir.node, name, mode & 0o777)?;
+                let mount = dir.mount;
+                (Place { mount, node }, FileType::Regular)
+            }
+        };
+        match kind {
+            FileType::Directory if has(OpenFlags::DIRECTORY) => {}
+            FileType::Directory if writes || creates => return Err(FsError::IsDirectory),
+            FileType::Directory => {}
+            _ if has(OpenFlags::DIRECTORY) => return Err(FsError::NotDirectory),
+            FileType::Regular => {}
+            FileType::Symlink => return Err(FsError::LinkLoop),
+            _ => return Err(FsError::NotSupported),
+        }
+        if writes {
+            self.writable(place)?;
+        }
+        self.volume(place)?.open(place.node)?;
+        if has(OpenFlags::TRUNCATE)
+            && target.found.is_some()
+            && let Err(error) = self.truncate_node(place, 0)
+        {
+            self.volume(place)?.close(place.node);
+            return Err(error);
+        }
+        if writes {
+            self.mounted(place.mount)?.writers += 1;
+        }
+        Ok(Handle {
+            place,
+            kind,
+            append: has(OpenFlags::APPEND),
+            writes,
+        })
+    }
+
+    /// Closes what was opened.
+    pub fn close(&mut self, handle: Handle) {
+        if let Ok(mount) = self.mounted(handle.place.mount) {
+            mount.volume.close(handle.place.node);
+            if handle.writes {
+                mount.writers = mount.writers.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Reads from a file; fewer bytes than asked for mean the end.
+    ///
+    /// # Errors
+    /// `IsDirectory`, and those of the file system.
+    pub fn read(&mut self, file: Handle, offset: u64, into: &mut [u8]) -> Result<usize, FsError> {
+        if file.is_folder() {
+            return Err(FsError::IsDirectory);
+        }
+        self.volume(file.place)?.read(file.place.node, offset, into)
+    }
+
+    /// Writes to a file, at its end if it was opened to append. Returns how many bytes
+    /// it took, which are fewer than offered when it is full.
+    ///
+    /// # Errors
+    /// `IsDirectory`, `FileTooLarge`, `NoSpace`, and those of the file system.
+    pub fn write(&mut self, file: Handle, offset: u64, from: &[u8]) -> Result<usize, FsError> {
+        if file.is_folder() {
+            return Err(FsError::IsDirectory);
+        }
+        let volume = self.writable(file.place)?;
+        if from.is_empty() {
+            return Ok(0);
+        }
+        let offset = if file.append {
+            volume.attributes(file.place.node)?.size
+        } else {
+            offset
+        };
+        let room = volume.info().max_file.saturating_sub(offset);
+        let length = (from.len() as u64).min(room) as usize;
+        if length == 0 {
+            return Err(FsError::FileTooLarge);
+        }
+        let from = from.get(..length).unwrap_or(from);
+        volume.write(file.place.node, offset, from)
+    }
+
+    /// Cuts a file or extends it with zeros.
+    ///
+    /// # Errors
+    /// `IsDirectory`, `FileTooLarge`, and those of the file system.
+    pub fn truncate(&mut self, file: Handle, size: u64) -> Result<(), FsError> {
+        if file.is_folder() {
+            return Err(FsError::IsDirectory);
+        }
+        self.truncate_node(file.place, size)
+    }
+
+    fn truncate_node(&mut self, place: Place, size: u64) -> Result<(), FsError> {
+        let volume = self.writable(place)?;
+        if size > volume.info().max_file {
+            return Err(FsError::FileTooLarge);
+        }
+        volume.truncate(place.node, size)
+    }
+
+    /// Sets when something changed last.
+    ///
+    /// # Errors
+    /// `ReadOnly`, and those of the file system.
+    pub fn set_modified(&mut self, file: Handle, modified_ns: u64) -> Result<(), FsError> {
+        let place = file.place;
+        self.writable(place)?.set_modified(place.node, modified_ns)
+    }
+
+    /// What is known of what is open.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn attributes(&mut self, file: Handle) -> Result<(u64, Attributes), FsError> {
+        let place = file.place;
+        let attributes = self.volume(place)?.attributes(place.node)?;
+        Ok((place.node, attributes))
+    }
+
+    /// Lists a folder; see [`Volume::entries`].
+    ///
+    /// # Errors
+    /// `NotDirectory`, and those of the file system.
+    pub fn entries(
+        &mut self,
+        folder: Handle,
+        position: u64,
+        take: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<(), FsError> {
+        if !folder.is_folder() {
+            return Err(FsError::NotDirectory);
+        }
+        self.settled(|vfs| {
+            let place = folder.place;
+            vfs.volume(place)?.entries(place.node, position, take)
+        })
+    }
+
+    /// Returns when what was written to a file is on the device.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn fsync(&mut self, file: Handle) -> Result<(), FsError> {
+        self.volume(file.place)?.fsync(file.place.node)
+    }
+
+    /// Returns when everything is on its device. All file systems are tried; the first
+    /// error is returned.
+    ///
+    /// # Errors
+    /// Those of the file systems.
+    pub fn sync(&mut self) -> Result<(), FsError> {
+        let results = self.mounts.iter_mut().map(|mount| mount.volume.sync());
+        results.fold(Ok(()), Result::and)
+    }
+
+    /// Leaves all devices in order, before power is cut.
+    ///
+    /// # Errors
+    /// Those of the file systems; all were tried.
+    pub fn unmount_all(&mut self) -> Result<(), FsError> {
+        let results = self.mounts.iter_mut().map(|mount| mount.volume.unmount());
+        results.fold(Ok(()), Result::and)
+    }
+
+    /// The file system that holds what a path names.
+    ///
+    /// # Errors
+    /// Those of the path, and of the file system.
+    pub fn statfs(&mut self, start: Place, path: &[u8]) -> Result<(VolumeInfo, Space), FsError> {
+        self.settled(|vfs| {
+            let place = vfs.find(start, path)?.place;
+            let volume = vfs.volume(place)?;
+            Ok((volume.info(), volume.space()?))
+        })
+    }
+
+    /// What is mounted.
+    pub fn mounts(&mut self) -> Vec<MountInfo> {
+        let mounts = self.mounts.iter_mut().map(|mount| MountInfo {
+            path: mount.path.clone(),
+            info: mount.volume.info(),
+            space: mount.volume.space().ok(),
+        });
+        mounts.collect()
+    }
+
+    /// Makes the file system that is mounted on a folder writable or read-only.
+    ///
+    /// # Errors
+    /// `Invalid` if nothing is mounted there, `Busy` if files are open for writing,
+    /// `ReadOnly` if it cannot be made writable.
+    pub fn remount(&mut self, start: Place, path: &[u8], read_only: bool) -> Result<(), FsError> {
+        let place = self.settled(|vfs| vfs.find(start, path))?.place;
+        let mount = self.mounted(place.mount)?;
+        if mount.volume.root() != place.node {
+            return Err(FsError::Invalid);
+        }
+        if read_only && mount.writers > 0 {
+            return Err(FsError::Busy);
+        }
+        mount.volume.remount(read_only)
+    }
+}

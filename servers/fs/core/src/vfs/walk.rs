@@ -1,0 +1,212 @@
+//! Walking a path.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use gritos_fs_api::{FileType, FsError, MAX_NAME, MAX_PATH};
+
+use super::{Place, Vfs};
+
+/// Most symbolic links in one path.
+const MAX_LINKS: u32 = 40;
+
+/// Something that a path led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) place: Place,
+    pub(super) kind: FileType,
+}
+
+/// The last part of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// A name in the folder above.
+    Name(Vec<u8>),
+    /// `.`
+    Dot,
+    /// `..`
+    DotDot,
+    /// There is none: the path is `/`.
+    Start,
+}
+
+/// Where a path led.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Folders from the start of the walk to the one that holds the last name.
+    pub(super) above: Vec<Place>,
+    pub(super) last: Last,
+    /// What the path names, if that exists.
+    pub(super) found: Option<Step>,
+    /// The path ends in `/`: only a folder will do.
+    pub(super) slash: bool,
+}
+
+impl Target {
+    /// The folder that holds the last name.
+    pub(super) fn dir(&self) -> Place {
+        self.above
+            .last()
+            .copied()
+            .unwrap_or(Place { mount: 0, node: 0 })
+    }
+
+    /// The last name, for something that is to be made.
+    pub(super) fn new_name(&self) -> Result<&[u8], FsError> {
+        match &self.last {
+            // What cannot be listed as text is not made.
+            Last::Name(name) if core::str::from_utf8(name).is_err() => Err(FsError::Invalid),
+            Last::Name(name) => Ok(name),
+            _ => Err(FsError::Exists),
+        }
+    }
+
+    /// The last name, for one that is to go.
+    pub(super) fn old_name(&self) -> Result<&[u8], FsError> {
+        match &self.last {
+            Last::Name(name) => Ok(name),
+            Last::Dot => Err(FsError::Invalid),
+            Last::DotDot => Err(FsError::NotEmpty),
+            Last::Start => Err(FsError::Busy),
+        }
+    }
+}
+
+impl Vfs {
+    /// Walks a path. The last part may be missing; if it is a symbolic link, it is
+    /// followed when `follow` says so or a `/` comes behind it.
+    pub(super) fn walk(
+        &mut self,
+        start: Place,
+        path: &[u8],
+        follow: bool,
+    ) -> Result<Target, FsError> {
+        if path.is_empty() {
+            return Err(FsError::NotFound);
+        }
+        if path.len() > MAX_PATH as usize {
+            return Err(FsError::NameTooLong);
+        }
+        if path.contains(&0) {
+            return Err(FsError::Invalid);
+        }
+        let mut above = alloc::vec![start];
+        let mut text = Cow::Borrowed(path);
+        let mut at = 0;
+        let mut links = 0;
+        loop {
+            let (name, end) = component(&text, at);
+            let rest = text.get(end..).unwrap_or(&[]);
+            let slash = !rest.is_empty();
+            let is_last = rest.iter().all(|byte| *byte == b'/');
+            let dir = above.last().copied().unwrap_or(start);
+            let special = match name {
+                b"" => Some(Last::Start),
+                b"." => Some(Last::Dot),
+                b".." => {
+                    if above.len() > 1 {
+                        above.pop();
+                    }
+                    Some(Last::DotDot)
+                }
+                _ => None,
+            };
+            at = end;
+            if let Some(last) = special {
+                if !is_last {
+                    continue;
+                }
+                let place = above.last().copied().unwrap_or(start);
+                let kind = FileType::Directory;
+                return Ok(Target {
+                    above,
+                    last,
+                    found: Some(Step { place, kind }),
+                    slash,
+                });
+            }
+            if name.len() > MAX_NAME as usize {
+                return Err(FsError::NameTooLong);
+            }
+            let step = match self.step(dir, name) {
+                Ok(step) => step,
+                Err(FsError::NotFound) if is_last => {
+                    let last = Last::Name(name.to_vec());
+                    return Ok(Target {
+                        above,
+                        last,
+                        found: None,
+                        slash,
+                    });
+                }
+                Err(error) => return Err(error),
+            };
+            match step.kind {
+                FileType::Symlink if !is_last || follow || slash => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(FsError::LinkLoop);
+                    }
+                    let mut next = self.volume(step.place)?.read_link(step.place.node)?;
+                    if next.is_empty() {
+                        return Err(FsError::NotFound);
+                    }
+                    next.extend_from_slice(rest);
+                    if next.len() > 2 * MAX_PATH as usize {
+                        return Err(FsError::NameTooLong);
+                    }
+                    if next.first() == Some(&b'/') {
+                        above.truncate(1);
+                    }
+                    text = Cow::Owned(next);
+                    at = 0;
+                }
+                kind if slash && kind != FileType::Directory => return Err(FsError::NotDirectory),
+                _ if is_last => {
+                    let last = Last::Name(name.to_vec());
+                    return Ok(Target {
+                        above,
+                        last,
+                        found: Some(step),
+                        slash,
+                    });
+                }
+                _ => above.push(step.place),
+            }
+        }
+    }
+
+    /// Looks up one name, and goes to the root of what is mounted there.
+    fn step(&mut self, dir: Place, name: &[u8]) -> Result<Step, FsError> {
+        let found = self.volume(dir)?.lookup(dir.node, name)?;
+        let place = Place {
+            mount: dir.mount,
+            node: found.node,
+        };
+        let over = self.mounts.iter().position(|mount| mount.on == Some(place));
+        let place = match over {
+            Some(mount) => Place {
+                mount,
+                node: self.mounted(mount)?.volume.root(),
+            },
+            None => place,
+        };
+        let kind = found.kind;
+        Ok(Step { place, kind })
+    }
+
+    /// What a path names, symbolic links followed.
+    pub(super) fn find(&mut self, start: Place, path: &[u8]) -> Result<Step, FsError> {
+        self.walk(start, path, true)?.found.ok_or(FsError::NotFound)
+    }
+}
+
+/// The next part of a path from `at` on, and where it ends. It is empty only if
+/// nothing but `/` is left.
+fn component(text: &[u8], at: usize) -> (&[u8], usize) {
+    let rest = text.get(at..).unwrap_or(&[]);
+    let skipped = rest.iter().take_while(|byte| **byte == b'/').count();
+    let rest = rest.get(skipped..).unwrap_or(&[]);
+    let length = rest.iter().take_while(|byte| **byte != b'/').count();
+    (rest.get(..length).unwrap_or(&[]), at + skipped + length)
+}

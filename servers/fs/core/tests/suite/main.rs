@@ -1,0 +1,7 @@
+//! The file server's logic against POSIX's rules, models, broken disks and power cuts.
+mod cache;
+mod fsx;
+mod partitions;
+mod posix;
+mod support;
+mod tree;
