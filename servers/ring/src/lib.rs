@@ -24,7 +24,7 @@
 //! ```
 //!
 //! All zero is an empty ring: the first entry published and the first released
-//! are signalled. Counters wrap.
+//! are signalled. After [`reset`] it is the first published alone. Counters wrap.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -110,9 +110,12 @@ pub const fn ring_bytes(capacity: u32, entry_bytes: usize) -> Option<usize> {
 /// # Errors
 /// `Gone`.
 pub fn reset<M: Memory>(memory: &M, offset: usize) -> Result<(), RingError> {
-    for word in [PRODUCED, PRODUCER_WAKE, CONSUMED, CONSUMER_WAKE] {
+    for word in [PRODUCED, CONSUMED, CONSUMER_WAKE] {
         memory.store(offset + word, 0)?;
     }
+    // A count that lies behind: a producer does not wait before it has filled
+    // the ring.
+    memory.store(offset + PRODUCER_WAKE, u32::MAX)?;
     Ok(())
 }
 

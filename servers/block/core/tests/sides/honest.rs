@@ -1,0 +1,144 @@
+//! Both sides as they should be.
+
+use crate::ram::{BLOCK, BLOCKS, Driver, attach, geometry};
+use gritos_block_core::DiskError;
+use gritos_block_core::api::{BlockFeatures, BlockStatus};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+fn driver() -> Rc<RefCell<Driver>> {
+    Rc::new(RefCell::new(Driver::new()))
+}
+
+#[test]
+fn what_is_written_is_read_and_durable_after_a_flush() {
+    let driver = driver();
+    let (mut disk, ..) = attach(&driver, 4096, geometry());
+    let data: Vec<u8> = (0..3 * BLOCK).map(|i| (i * 7) as u8).collect();
+    disk.write(5, &data).unwrap();
+    let mut back = vec![0; data.len()];
+    disk.read(5, &mut back).unwrap();
+    assert_eq!(back, data);
+    assert_eq!(driver.borrow().disk.durable[5 * BLOCK], 0);
+    disk.flush().unwrap();
+    assert_eq!(driver.borrow().disk.durable[5 * BLOCK..8 * BLOCK], data);
+}
+
+#[test]
+fn transfers_larger_than_requests_rings_and_data_area_are_cut() {
+    let driver = driver();
+    let (mut disk, ..) = attach(&driver, 4096, geometry());
+    let mut all = vec![0; BLOCKS as usize * BLOCK];
+    disk.read(0, &mut all).unwrap();
+    assert!(
+        all.chunks(BLOCK)
+            .enumerate()
+            .all(|(i, block)| block.iter().all(|&b| b == i as u8))
+    );
+    all.reverse();
+    disk.write(0, &all).unwrap();
+    assert_eq!(driver.borrow().disk.cache, all);
+}
+
+#[test]
+fn many_requests_cost_one_signal_each_way() {
+    let driver = driver();
+    driver.borrow_mut().disk.reverse = true;
+    let (mut disk, ..) = attach(&driver, 8192, geometry());
+    let mut ids = Vec::new();
+    for i in 0..8 {
+        ids.push(
+            disk.start_read(u64::from(i) * 3, 1, i * BLOCK as u32)
+                .unwrap(),
+        );
+    }
+    assert_eq!(disk.start_flush(), Err(DiskError::Full));
+    disk.submit().unwrap();
+    assert!(std::mem::take(&mut driver.borrow_mut().rung));
+    assert_eq!(disk.arm(8), Ok(true));
+    driver.borrow_mut().run();
+    assert_eq!(driver.borrow().signals[0], 1);
+    let mut ended = Vec::new();
+    while let Some((id, status)) = disk.poll().unwrap() {
+        assert_eq!(status, BlockStatus::Ok);
+        ended.push(id);
+    }
+    ended.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(ended, ids);
+    for i in 0..8 {
+        let mut block = [0; BLOCK];
+        disk.read_data(i * BLOCK as u32, &mut block).unwrap();
+        assert_eq!(block[0], i as u8 * 3);
+    }
+}
+
+#[test]
+fn errors_of_the_device_reach_the_client_that_caused_them() {
+    let driver = driver();
+    driver.borrow_mut().disk.bad = Some(9);
+    let (mut disk, ..) = attach(&driver, 4096, geometry());
+    let io_error = Err(DiskError::Status(BlockStatus::IoError));
+    assert_eq!(disk.read(8, &mut [0; 3 * BLOCK]), io_error);
+    assert_eq!(disk.write(9, &[0; BLOCK]), io_error);
+    assert_eq!(disk.read(10, &mut [0; BLOCK]), Ok(()));
+    assert_eq!(disk.outstanding(), 0);
+}
+
+#[test]
+fn a_client_without_the_right_cannot_write() {
+    let driver = driver();
+    let mut seen = geometry();
+    seen.features |= BlockFeatures::READ_ONLY;
+    let (mut disk, ..) = attach(&driver, 4096, seen);
+    let refused = Err(DiskError::Status(BlockStatus::ReadOnly));
+    assert!(disk.is_read_only());
+    assert_eq!(disk.write(0, &[1; BLOCK]), refused);
+    assert_eq!(driver.borrow().disk.cache[0], 0);
+}
+
+#[test]
+fn what_is_not_on_the_disk_is_refused_before_anybody_is_asked() {
+    let driver = driver();
+    let (mut disk, ..) = attach(&driver, 4096, geometry());
+    let mut two = [0; 2 * BLOCK];
+    assert_eq!(disk.read(BLOCKS - 1, &mut two), Err(DiskError::OutOfRange));
+    assert_eq!(disk.read(u64::MAX, &mut two), Err(DiskError::OutOfRange));
+    assert_eq!(disk.read(0, &mut two[..100]), Err(DiskError::OutOfRange));
+    assert_eq!(disk.start_read(0, 1, 4096), Err(DiskError::OutOfRange));
+    assert_eq!(disk.start_read(0, 1, 100), Err(DiskError::OutOfRange));
+    assert_eq!(disk.start_read(0, 0, 0), Err(DiskError::OutOfRange));
+    assert_eq!(
+        disk.start_read(0, 5, 0),
+        Err(DiskError::OutOfRange),
+        "more than one request may"
+    );
+    assert_eq!(driver.borrow().disk.started, 0);
+}
+
+#[test]
+fn two_clients_share_a_disk_and_one_that_leaves_takes_nothing_along() {
+    let driver = driver();
+    let (mut one, ..) = attach(&driver, 4096, geometry());
+    let (mut two, ..) = attach(&driver, 4096, geometry());
+    one.write(1, &[0xa1; BLOCK]).unwrap();
+    let mut block = [0; BLOCK];
+    two.read(1, &mut block).unwrap();
+    assert_eq!(block, [0xa1; BLOCK]);
+    one.start_read(0, 1, 0).unwrap();
+    one.submit().unwrap();
+    driver.borrow_mut().queue.close(0);
+    driver.borrow_mut().run();
+    assert_eq!(driver.borrow_mut().queue.reap(), Some(0));
+    assert_eq!(driver.borrow_mut().queue.reap(), None);
+    assert_eq!(one.finish(), Err(DiskError::TimedOut));
+    two.read(2, &mut block).unwrap();
+}
+
+#[test]
+fn a_driver_that_is_gone_is_told_from_one_that_fails() {
+    let driver = driver();
+    let (mut disk, memory, _) = attach(&driver, 4096, geometry());
+    memory.take_away();
+    assert_eq!(disk.read(0, &mut [0; BLOCK]), Err(DiskError::Gone));
+}
