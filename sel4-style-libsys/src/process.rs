@@ -63,6 +63,8 @@ pub struct Plan {
     pub priority: (u8, u8),
     /// Budget and period in nanoseconds.
     pub budget: (u64, u64),
+    /// Bytes of its first thread's stack; 0: as the boot image says.
+    pub stack_bytes: u64,
     /// Where its faults go.
     pub fault: Option<Cap<Endpoint>>,
 }
@@ -75,6 +77,7 @@ impl Default for Plan {
             table_bytes: 16 * PAGE_BYTES,
             priority: (128, 128),
             budget: (SLICE, SLICE),
+            stack_bytes: 0,
             fault: None,
         }
     }
@@ -122,9 +125,9 @@ impl Creator {
                 .ok_or(Error::local(Status::InvalidArgument, Operation::Load))?;
             self.map_segment(segment, bytes, untyped, at(position), space)?;
         }
-        let stack_bytes = match entry.stack {
-            0 => DEFAULT_STACK_BYTES,
-            bytes => bytes,
+        let stack_bytes = match (plan.stack_bytes, entry.stack) {
+            (0, 0) => DEFAULT_STACK_BYTES,
+            (0, bytes) | (bytes, _) => bytes,
         };
         let stack = Stack::map(untyped, at(STACK), space, STACK_TOP, stack_bytes)?;
 
@@ -203,8 +206,8 @@ impl Creator {
     }
 }
 
-/// Where pages of a process are mapped while they are filled.
-const SCRATCH: u64 = SHARED_BASE;
+/// Where a creator maps pages of a process while it fills them.
+pub const SCRATCH: u64 = SHARED_BASE;
 
 /// What the image holds of a segment.
 fn segment_bytes<'a>(image: &BootImage<'a>, entry: &Entry, segment: &Segment) -> Option<&'a [u8]> {

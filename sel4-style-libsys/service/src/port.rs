@@ -6,6 +6,7 @@ use gritos_idl_runtime::{
 use gritos_sys::abi::Syscall;
 use gritos_sys::cap::{Endpoint, Reply};
 use gritos_sys::environment::Environment;
+use gritos_sys::raw::Returned;
 use gritos_sys::slots::{Slot, own};
 use gritos_sys::{Cap, Error};
 
@@ -43,6 +44,20 @@ struct Place {
     kept: bool,
 }
 
+impl Port<1> {
+    /// A port of a task that is no component, such as the root task: with a
+    /// Reply of its own making, and without a window.
+    #[must_use]
+    pub const fn with_reply(endpoint: Cap<Endpoint>, reply: Cap<Reply>) -> Self {
+        let place = Place {
+            reply,
+            generation: 0,
+            kept: false,
+        };
+        Self::of(endpoint, [place], (Address::NULL, 0))
+    }
+}
+
 impl<const REPLIES: usize> Port<REPLIES> {
     /// A port at `endpoint` that accepts up to `window` (0 to 4) capabilities
     /// with a message. Makes its Replies out of the component's memory.
@@ -63,7 +78,15 @@ impl<const REPLIES: usize> Port<REPLIES> {
             0 => (Address::NULL, 0),
             count => (own::take_run(count)?.address(), count),
         };
-        Ok(Self {
+        Ok(Self::of(endpoint, replies, window))
+    }
+
+    const fn of(
+        endpoint: Cap<Endpoint>,
+        replies: [Place; REPLIES],
+        window: (Address, u32),
+    ) -> Self {
+        Self {
             endpoint,
             replies,
             current: Some(0),
@@ -71,7 +94,26 @@ impl<const REPLIES: usize> Port<REPLIES> {
             window,
             arrived: 0,
             deadline: None,
-        })
+        }
+    }
+
+    /// Answers the current caller and receives nothing.
+    ///
+    /// # Errors
+    /// What the kernel says. After [`Status::ReplySpent`] nobody waits.
+    pub fn reply<const CAPS: usize>(&mut self, reply: Outgoing<CAPS>) -> Result<(), Status> {
+        let current = self.current_reply();
+        let returned = issue(
+            Syscall::Reply,
+            Address::NULL,
+            current,
+            &reply,
+            (Address::NULL, 0),
+            None,
+        );
+        let result = result_of(&returned);
+        self.owes &= result.is_err();
+        result
     }
 
     /// The endpoint, from which capabilities to the server's objects are made.
@@ -117,7 +159,7 @@ impl<const REPLIES: usize> Port<REPLIES> {
         );
         let incoming = incoming(&returned, self.window.0);
         if incoming.outcome.is_ok() {
-            self.owes = incoming.outcome.kind() == Ok(Kind::Call);
+            self.owes = matches!(incoming.outcome.kind(), Ok(Kind::Call | Kind::Fault));
             if incoming.outcome.cap_count() != 0 {
                 self.note_arrivals(&incoming);
             }
@@ -215,11 +257,7 @@ impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
             (Address::NULL, 0),
             None,
         );
-        let result = match returned.outcome.status() {
-            Ok(Status::Ok) => Ok(()),
-            Ok(status) => Err(status),
-            Err(_) => Err(Status::InvalidArgument),
-        };
+        let result = result_of(&returned);
         if matches!(result, Ok(()) | Err(Status::ReplySpent)) {
             place.kept = false;
             place.generation = place.generation.wrapping_add(1);
@@ -229,6 +267,14 @@ impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
 
     fn discard(&mut self, _incoming: &Incoming) {
         self.empty_window();
+    }
+}
+
+const fn result_of(returned: &Returned) -> Result<(), Status> {
+    match returned.outcome.status() {
+        Ok(Status::Ok) => Ok(()),
+        Ok(status) => Err(status),
+        Err(_) => Err(Status::InvalidArgument),
     }
 }
 

@@ -1,154 +1,320 @@
-//! The components that the root task started.
+//! A component: how it is made, started, stopped and cleaned up behind.
 
-use gritos_sys::abi::Rights;
-use gritos_sys::abi::boot_image::{BootImage, Entry};
+use gritos_base_api::SupervisionClient;
+use gritos_service::{Kernel, call_cap};
+use gritos_sys::abi::boot_image::{Entry, EntryKind};
 use gritos_sys::abi::cap::BADGE_CLIENT;
+use gritos_sys::abi::{Rights, Status};
 use gritos_sys::cap::Endpoint;
-use gritos_sys::memory::{Pool, Region};
-use gritos_sys::process::{Creator, DEFAULT_STACK_BYTES, PROCESS_SLOTS, Plan, Process};
-use gritos_sys::slots::Slots;
+use gritos_sys::environment::{self, Author, GrantKind};
+use gritos_sys::error::Operation;
+use gritos_sys::invoke::Permissions;
+use gritos_sys::memory::Region;
+use gritos_sys::process::{PROCESS_SLOTS, Plan, Process, SCRATCH};
+use gritos_sys::shared::SharedBuf;
+use gritos_sys::slots::Slot;
 use gritos_sys::{Cap, Error, Mask};
+use gritos_system::Component as Spec;
+use gritos_system_api::ComponentState;
 
-/// Most components.
-const COMPONENT_LIMIT: usize = 32;
-/// Memory of a component beside its segments and stack: CNode, TCB, tables.
-const OVERHEAD_BYTES: u64 = 256 << 10;
-/// Priority of a component and the highest that it may give its threads.
-const PRIORITY: (u8, u8) = (128, 128);
+use crate::grants::{Granting, Planned, nth, planned, session_rights};
+use crate::policy::History;
+use crate::root::Root;
 
-/// What a component does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ComponentState {
-    /// Not started yet.
-    New,
-    /// Running.
-    Running,
-    /// It returned.
-    Ended,
-    /// It faulted, panicked, or could not be started.
-    Failed,
-}
+/// Name of the device whose driver takes the console over from the kernel.
+const CONSOLE_DEVICE: &str = "uart";
 
-/// A component.
+/// A component as the root task keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component {
-    /// Its entry in the boot image.
-    pub(crate) entry: Entry,
     /// What it does.
     pub(crate) state: ComponentState,
-    /// Its process.
+    /// Its process, while it has one.
     pub(crate) process: Option<Process>,
-    memory: Option<Region>,
-    badge: u32,
+    /// Its memory, from its first start on.
+    region: Option<Region>,
+    /// Where its faults go, from its first start on.
+    faults: Option<Cap<Endpoint>>,
+    /// The slots of its process, while there is something in them.
+    run: Option<Slot>,
+    /// The slots of its grants' parents and their number.
+    grants: Option<(Slot, u16)>,
+    /// How often it was started again.
+    pub(crate) history: History,
+    /// When it is to be started again, in nanoseconds.
+    pub(crate) due: Option<u64>,
 }
 
 impl Component {
-    /// Makes the process and lets it run.
-    pub(crate) fn start(
-        &mut self,
-        image: &BootImage<'_>,
-        creator: &Creator,
-        faults: Cap<Endpoint>,
-        pool: &mut Pool,
-        slots: &mut Slots,
-    ) -> Result<(), Error> {
-        let region = pool.take(self.memory_bytes(), slots)?;
-        self.memory = Some(region);
-        let fault = slots
-            .take()?
-            .mint(faults, Mask::only(Rights::SEND), self.badge)?;
-        let plan = Plan {
-            priority: PRIORITY,
-            fault: Some(fault),
-            ..Plan::default()
+    /// One that was never started.
+    pub(crate) const NEW: Self = Self {
+        state: ComponentState::New,
+        process: None,
+        region: None,
+        faults: None,
+        run: None,
+        grants: None,
+        history: History::NEW,
+        due: None,
+    };
+}
+
+/// Badge of component `index`: at every service, and of its faults.
+pub(crate) const fn badge(index: u16) -> u32 {
+    BADGE_CLIENT | (index as u32 + 1)
+}
+
+/// The component with a badge.
+pub(crate) fn index_of(badge: u32) -> Option<u16> {
+    u16::try_from((badge & !BADGE_CLIENT).checked_sub(1)?).ok()
+}
+
+impl Root<'_> {
+    /// Makes component `index` and lets it run. If that fails, nothing is left
+    /// of the attempt.
+    pub(crate) fn start(&mut self, index: u16) -> Result<(), Error> {
+        let started = self.try_start(index);
+        if started.is_err() {
+            self.take_back(index);
+        }
+        let component = self.component_mut(index)?;
+        component.due = None;
+        component.state = match started {
+            Ok(()) => ComponentState::Running,
+            Err(_) => ComponentState::Failed,
         };
-        let first = slots.take_run(PROCESS_SLOTS)?;
-        let process = creator.make(image, &self.entry, region.untyped, first, &plan)?;
-        process.start(0)?;
-        self.process = Some(process);
-        self.state = ComponentState::Running;
-        Ok(())
+        started
     }
 
-    /// Bytes of the image that are its text, and the address of the first.
-    pub(crate) fn text<'a>(&self, image: &BootImage<'a>) -> Option<(&'a [u8], u64)> {
-        let executable = Rights::EXECUTE.bits();
-        let segment = self
-            .entry
-            .segments()
-            .iter()
-            .find(|segment| segment.rights & executable != 0)?;
-        let offset = usize::try_from(segment.offset.checked_sub(self.entry.offset)?).ok()?;
-        Some((image.payload(&self.entry)?.get(offset..)?, segment.address))
+    fn try_start(&mut self, index: u16) -> Result<(), Error> {
+        let spec = self.system.component(index).ok_or(missing())?;
+        let entry = self.entry_of(&spec).ok_or(missing())?;
+        let region = self.region_of(index, &spec)?;
+        let plan = Plan {
+            cnode_slots: spec.cnode_slots,
+            table_bytes: (64 << 10) + (spec.memory_bytes >> 8).next_multiple_of(4096),
+            priority: (spec.priority, spec.ceiling),
+            budget: (spec.budget_ns, spec.period_ns),
+            stack_bytes: u64::from(spec.stack_bytes),
+            fault: Some(self.faults_of(index)?),
+        };
+        let run = self.slots.take_run(PROCESS_SLOTS)?;
+        self.component_mut(index)?.run = Some(run);
+        let process = self
+            .creator
+            .make(&self.image, &entry, region.untyped, run, &plan)?;
+        self.component_mut(index)?.process = Some(process);
+        self.equip(index, &spec, &process, region)?;
+        process.start(environment::ADDRESS)
     }
 
-    fn memory_bytes(&self) -> u64 {
-        let page = |bytes: u64| bytes.next_multiple_of(4096);
-        let copied: u64 = self
-            .entry
-            .segments()
-            .iter()
-            .filter(|segment| segment.rights & (Rights::WRITE | Rights::EXECUTE).bits() != 0)
-            .map(|segment| page(segment.memory_bytes))
-            .sum();
-        copied + page(self.entry.stack.max(DEFAULT_STACK_BYTES)) + OVERHEAD_BYTES
+    /// The entry of its program in the boot image.
+    pub(crate) fn entry_of(&self, spec: &Spec<'_>) -> Option<Entry> {
+        self.image
+            .entries()
+            .find(|e| e.kind == EntryKind::Component as u32 && e.name() == spec.binary)
     }
-}
 
-/// All of them. A component's badge is its place, marked as a client's.
-#[derive(Debug)]
-pub(crate) struct Table {
-    components: [Option<Component>; COMPONENT_LIMIT],
-}
+    fn region_of(&mut self, index: u16, spec: &Spec<'_>) -> Result<Region, Error> {
+        if let Some(region) = self.component_mut(index)?.region {
+            return Ok(region);
+        }
+        let region = self.pool.take(spec.memory_bytes, &mut self.slots)?;
+        self.component_mut(index)?.region = Some(region);
+        Ok(region)
+    }
 
-impl Default for Table {
-    fn default() -> Self {
-        Self {
-            components: [None; COMPONENT_LIMIT],
+    fn faults_of(&mut self, index: u16) -> Result<Cap<Endpoint>, Error> {
+        if let Some(faults) = self.component_mut(index)?.faults {
+            return Ok(faults);
+        }
+        let slot = self.slots.take()?;
+        let faults = slot
+            .mint(self.endpoint, Mask::only(Rights::SEND), badge(index))
+            .inspect_err(|_| self.slots.give_back(slot))?;
+        self.component_mut(index)?.faults = Some(faults);
+        Ok(faults)
+    }
+
+    /// Fills the component's CNode and its environment page.
+    fn equip(
+        &mut self,
+        index: u16,
+        spec: &Spec<'_>,
+        process: &Process,
+        region: Region,
+    ) -> Result<(), Error> {
+        use environment::slot;
+        let cnode = process.cnode;
+        cnode.copy(slot::CNODE, cnode, Mask::AS_HELD)?;
+        cnode.copy(slot::TCB, process.tcb, Mask::AS_HELD)?;
+        cnode.copy(slot::ADDRESS_SPACE, process.space, Mask::AS_HELD)?;
+
+        let count = planned(&self.system, index).count() as u16;
+        let run = self.slots.take_run(count.max(1))?;
+        let component = self.component_mut(index)?;
+        component.grants = Some((run, count.max(1)));
+        let generation = u64::from(component.history.restarts);
+        let author = Author::new(spec.name, badge(index), generation)?;
+        let mut granting = Granting::new(author, cnode, run);
+        for grant in planned(&self.system, index) {
+            self.grant(index, &mut granting, &grant)?;
+        }
+        let (mut author, first_free) = granting.finish();
+        let page = author.finish(first_free, spec.cnode_slots, spec.arguments)?;
+        self.put_page(process, region, page)?;
+        self.put_memory(process, region)
+    }
+
+    fn grant(
+        &mut self,
+        index: u16,
+        granting: &mut Granting,
+        grant: &Planned<'_>,
+    ) -> Result<(), Error> {
+        match grant.kind {
+            GrantKind::Endpoint => {
+                let endpoint = self.service_endpoint(grant.index)?;
+                granting.give(grant, endpoint, Mask::AS_HELD, 0)
+            }
+            GrantKind::Service => {
+                let endpoint = self.service_endpoint(grant.index)?;
+                let rights = session_rights(grant.values[0]);
+                granting.give(grant, endpoint, rights, badge(index))
+            }
+            GrantKind::Registers => {
+                let device = self.devices.get(grant.index).ok_or(missing())?;
+                if grant.name == CONSOLE_DEVICE {
+                    self.console.hand_over();
+                }
+                granting.give(grant, device.registers, Mask::AS_HELD, 0)
+            }
+            GrantKind::Interrupt => {
+                let device = self.devices.get(grant.index).ok_or(missing())?;
+                let handler = device.interrupts().nth(grant.position).ok_or(missing())?;
+                granting.give(grant, handler, Mask::AS_HELD, 0)
+            }
+            GrantKind::Platform => granting.give(grant, self.console.platform(), Mask::AS_HELD, 0),
+            GrantKind::Data => Err(missing()),
         }
     }
+
+    /// Writes the environment page and maps it for the component to read.
+    fn put_page(
+        &mut self,
+        process: &Process,
+        region: Region,
+        page: &[u8; environment::PAGE_BYTES],
+    ) -> Result<(), Error> {
+        let written = self.slots.take()?;
+        let read = self.slots.take()?;
+        let result = (|| {
+            let memory = region.untyped.create_memory(page.len() as u64, written)?;
+            memory.map_all(self.creator.space, SCRATCH, Permissions::ReadWrite)?;
+            let gone = Error::local(Status::NotMapped, Operation::Load);
+            SharedBuf::of(memory)?.write(0, page).map_err(|_| gone)?;
+            memory.unmap()?;
+            let rights = Mask::only(Rights::READ.union(Rights::MAP));
+            let mapped = read.copy(memory, rights)?;
+            mapped.map_all(process.space, environment::ADDRESS, Permissions::Read)?;
+            process
+                .cnode
+                .move_from(environment::slot::ENVIRONMENT, mapped)
+        })();
+        // Neither slot is needed any more; what failed goes with its region.
+        written.delete()?;
+        read.delete()?;
+        self.slots.give_back(written);
+        self.slots.give_back(read);
+        result
+    }
+
+    /// Gives the component what is left of its memory.
+    fn put_memory(&mut self, process: &Process, region: Region) -> Result<(), Error> {
+        let free = region.untyped.info()?.free & !0xfff;
+        if free == 0 {
+            return Err(Error::local(Status::NoMemory, Operation::Load));
+        }
+        let slot = self.slots.take()?;
+        let given = region
+            .untyped
+            .split(free, slot)
+            .and_then(|rest| process.cnode.move_from(environment::slot::MEMORY, rest));
+        slot.delete()?;
+        self.slots.give_back(slot);
+        given
+    }
+
+    /// Stops component `index` for good and takes back everything that it had:
+    /// its threads, what its servers keep for it, what it handed out, its
+    /// devices and its memory.
+    pub(crate) fn take_back(&mut self, index: u16) {
+        let Some(component) = self.components.get(usize::from(index)).copied() else {
+            return;
+        };
+        if let Some(process) = component.process {
+            // It may have ended by itself.
+            let _ = process.tcb.kill();
+            self.tell_services(index);
+        }
+        for device in self.system.devices_of(index) {
+            let made = self.devices.get(device);
+            for handler in made.iter().flat_map(|made| made.interrupts()) {
+                // A line that nobody bound needs no unbinding.
+                let _ = handler.unbind();
+            }
+            if self
+                .system
+                .device(device)
+                .is_some_and(|d| d.name == CONSOLE_DEVICE)
+            {
+                self.console.take_back();
+            }
+        }
+        if let Some((run, count)) = component.grants {
+            for slot in (0..count).map(|position| nth(run, position)) {
+                if slot.revoke().and_then(|()| slot.delete()).is_ok() {
+                    self.slots.give_back(slot);
+                }
+            }
+        }
+        if let Some(region) = component.region {
+            let slot = self.slots.slot(region.untyped.address().index());
+            if let Err(error) = slot.revoke() {
+                self.console
+                    .say(|| gritos_sys::debug_println!("root: memory of a component: {error}"));
+            }
+        }
+        if let Some(run) = component.run {
+            // All of it went with the memory: the slots are empty.
+            let _ = Process::forget(run, &mut self.slots);
+        }
+        if let Ok(component) = self.component_mut(index) {
+            component.process = None;
+            component.run = None;
+            component.grants = None;
+        }
+    }
+
+    /// Tells the servers of a component that it is gone.
+    fn tell_services(&mut self, index: u16) {
+        for wanted in self.system.uses_of(index) {
+            let Some(endpoint) = self.administration(wanted.service) else {
+                continue;
+            };
+            let mut client = SupervisionClient::new(call_cap(endpoint), Kernel);
+            // A server that has no sessions does not know the method; one that
+            // does not answer in time loses nothing but its own memory.
+            let _ = client.client_gone(badge(index));
+        }
+    }
+
+    /// The component's record.
+    pub(crate) fn component_mut(&mut self, index: u16) -> Result<&mut Component, Error> {
+        self.components.get_mut(usize::from(index)).ok_or(missing())
+    }
 }
 
-impl Table {
-    /// Adds a component that was not started yet; `None` if there are too many.
-    pub(crate) fn add(&mut self, entry: Entry) -> Option<&mut Component> {
-        let (place, free) = self
-            .components
-            .iter_mut()
-            .enumerate()
-            .find(|(_, component)| component.is_none())?;
-        Some(free.insert(Component {
-            entry,
-            state: ComponentState::New,
-            process: None,
-            memory: None,
-            badge: BADGE_CLIENT | (place as u32 + 1),
-        }))
-    }
-
-    /// The component whose faults carry `badge`.
-    pub(crate) fn by_badge(&mut self, badge: u32) -> Option<&mut Component> {
-        self.components
-            .iter_mut()
-            .flatten()
-            .find(|component| component.badge == badge)
-    }
-
-    /// How many run.
-    pub(crate) fn running(&self) -> usize {
-        self.count(ComponentState::Running)
-    }
-
-    /// How many failed.
-    pub(crate) fn failed(&self) -> usize {
-        self.count(ComponentState::Failed)
-    }
-
-    fn count(&self, state: ComponentState) -> usize {
-        self.components
-            .iter()
-            .flatten()
-            .filter(|component| component.state == state)
-            .count()
-    }
+const fn missing() -> Error {
+    Error::local(Status::OutOfRange, Operation::Load)
 }

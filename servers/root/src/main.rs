@@ -8,7 +8,17 @@
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "none")]
+mod answer;
+#[cfg(target_os = "none")]
 mod component;
+#[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
+mod devices;
+#[cfg(target_os = "none")]
+mod grants;
+#[cfg(any(target_os = "none", test))]
+mod policy;
 #[cfg(target_os = "none")]
 mod report;
 #[cfg(target_os = "none")]

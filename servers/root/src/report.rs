@@ -1,12 +1,13 @@
 //! What the root task prints: the machine, the boot image, faults.
 
-use gritos_sys::abi::boot_image::{BootImage, EntryKind, Segment};
+use gritos_service::idl::Incoming;
+use gritos_sys::abi::Rights;
+use gritos_sys::abi::boot_image::{BootImage, Entry, EntryKind, Segment};
 use gritos_sys::abi::boot_info::{Board, BootInfo, UNTYPED_LIMIT};
 use gritos_sys::abi::fault::FaultKind;
 use gritos_sys::abi::message::DATA_WORDS;
-use gritos_sys::{Received, debug_print, debug_println, rt};
-
-use crate::component::Component;
+use gritos_sys::process::Process;
+use gritos_sys::{debug_print, debug_println, rt};
 
 const MIB: u64 = 1 << 20;
 const KIB: u64 = 1 << 10;
@@ -79,10 +80,10 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// Reads the words of a fault message.
-    pub(crate) fn decode(received: &Received) -> Self {
-        let [address, pc, sp, syndrome, ..] = received.words();
+    pub(crate) fn decode(incoming: &Incoming) -> Self {
+        let [address, pc, sp, syndrome, ..] = incoming.words;
         Self {
-            tag: received.tag(),
+            tag: incoming.tag,
             address,
             pc,
             sp,
@@ -112,21 +113,30 @@ impl Fault {
     }
 }
 
-/// Prints how a component ended.
-pub(crate) fn fault(component: &Component, fault: &Fault) {
-    let name = component.entry.name();
-    match fault.breakpoint() {
-        Some(rt::EXIT) => return debug_println!("root: {name} ended"),
-        Some(rt::PANIC) => return debug_println!("root: {name} panicked"),
-        _ => {}
+/// Bytes of the image that are the text of a program, and the address of the
+/// first.
+pub(crate) fn text<'a>(entry: &Entry, image: &BootImage<'a>) -> Option<(&'a [u8], u64)> {
+    let executable = Rights::EXECUTE.bits();
+    let segment = entry
+        .segments()
+        .iter()
+        .find(|segment| segment.rights & executable != 0)?;
+    let offset = usize::try_from(segment.offset.checked_sub(entry.offset)?).ok()?;
+    Some((image.payload(entry)?.get(offset..)?, segment.address))
+}
+
+/// Prints how a component failed.
+pub(crate) fn fault(name: &str, entry: Option<&Entry>, process: Option<Process>, fault: &Fault) {
+    if fault.breakpoint() == Some(rt::PANIC) {
+        return debug_println!("root: {name} panicked");
     }
+    let program = entry.map_or(&[][..], |entry| entry.segments());
     let start = |segment: &Segment| segment.address;
-    let program = component.entry.segments();
-    let within = program.iter().find(|segment| {
+    let within = program.iter().any(|segment| {
         (segment.address..segment.address + segment.memory_bytes).contains(&fault.pc)
     });
     match (within, program.first().map(start)) {
-        (Some(_), Some(base)) => debug_print!("root: {name}+{:#x}: ", fault.pc - base),
+        (true, Some(base)) => debug_print!("root: {name}+{:#x}: ", fault.pc - base),
         _ => debug_print!("root: {name}, outside its program: "),
     }
     debug_println!(
@@ -137,7 +147,7 @@ pub(crate) fn fault(component: &Component, fault: &Fault) {
         fault.sp,
         fault.syndrome
     );
-    if let Some(process) = component.process {
+    if let Some(process) = process {
         registers(process.tcb);
     }
 }

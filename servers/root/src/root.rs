@@ -1,23 +1,28 @@
-//! The life of the root task: take stock, start, watch, power off.
+//! The life of the root task: take stock, start what the system table says,
+//! answer, repair, power off.
 
 use core::fmt;
 
-use gritos_sys::abi::boot_image::{
-    self, BootImage, Entry, EntryKind, FLAG_SEMIHOSTING, ImageError,
-};
+use gritos_service::Port;
+use gritos_service::idl::{Answer, Dispatch, Incoming, Kind, Outgoing, ServerPort, Status};
+use gritos_sys::abi::boot_image::{self, BootImage, EntryKind, FLAG_SEMIHOSTING, ImageError};
 use gritos_sys::abi::boot_info::{BootInfo, ROOT_CNODE_SLOTS, slot};
 use gritos_sys::abi::fault::FaultReply;
-use gritos_sys::abi::message::Kind;
-use gritos_sys::abi::{Address, Status};
+use gritos_sys::abi::{Address, Rights};
 use gritos_sys::cap::{AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply};
+use gritos_sys::error::Operation;
 use gritos_sys::invoke::Permissions;
 use gritos_sys::memory::Pool;
 use gritos_sys::process::Creator;
-use gritos_sys::rt;
 use gritos_sys::slots::Slots;
-use gritos_sys::{Cap, Error, Message, Wait, debug_println, ipc, shared};
+use gritos_sys::{Cap, Error, Mask, debug_println, ipc, rt, shared, time};
+use gritos_system::{COMPONENT_LIMIT, Provider, SERVICE_LIMIT, System, SystemError};
+use gritos_system_api::ComponentState;
 
-use crate::component::{Component, ComponentState, Table};
+use crate::component::{Component, index_of};
+use crate::console::Console;
+use crate::devices::Devices;
+use crate::policy::End;
 use crate::report;
 
 /// Where the boot image is mapped.
@@ -25,11 +30,14 @@ const IMAGE_ADDRESS: u64 = rt::IMMUTABLE_BASE;
 
 /// Memory for translation tables of the root task's own AddressSpace.
 const TABLE_BYTES: u64 = 64 << 10;
+/// Memory for the endpoints of services and the root task's own objects.
+const OBJECT_BYTES: u64 = 16 << 10;
 
 /// Why the root task cannot go on.
 enum Trouble {
     Kernel(Error),
     Image(ImageError),
+    Table(SystemError),
 }
 
 impl fmt::Display for Trouble {
@@ -37,6 +45,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Kernel(error) => write!(f, "{error}"),
             Self::Image(error) => write!(f, "the boot image is damaged: {error:?}"),
+            Self::Table(error) => write!(f, "the system table is damaged: {error}"),
         }
     }
 }
@@ -47,7 +56,32 @@ impl From<Error> for Trouble {
     }
 }
 
-/// Runs the system until every component has ended.
+/// The ends of a service that the root task holds.
+#[derive(Clone, Copy, Debug)]
+struct Service {
+    /// Every other capability to it comes from this one.
+    all: Cap<Endpoint>,
+    /// What the root task calls it by.
+    administration: Cap<Endpoint>,
+}
+
+/// Everything that the root task knows.
+pub(crate) struct Root<'a> {
+    pub(crate) info: &'a BootInfo,
+    pub(crate) image: BootImage<'a>,
+    pub(crate) system: System<'a>,
+    pub(crate) creator: Creator,
+    pub(crate) pool: Pool,
+    pub(crate) slots: Slots,
+    /// Where faults and calls of the service `system` arrive.
+    pub(crate) endpoint: Cap<Endpoint>,
+    services: [Option<Service>; SERVICE_LIMIT],
+    pub(crate) devices: Devices,
+    pub(crate) components: [Component; COMPONENT_LIMIT],
+    pub(crate) console: Console,
+}
+
+/// Runs the system until no component runs any more.
 pub(crate) fn main(info: &'static BootInfo) {
     let exit_code = match run(info) {
         Ok(failed) => u64::from(failed > 0),
@@ -85,88 +119,228 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
     let bytes = rt::immutable_bytes(image_memory)?;
     let image = BootImage::parse(bytes, boot_image::crc32c).map_err(Trouble::Image)?;
     report::image(&image);
+    let Some(table) = image.entries().find(|e| e.kind == EntryKind::System as u32) else {
+        debug_println!("root: no system table: nothing to start");
+        return Ok(0);
+    };
+    let table = image.payload(&table).unwrap_or_default();
+    let system = System::parse(table).map_err(Trouble::Table)?;
 
-    let own = pool.take(4096, &mut slots)?.untyped;
-    let faults = own.create::<Endpoint>(slots.take()?)?;
+    let own = pool.take(OBJECT_BYTES, &mut slots)?.untyped;
+    let endpoint = own.create::<Endpoint>(slots.take()?)?;
     let reply = own.create::<Reply>(slots.take()?)?;
-    let creator = Creator {
-        space,
-        tcb: Cap::at(Address::root(slot::TCB)),
-        asids: Cap::at(Address::root(slot::ASID_CONTROL)),
-        budgets: Cap::at(Address::root(slot::SCHED_CONTROL)),
-        image: image_memory,
+    let services = services(&system, own, endpoint, &mut slots)?;
+    let devices = Devices::make(info, &system, &mut slots, |device, error| {
+        debug_println!("root: device {}: {error}", device.name);
+    });
+    let mut root = Root {
+        info,
+        image,
+        system,
+        creator: Creator {
+            space,
+            tcb: Cap::at(Address::root(slot::TCB)),
+            asids: Cap::at(Address::root(slot::ASID_CONTROL)),
+            budgets: Cap::at(Address::root(slot::SCHED_CONTROL)),
+            image: image_memory,
+        },
+        pool,
+        slots,
+        endpoint,
+        services,
+        devices,
+        components: [Component::NEW; COMPONENT_LIMIT],
+        console: Console::new(Cap::at(Address::root(slot::PLATFORM))),
     };
-
-    let mut table = Table::default();
-    for entry in image.entries() {
-        if entry.kind == EntryKind::Component as u32 {
-            start(
-                &mut table, &image, entry, &creator, faults, &mut pool, &mut slots,
-            );
-        }
-    }
-    watch(&mut table, &image, faults, reply);
-    Ok(table.failed())
+    root.start_all();
+    root.watch(&mut Port::with_reply(endpoint, reply));
+    Ok(root.failed())
 }
 
-/// Starts one component. One that cannot be started is reported and counts as
-/// failed; the others start all the same.
-fn start(
-    table: &mut Table,
-    image: &BootImage<'_>,
-    entry: Entry,
-    creator: &Creator,
-    faults: Cap<Endpoint>,
-    pool: &mut Pool,
+/// Makes the endpoint of each service; those of the root task itself share its
+/// own.
+fn services(
+    system: &System<'_>,
+    own: Cap<gritos_sys::cap::Untyped>,
+    endpoint: Cap<Endpoint>,
     slots: &mut Slots,
-) {
-    let Some(place) = table.add(entry) else {
-        debug_println!("root: {}: too many components", entry.name());
-        return;
-    };
-    match place.start(image, creator, faults, pool, slots) {
-        Ok(()) => debug_println!("root: started {}", entry.name()),
-        Err(error) => {
-            place.state = ComponentState::Failed;
-            debug_println!("root: {} was not started: {error}", entry.name());
-        }
+) -> Result<[Option<Service>; SERVICE_LIMIT], Error> {
+    let mut services = [None; SERVICE_LIMIT];
+    for (place, service) in services.iter_mut().zip(system.services()) {
+        let all = match service.provider {
+            Provider::Root => endpoint,
+            Provider::Component(_) => own.create::<Endpoint>(slots.take()?)?,
+        };
+        let rights = Rights::SEND | gritos_base_api::Supervision::ADMINISTER;
+        let administration =
+            slots
+                .take()?
+                .mint(all, Mask::only(rights), gritos_sys::abi::cap::BADGE_CLIENT)?;
+        *place = Some(Service {
+            all,
+            administration,
+        });
     }
+    Ok(services)
 }
 
-/// Handles faults until no component runs.
-fn watch(table: &mut Table, image: &BootImage<'_>, faults: Cap<Endpoint>, reply: Cap<Reply>) {
-    while table.running() > 0 {
-        let received = match faults.recv(Some(reply), &Wait::FOREVER) {
-            Ok(received) => received,
-            Err(error) if error.is(Status::Aborted) => continue,
-            Err(error) => {
-                debug_println!("root: cannot watch the components: {error}");
-                return;
+impl Root<'_> {
+    /// How many components the table has.
+    pub(crate) fn count(&self) -> u16 {
+        self.system.components().count() as u16
+    }
+
+    fn name(&self, index: u16) -> &str {
+        self.system.component(index).map_or("?", |spec| spec.name)
+    }
+
+    fn start_all(&mut self) {
+        for index in 0..self.count() {
+            self.start_and_report(index);
+        }
+    }
+
+    /// Starts a component. One that cannot be started is reported and counts as
+    /// failed; the others start all the same.
+    pub(crate) fn start_and_report(&mut self, index: u16) {
+        let name = self.system.component(index).map_or("?", |spec| spec.name);
+        if let Err(error) = self.start(index) {
+            self.console
+                .say(|| debug_println!("root: {name} was not started: {error}"));
+        }
+    }
+
+    /// The capability that all others to a service come from.
+    pub(crate) fn service_endpoint(&self, service: u16) -> Result<Cap<Endpoint>, Error> {
+        self.services
+            .get(usize::from(service))
+            .copied()
+            .flatten()
+            .map(|service| service.all)
+            .ok_or(Error::local(Status::OutOfRange, Operation::Load))
+    }
+
+    /// What to call a service by that a running component offers.
+    pub(crate) fn administration(&self, service: u16) -> Option<Cap<Endpoint>> {
+        let Provider::Component(provider) = self.system.service(service)?.provider else {
+            return None;
+        };
+        let provider = self.components.get(usize::from(provider))?;
+        let ends = self.services.get(usize::from(service)).copied().flatten()?;
+        (provider.state == ComponentState::Running).then_some(ends.administration)
+    }
+
+    /// Serves faults and calls until no component runs or will.
+    fn watch(&mut self, port: &mut Port<1>) {
+        let mut reply = None;
+        while self.is_alive() {
+            port.set_deadline(self.next_due());
+            let incoming = match reply {
+                Some(reply) => port.reply_recv(reply),
+                None => port.recv(),
+            };
+            reply = self.handle(&incoming);
+            self.start_due();
+        }
+        if let Some(reply) = reply {
+            // Whoever called last may be gone with its component.
+            let _ = port.reply(reply);
+        }
+    }
+
+    fn handle(&mut self, incoming: &Incoming) -> Option<Outgoing<0>> {
+        if !incoming.outcome.is_ok() {
+            return None;
+        }
+        match incoming.outcome.kind() {
+            Ok(Kind::Fault) => self.fault(incoming),
+            Ok(Kind::Call) => match gritos_system_api::System::dispatch(self, incoming, || None) {
+                Answer::Words(reply) => Some(reply),
+                Answer::Refused(error) => Some(Outgoing::refusal(error)),
+                Answer::Caps(_) | Answer::Kept | Answer::Nothing => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Decides about a fault: the answer to the thread, if it goes on.
+    fn fault(&mut self, incoming: &Incoming) -> Option<Outgoing<0>> {
+        let fault = report::Fault::decode(incoming);
+        let index = index_of(incoming.badge())?;
+        let spec = self.system.component(index)?;
+        let entry = self.entry_of(&spec);
+        let text = entry.and_then(|entry| report::text(&entry, &self.image));
+        let exit = text.and_then(|(bytes, base)| shared::error_exit(bytes, base, fault.pc));
+        if let Some(exit) = exit {
+            let words = [exit, fault.sp, 0, 0, 0, 0, 0, 0];
+            return Some(Outgoing::new(FaultReply::Jump as u64, words, 2));
+        }
+        let end = match fault.breakpoint() {
+            Some(rt::EXIT) => End::Returned,
+            _ => End::Failed,
+        };
+        let process = self.component_mut(index).ok()?.process;
+        if end == End::Failed {
+            self.console
+                .say(|| report::fault(spec.name, entry.as_ref(), process, &fault));
+        }
+        self.take_back(index);
+        self.ended(index, end);
+        None
+    }
+
+    /// Decides what becomes of a component whose threads are gone.
+    fn ended(&mut self, index: u16, end: End) {
+        let Some(restart) = self.system.component(index).map(|spec| spec.restart) else {
+            return;
+        };
+        let now = time::nanoseconds(time::now());
+        let Ok(component) = self.component_mut(index) else {
+            return;
+        };
+        component.due = component.history.next(end, &restart, now);
+        component.state = match (component.due, end) {
+            (Some(_), _) => ComponentState::Restarting,
+            (None, End::Returned) => ComponentState::Ended,
+            (None, End::Failed) => ComponentState::Failed,
+        };
+        let state = component.state;
+        if end == End::Failed && state == ComponentState::Failed {
+            let name = self.name(index);
+            self.console
+                .say(|| debug_println!("root: {name} is not started again"));
+        }
+    }
+
+    /// When the next component is to be started, as a counter value.
+    fn next_due(&self) -> Option<u64> {
+        let due = self.components.iter().filter_map(|c| c.due).min()?;
+        Some(time::ticks(due))
+    }
+
+    fn start_due(&mut self) {
+        let now = time::now();
+        for index in 0..self.count() {
+            let due = self.components.get(usize::from(index)).and_then(|c| c.due);
+            if due.is_some_and(|due| time::ticks(due) <= now) {
+                self.start_and_report(index);
             }
-        };
-        if !received.is(Kind::Fault) {
-            continue;
-        }
-        let Some(component) = table.by_badge(received.badge()) else {
-            continue;
-        };
-        let answer = handle(component, image, &report::Fault::decode(&received));
-        if let Err(error) = reply.reply(&answer) {
-            debug_println!("root: {}: {error}", component.entry.name());
         }
     }
-}
 
-/// Decides about one fault.
-fn handle(component: &mut Component, image: &BootImage<'_>, fault: &report::Fault) -> Message {
-    let text = component.text(image);
-    if let Some(exit) = text.and_then(|(bytes, base)| shared::error_exit(bytes, base, fault.pc)) {
-        return Message::with(FaultReply::Jump as u64, [exit, fault.sp]);
+    fn is_alive(&self) -> bool {
+        self.components.iter().any(|component| {
+            matches!(
+                component.state,
+                ComponentState::Running | ComponentState::Restarting
+            )
+        })
     }
-    component.state = match fault.breakpoint() {
-        Some(rt::EXIT) => ComponentState::Ended,
-        _ => ComponentState::Failed,
-    };
-    report::fault(component, fault);
-    Message::new(FaultReply::Kill as u64)
+
+    fn failed(&self) -> usize {
+        self.components
+            .iter()
+            .filter(|component| component.state == ComponentState::Failed)
+            .count()
+    }
 }

@@ -1,0 +1,195 @@
+//! What the root task answers to those who use the service `system`.
+
+use gritos_idl_runtime::{Bytes, Caller, Text};
+use gritos_sys::Error;
+use gritos_sys::abi::ObjectType;
+use gritos_sys::environment::slot;
+use gritos_system_api::{
+    Component, ComponentState, Held, Machine, SystemError, SystemServer, ThreadState,
+};
+
+use crate::grants::planned;
+use crate::root::Root;
+
+/// The root task's own number.
+const ROOT: u32 = 0;
+
+impl Root<'_> {
+    /// The index of component `number`.
+    fn indexed(&self, number: u32) -> Result<u16, SystemError> {
+        number
+            .checked_sub(1)
+            .and_then(|index| u16::try_from(index).ok())
+            .filter(|&index| index < self.count())
+            .ok_or(SystemError::NotFound)
+    }
+
+    fn root_task(&self) -> Component {
+        let info = self.creator.tcb.info().ok();
+        Component {
+            memory_bytes: 0,
+            used_ns: 0,
+            restarts: 0,
+            state: ComponentState::Running,
+            thread: ThreadState::Running,
+            priority: info.map_or(0, |info| info.priority),
+            name: text("root"),
+        }
+    }
+}
+
+impl SystemServer for Root<'_> {
+    fn machine(&mut self, _caller: Caller) -> Result<Machine, SystemError> {
+        let regions = self.info.untyped.iter().filter(|region| region.device == 0);
+        Ok(Machine {
+            memory_bytes: regions.map(|region| region.size).sum(),
+            free_bytes: self.pool.free(),
+            counter_hz: self.info.counter_hz,
+            components: u32::from(self.count()) + 1,
+            board: self.info.board as u32,
+        })
+    }
+
+    fn component(&mut self, _caller: Caller, number: u32) -> Result<Component, SystemError> {
+        if number == ROOT {
+            return Ok(self.root_task());
+        }
+        let index = self.indexed(number)?;
+        let spec = self.system.component(index).ok_or(SystemError::NotFound)?;
+        let component = *self.component_mut(index).map_err(refused)?;
+        let thread = component
+            .process
+            .and_then(|process| process.tcb.info().ok());
+        let context = component
+            .process
+            .and_then(|process| process.context.info().ok());
+        let state = thread.and_then(|info| info.state);
+        Ok(Component {
+            memory_bytes: spec.memory_bytes,
+            used_ns: context.map_or(0, |info| info.used),
+            restarts: component.history.restarts,
+            state: component.state,
+            thread: state.map_or(ThreadState::Inactive, |state| {
+                ThreadState::from_number(state as u8).unwrap_or(ThreadState::Inactive)
+            }),
+            priority: spec.priority,
+            name: text(spec.name),
+        })
+    }
+
+    fn find(&mut self, _caller: Caller, name: Text<31>) -> Result<u32, SystemError> {
+        if name.as_str() == "root" {
+            return Ok(ROOT);
+        }
+        let index = self.system.find(name.as_str());
+        index
+            .map(|index| u32::from(index) + 1)
+            .ok_or(SystemError::NotFound)
+    }
+
+    fn held(
+        &mut self,
+        _caller: Caller,
+        number: u32,
+        first: u32,
+    ) -> Result<Option<Held>, SystemError> {
+        let index = self.indexed(number)?;
+        let spec = self.system.component(index).ok_or(SystemError::NotFound)?;
+        let Some(process) = self.component_mut(index).map_err(refused)?.process else {
+            return Err(SystemError::State);
+        };
+        let slots = spec.cnode_slots.min(u32::from(u16::MAX));
+        for position in first..slots {
+            let held = process.cnode.inspect(position as u16).map_err(refused)?;
+            let object = held.object.unwrap_or(ObjectType::Null);
+            if object != ObjectType::Null {
+                return Ok(Some(Held {
+                    size: held.size,
+                    slot: position,
+                    rights: held.rights.bits(),
+                    badge: held.badge,
+                    object: object as u8,
+                    device: held.device,
+                    name: text(self.name_of_slot(index, position)),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn kill(&mut self, _caller: Caller, number: u32) -> Result<(), SystemError> {
+        if number == ROOT {
+            return Err(SystemError::Invalid);
+        }
+        let index = self.indexed(number)?;
+        let component = self.component_mut(index).map_err(refused)?;
+        if !matches!(
+            component.state,
+            ComponentState::Running | ComponentState::Restarting
+        ) {
+            return Err(SystemError::State);
+        }
+        component.state = ComponentState::Stopped;
+        component.due = None;
+        self.take_back(index);
+        Ok(())
+    }
+
+    fn restart(&mut self, _caller: Caller, number: u32) -> Result<(), SystemError> {
+        if number == ROOT {
+            return Err(SystemError::Invalid);
+        }
+        let index = self.indexed(number)?;
+        self.take_back(index);
+        self.component_mut(index).map_err(refused)?.history.asked();
+        self.start(index).map_err(refused)
+    }
+
+    fn power_off(&mut self, _caller: Caller, code: u32) -> Result<(), SystemError> {
+        self.console
+            .platform()
+            .power_off(u64::from(code))
+            .map_err(refused)
+    }
+
+    fn reboot(&mut self, _caller: Caller) -> Result<(), SystemError> {
+        self.console.platform().reset().map_err(refused)
+    }
+
+    fn kernel_log(&mut self, _caller: Caller) -> Result<Bytes<55>, SystemError> {
+        let text = self.console.platform().read_log().map_err(refused)?;
+        Bytes::new(text.bytes()).map_err(|_| SystemError::Io)
+    }
+}
+
+impl Root<'_> {
+    /// What the component calls the capability in its slot `position`.
+    fn name_of_slot(&self, index: u16, position: u32) -> &str {
+        let fixed = [
+            (slot::CNODE, "own cnode"),
+            (slot::TCB, "own thread"),
+            (slot::ADDRESS_SPACE, "own space"),
+            (slot::MEMORY, "memory"),
+            (slot::ENVIRONMENT, "environment"),
+        ];
+        if let Some((_, name)) = fixed.iter().find(|(s, _)| u32::from(*s) == position) {
+            return name;
+        }
+        position
+            .checked_sub(u32::from(slot::GRANT_FIRST))
+            .and_then(|grant| planned(&self.system, index).nth(grant as usize))
+            .map_or("", |grant| grant.name)
+    }
+}
+
+fn text(name: &str) -> Text<31> {
+    Text::new(name).unwrap_or_default()
+}
+
+fn refused(error: Error) -> SystemError {
+    use gritos_sys::abi::Status;
+    match error.status() {
+        Ok(Status::NoMemory | Status::NoTableMemory | Status::NoAsid) => SystemError::NoMemory,
+        _ => SystemError::Io,
+    }
+}

@@ -1,0 +1,126 @@
+//! Registers and interrupts of the devices that the system table names.
+//!
+//! Their capabilities are made once, in the order of their addresses, because
+//! device memory is given out upwards. Components get copies of them, one
+//! component each.
+
+use gritos_sys::abi::ObjectType;
+use gritos_sys::abi::boot_info::{BootInfo, UNTYPED_LIMIT, slot};
+use gritos_sys::abi::method::MemoryType;
+use gritos_sys::abi::{Address, Status};
+use gritos_sys::cap::{IrqControl, IrqHandler, MemoryObject, Untyped};
+use gritos_sys::error::Operation;
+use gritos_sys::invoke::Wanted;
+use gritos_sys::slots::{Slot, Slots};
+use gritos_sys::{Cap, Error};
+use gritos_system::{Board, DEVICE_LIMIT, Device, INTERRUPT_LIMIT, System};
+
+/// The capabilities of one device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    /// Its registers.
+    pub(crate) registers: Cap<MemoryObject>,
+    interrupts: [Option<Cap<IrqHandler>>; INTERRUPT_LIMIT],
+}
+
+impl Made {
+    /// The handlers of its interrupts, in its own order.
+    pub(crate) fn interrupts(&self) -> impl Iterator<Item = Cap<IrqHandler>> {
+        self.interrupts.into_iter().flatten()
+    }
+}
+
+/// The devices of the table, by index. What is not on this board or could not
+/// be made is missing.
+#[derive(Debug)]
+pub(crate) struct Devices {
+    made: [Option<Made>; DEVICE_LIMIT],
+}
+
+impl Devices {
+    /// Makes the capabilities of all devices that somebody owns. `failed` is
+    /// told about each that cannot be made.
+    pub(crate) fn make(
+        info: &BootInfo,
+        system: &System<'_>,
+        slots: &mut Slots,
+        mut failed: impl FnMut(&Device<'_>, Error),
+    ) -> Self {
+        let mut devices = Self {
+            made: [None; DEVICE_LIMIT],
+        };
+        let mut below = 0;
+        loop {
+            // The next by address; at most as many turns as there are devices.
+            let next = (0_usize..)
+                .zip(system.devices())
+                .filter(|(_, device)| device.owner.is_some() && on_board(device, system.board()))
+                .filter(|(_, device)| device.base >= below)
+                .min_by_key(|(_, device)| device.base);
+            let Some((index, device)) = next else {
+                return devices;
+            };
+            below = device.base + 1;
+            match make(info, &device, slots) {
+                Ok(made) => {
+                    if let Some(place) = devices.made.get_mut(index) {
+                        *place = Some(made);
+                    }
+                }
+                Err(error) => failed(&device, error),
+            }
+        }
+    }
+
+    /// The device with this index.
+    pub(crate) fn get(&self, index: u16) -> Option<Made> {
+        self.made.get(usize::from(index)).copied().flatten()
+    }
+}
+
+fn on_board(device: &Device<'_>, board: Board) -> bool {
+    device.board.is_none_or(|wanted| wanted == board)
+}
+
+fn make(info: &BootInfo, device: &Device<'_>, slots: &mut Slots) -> Result<Made, Error> {
+    let slot = slots.take()?;
+    let registers = untyped_of(info, device)
+        .and_then(|untyped| map(untyped, device, slot))
+        .inspect_err(|_| slots.give_back(slot))?;
+    let mut made = Made {
+        registers,
+        interrupts: [None; INTERRUPT_LIMIT],
+    };
+    let control = Cap::<IrqControl>::at(Address::root(slot::IRQ_CONTROL));
+    for (place, line) in made.interrupts.iter_mut().zip(device.interrupts()) {
+        let slot = slots.take()?;
+        let handler = control.get(line.number, line.edge, slot);
+        *place = Some(handler.inspect_err(|_| slots.give_back(slot))?);
+    }
+    Ok(made)
+}
+
+fn untyped_of(info: &BootInfo, device: &Device<'_>) -> Result<Cap<Untyped>, Error> {
+    let described = usize::try_from(info.untyped_count).unwrap_or(UNTYPED_LIMIT);
+    let holds = |base: u64, size: u64| {
+        let end = device.base.checked_add(device.size);
+        device.base >= base && end.is_some_and(|end| end <= base.saturating_add(size))
+    };
+    info.untyped
+        .iter()
+        .take(described)
+        .position(|region| region.device != 0 && holds(region.base, region.size))
+        .map(|index| Cap::at(Address::root(slot::UNTYPED_FIRST + index as u16)))
+        .ok_or(Error::local(
+            Status::OutOfRange,
+            Operation::Allocate(ObjectType::MemoryObject),
+        ))
+}
+
+fn map(untyped: Cap<Untyped>, device: &Device<'_>, slot: Slot) -> Result<Cap<MemoryObject>, Error> {
+    let wanted = Wanted::one(ObjectType::MemoryObject, device.size)
+        .at(device.base)
+        .memory(MemoryType::Device);
+    untyped.retype(wanted, slot.cnode(), slot.index())?;
+    Ok(slot.cap())
+}
