@@ -1,0 +1,5 @@
+//! Client and driver back to back, and each against a liar.
+
+mod honest;
+mod lies;
+mod wire;
