@@ -8,6 +8,7 @@
 mod client;
 mod extras;
 mod messages;
+mod print;
 mod server;
 mod types;
 
@@ -201,9 +202,12 @@ fn library(package: &Package, modules: &[(String, Vec<String>)]) -> String {
     let exported = modules.iter().map(|(name, exports)| {
         let (module, exports) = (
             format_ident!("{name}"),
-            exports.iter().map(|name| ident(name)),
+            exports.iter().map(|name| ident(name)).collect::<Vec<_>>(),
         );
-        quote! { pub use #module::{#(#exports),*}; }
+        match exports.as_slice() {
+            [one] => quote! { pub use #module::#one; },
+            _ => quote! { pub use #module::{#(#exports),*}; },
+        }
     });
     let allow = has_deprecated(package).then(|| {
         quote! { #![allow(deprecated, reason = "what is deprecated is still generated")] }
@@ -246,64 +250,9 @@ fn has_deprecated(package: &Package) -> bool {
         || package.servers.iter().any(|s| is_old(&s.info))
 }
 
-/// Formats a file. What cannot be parsed back is a bug of the emitter; then the
-/// file says so when it is compiled.
+/// A file of a crate.
 fn source(package: &Package, code: TokenStream) -> String {
-    let body = match syn::parse2::<syn::File>(code) {
-        Ok(file) => prettyplease::unparse(&file),
-        Err(error) => format!("compile_error!({:?});\n", format!("idlc: {error}")),
-    };
-    format!("// {}\n{}", banner(package), verbatim(&spaced(&body)))
-}
-
-/// Puts texts in place that were carried through formatting as literals (see
-/// [`types::flags_declaration`]).
-fn verbatim(body: &str) -> String {
-    let mut out = String::new();
-    let mut rest = body;
-    while let Some(at) = rest.find(VERBATIM) {
-        let (before, behind) = rest.split_at(at + VERBATIM.len());
-        out.push_str(before);
-        let start = behind.find('"').unwrap_or(0);
-        let end = behind.find("\"\n}").map_or(behind.len(), |end| end + 1);
-        match syn::parse_str::<syn::LitStr>(&behind[start..end]) {
-            Ok(text) => out.push_str(&format!("\n{}", text.value())),
-            Err(_) => out.push_str(&behind[..end]),
-        }
-        rest = behind[end..].trim_start_matches('\n');
-    }
-    out + rest
-}
-
-/// What stands before such a literal.
-const VERBATIM: &str = "bitflags::bitflags! {";
-
-/// Blank lines between items, which tokens do not carry: behind what closes on
-/// the level of a module or an impl, and behind the lines that open a file.
-fn spaced(body: &str) -> String {
-    let mut out = String::new();
-    let mut previous = "";
-    for line in body.lines() {
-        let (indent, text) = (line.len() - line.trim_start().len(), line.trim_start());
-        let last = previous.trim();
-        let same_level = indent <= 4 && previous.len() - previous.trim_start().len() == indent;
-        let item = same_level && last.ends_with('}') && !text.starts_with(['}', ')', 'w', ']']);
-        let documented = same_level
-            && last.ends_with(';')
-            && (text.starts_with("///") || text.starts_with("fn "));
-        let opening = ["use ", "#![", "//!"];
-        let opened = opening
-            .iter()
-            .any(|start| last.starts_with(start) && !text.starts_with(start));
-        let nested_use = last.starts_with("use ") && indent > 0;
-        if item || documented || opened && !nested_use && indent == 0 {
-            out.push('\n');
-        }
-        out.push_str(line);
-        out.push('\n');
-        previous = line;
-    }
-    out
+    format!("// {}\n{}", banner(package), print::print(code))
 }
 
 /// A name as a Rust identifier.
@@ -331,7 +280,8 @@ fn ordinal(value: u32) -> TokenStream {
     } else {
         format!("0x{:04x}_{:04x}", value >> 16, value & 0xffff)
     };
-    text.parse().unwrap_or_default()
+    text.parse::<proc_macro2::Literal>()
+        .map_or_else(|_| quote! { #value }, |number| quote! { #number })
 }
 
 /// An integer literal without a suffix.

@@ -71,17 +71,13 @@ impl<T: rt::Transport> SessionClient<T> {
             self.transport.discard(&reply);
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        let decode = |
-            reply: &rt::Incoming,
-        | -> Result<SessionRegisterReply, rt::WireError> {
+        let decode = |reply: &rt::Incoming| -> Result<SessionRegisterReply, rt::WireError> {
             Ok(SessionRegisterReply {
                 buffer: reply.cap(0, rt::Rights::SEND)?,
                 length: reply.words[0],
             })
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Unmaps a registered memory object. Its `buffer_cap`s are worthless from then on.
@@ -116,9 +112,7 @@ impl<T: rt::Transport> SessionClient<T> {
     #[inline]
     pub fn generation(&mut self) -> Result<u64, rt::Error<crate::BaseError>> {
         let request = rt::Outgoing::new(4099, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -184,18 +178,18 @@ fn on_register<S: SessionServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_register(
-            server
-                .register(
-                    caller,
-                    incoming.cap(0, rt::Rights::empty())?,
-                    crate::BufferAccess::from_wire(incoming.words[0] as u32)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_register(server.register(
+        caller,
+        incoming.cap(0, rt::Rights::empty())?,
+        crate::BufferAccess::from_wire(incoming.words[0] as u32)?,
+    )))
 }
 
 #[inline]
@@ -203,13 +197,14 @@ fn on_unregister<S: SessionServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_unregister(
-            server.unregister(caller, incoming.endpoint_cap(0, rt::Rights::empty())?),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_unregister(server.unregister(caller, incoming.endpoint_cap(0, rt::Rights::empty())?)))
 }
 
 #[inline]
@@ -217,37 +212,38 @@ fn on_generation<S: SessionServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_generation(server.generation(caller)))
 }
 
 #[inline]
-fn answer_register(
-    result: Result<SessionRegisterAnswer, crate::BaseError>,
-) -> rt::Answer {
+fn answer_register(result: Result<SessionRegisterAnswer, crate::BaseError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [value.length, 0, 0, 0, 0, 0, 0, 0],
-                    1,
-                    [
-                        value.buffer.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [value.length, 0, 0, 0, 0, 0, 0, 0],
+                1,
+                [
+                    value.buffer.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
             )
-        }
+        }),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -255,24 +251,22 @@ fn answer_register(
 fn answer_unregister(result: Result<(), crate::BaseError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_generation(result: Result<u64, crate::BaseError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -46,18 +46,9 @@ impl<T: rt::Transport> SupervisionClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`BaseError`](crate::BaseError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn client_gone(
-        &mut self,
-        client: u32,
-    ) -> Result<u32, rt::Error<crate::BaseError>> {
-        let request = rt::Outgoing::new(
-            4100,
-            [u64::from(client), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
-        let reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, Some(1000000000));
+    pub fn client_gone(&mut self, client: u32) -> Result<u32, rt::Error<crate::BaseError>> {
+        let request = rt::Outgoing::new(4100, [u64::from(client), 0, 0, 0, 0, 0, 0, 0], 1);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, Some(1000000000));
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -72,11 +63,7 @@ pub trait SupervisionServer {
     ///
     /// # Errors
     /// A [`BaseError`](crate::BaseError) of the server's choice.
-    fn client_gone(
-        &mut self,
-        caller: rt::Caller,
-        client: u32,
-    ) -> Result<u32, crate::BaseError>;
+    fn client_gone(&mut self, caller: rt::Caller, client: u32) -> Result<u32, crate::BaseError>;
 }
 
 impl<S: SupervisionServer> rt::Dispatch<S> for Supervision {
@@ -100,23 +87,28 @@ fn on_client_gone<S: SupervisionServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, Supervision::ADMINISTER)?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Any,
+        Supervision::ADMINISTER,
+    )?;
     Ok(answer_client_gone(server.client_gone(caller, incoming.words[0] as u32)))
 }
 
 #[inline]
 fn answer_client_gone(result: Result<u32, crate::BaseError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -77,21 +77,13 @@ impl rt::ErrorNumber for BaseError {
 impl core::fmt::Display for BaseError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::NoMemory => {
-                f.write_str("The server has no memory or address space left for it")
-            }
-            Self::Access => {
-                f.write_str(
-                    "The memory object lacks a right that the wanted access needs",
-                )
-            }
+            Self::NoMemory => f.write_str("The server has no memory or address space left for it"),
+            Self::Access => f.write_str(
+                "The memory object lacks a right that the wanted access needs",
+            ),
             Self::Invalid => f.write_str("An argument is out of range"),
-            Self::Limit => {
-                f.write_str("The client has as many of these as one client may have")
-            }
-            Self::NotRegistered => {
-                f.write_str("No such buffer is registered for this client")
-            }
+            Self::Limit => f.write_str("The client has as many of these as one client may have"),
+            Self::NotRegistered => f.write_str("No such buffer is registered for this client"),
             Self::Unlisted(number) => write!(f, "error {number}"),
         }
     }

@@ -69,12 +69,18 @@ impl Emitter<'_> {
 
     fn events(&self, protocol: &Protocol) -> Option<TokenStream> {
         let what = format!(
-            "Events of [`{}`], as bits of a notification.",
+            " Events of [`{}`], as bits of a notification.",
             protocol.info.name
         );
         let name = format!("{}Events", protocol.info.name);
-        (!protocol.events.is_empty())
-            .then(|| super::types::flags_declaration(&[what], &name, "u64", &protocol.events))
+        (!protocol.events.is_empty()).then(|| {
+            super::types::flags_declaration(
+                &quote! { #[doc = #what] },
+                &name,
+                "u64",
+                &protocol.events,
+            )
+        })
     }
 
     /// Structures for methods with several results.

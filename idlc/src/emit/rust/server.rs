@@ -255,9 +255,14 @@ impl Emitter<'_> {
             quote! { value }
         };
         let success = if response.caps > 0 {
-            quote! { Caps }
+            quote! { rt::Answer::Caps(#outgoing) }
         } else {
-            quote! { Words }
+            quote! { rt::Answer::Words(#outgoing) }
+        };
+        let success = if before.is_empty() {
+            success
+        } else {
+            quote! { { #before #success } }
         };
         let failure = if method.error.is_some() {
             quote! { Err(error) => rt::Answer::Words(rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0)), }
@@ -268,7 +273,7 @@ impl Emitter<'_> {
             #[inline]
             fn #encode(result: Result<#value, #error>) -> rt::Answer {
                 match result {
-                    Ok(#bind) => { #before rt::Answer::#success(#outgoing) }
+                    Ok(#bind) => #success,
                     #failure
                 }
             }

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::{Emitter, doc_lines, docs, ident, literal};
+use super::{Emitter, docs, ident, literal};
 use crate::ir::{
     Constant, ConstantType, Enum, Flags, Member, Struct, Type, TypeDef, TypeKind, Union, Value,
 };
@@ -314,8 +314,8 @@ fn flags(f: &Flags) -> TokenStream {
         ident(&f.base.name()),
         literal(f.base.size()),
     );
-    let lines = doc_lines(&f.info, &format!("Flags `{}`.", f.info.name), &[]);
-    let declared = flags_declaration(&lines, &f.info.name, &f.base.name(), &f.members);
+    let docs_ = docs(&f.info, &format!("Flags `{}`.", f.info.name), &[]);
+    let declared = flags_declaration(&docs_, &f.info.name, &f.base.name(), &f.members);
     let (check, errors) = if f.flexible {
         (
             quote! { Ok(Self::from_bits_retain(bits)) },
@@ -351,39 +351,35 @@ fn flags(f: &Flags) -> TokenStream {
     }
 }
 
-/// A type made with `bitflags`. Formatting does not reach into macros, so the
-/// text goes through it as one literal.
+/// A type made with `bitflags`.
 pub(super) fn flags_declaration(
-    docs: &[String],
+    docs_: &TokenStream,
     name: &str,
     base: &str,
     members: &[Member],
 ) -> TokenStream {
-    let mut text = String::new();
-    let comment = |text: &mut String, indent: &str, lines: &[String]| {
-        for line in lines {
-            *text += format!("{indent}/// {line}").trim_end();
-            *text += "\n";
-        }
-    };
-    comment(&mut text, "    ", docs);
-    text += "    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]\n";
-    text += &format!("    pub struct {name}: {base} {{\n");
-    for member in members {
-        let lines = doc_lines(&member.info, &format!("Flag `{}`.", member.info.name), &[]);
-        comment(&mut text, "        ", &lines);
-        if let Some(note) = &member.info.deprecated {
-            text += &format!("        #[deprecated(note = {note:?})]\n");
-        }
+    let (name, base) = (ident(name), ident(base));
+    let members = members.iter().map(|member| {
+        let docs = docs(&member.info, &format!("Flag `{}`.", member.info.name), &[]);
+        let name = ident(&member.info.name);
         // Single bits read best as shifts.
         let value = match member.value {
             value if value.is_power_of_two() && value > 1 => {
-                format!("1 << {}", value.trailing_zeros())
+                let shift = literal(value.trailing_zeros());
+                quote! { 1 << #shift }
             }
-            value => value.to_string(),
+            value => {
+                let value = literal(value);
+                quote! { #value }
+            }
         };
-        text += &format!("        const {} = {value};\n", member.info.name);
+        quote! { #docs const #name = #value; }
+    });
+    quote! {
+        rt::bitflags::bitflags! {
+            #docs_
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+            pub struct #name: #base { #(#members)* }
+        }
     }
-    text += "    }\n";
-    quote! { rt::bitflags::bitflags! { #text } }
 }

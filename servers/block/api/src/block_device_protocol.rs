@@ -67,9 +67,7 @@ impl<T: rt::Transport> BlockDeviceClient<T> {
     #[inline]
     pub fn geometry(&mut self) -> Result<crate::Geometry, rt::Error<crate::BlockError>> {
         let request = rt::Outgoing::new(1, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -102,23 +100,18 @@ impl<T: rt::Transport> BlockDeviceClient<T> {
             self.transport.discard(&reply);
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        let decode = |
-            reply: &rt::Incoming,
-        | -> Result<BlockDeviceAttachReply, rt::WireError> {
+        let decode = |reply: &rt::Incoming| -> Result<BlockDeviceAttachReply, rt::WireError> {
             let image = rt::image_of(&reply.words);
             Ok(BlockDeviceAttachReply {
-                memory: reply
-                    .cap(
-                        0,
-                        rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
-                    )?,
+                memory: reply.cap(
+                    0,
+                    rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
+                )?,
                 doorbell: reply.cap(1, rt::Rights::SEND)?,
                 layout: rt::get(&image, 0)?,
             })
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Gives up rings and data area. Requests under way are carried out, nobody learns how.
@@ -142,10 +135,7 @@ pub trait BlockDeviceServer {
     ///
     /// # Errors
     /// A [`BlockError`](crate::BlockError) of the server's choice.
-    fn geometry(
-        &mut self,
-        caller: rt::Caller,
-    ) -> Result<crate::Geometry, crate::BlockError>;
+    fn geometry(&mut self, caller: rt::Caller) -> Result<crate::Geometry, crate::BlockError>;
 
     /// Gives the session rings and a data area, zeroed. What it had before is detached.
     ///
@@ -189,8 +179,13 @@ fn on_geometry<S: BlockDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_geometry(server.geometry(caller)))
 }
 
@@ -199,19 +194,19 @@ fn on_attach<S: BlockDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_attach(
-            server
-                .attach(
-                    caller,
-                    incoming.words[0] as u32,
-                    (incoming.words[0] >> 32) as u32,
-                    incoming.cap(0, rt::Rights::SEND)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_attach(server.attach(
+        caller,
+        incoming.words[0] as u32,
+        (incoming.words[0] >> 32) as u32,
+        incoming.cap(0, rt::Rights::SEND)?,
+    )))
 }
 
 #[inline]
@@ -219,8 +214,13 @@ fn on_detach<S: BlockDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_detach(server.detach(caller)))
 }
 
@@ -232,18 +232,16 @@ fn answer_geometry(result: Result<crate::Geometry, crate::BlockError>) -> rt::An
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 3))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
-fn answer_attach(
-    result: Result<BlockDeviceAttachAnswer, crate::BlockError>,
-) -> rt::Answer {
+fn answer_attach(result: Result<BlockDeviceAttachAnswer, crate::BlockError>) -> rt::Answer {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
@@ -255,14 +253,10 @@ fn answer_attach(
                     rt::words_of(&image),
                     2,
                     [
-                        value
-                            .memory
-                            .slot(
-                                rt::Rights::READ
-                                    .union(rt::Rights::WRITE)
-                                    .union(rt::Rights::MAP),
-                                false,
-                            ),
+                        value.memory.slot(
+                            rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
+                            false,
+                        ),
                         value.doorbell.slot(rt::Rights::SEND, false),
                         rt::CapSlot::default(),
                         rt::CapSlot::default(),
@@ -270,11 +264,11 @@ fn answer_attach(
                 )
             })
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -282,10 +276,10 @@ fn answer_attach(
 fn answer_detach(result: Result<(), crate::BlockError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

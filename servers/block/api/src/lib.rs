@@ -23,8 +23,8 @@ mod block_device_protocol;
 mod servers;
 #[rustfmt::skip]
 pub use types::{
-    BlockCompletion, BlockError, BlockFeatures, BlockLayout, BlockOperation,
-    BlockRequest, BlockStatus, Geometry, MAX_DATA_BYTES, MAX_DEPTH,
+    BlockCompletion, BlockError, BlockFeatures, BlockLayout, BlockOperation, BlockRequest,
+    BlockStatus, Geometry, MAX_DATA_BYTES, MAX_DEPTH,
 };
 #[rustfmt::skip]
 pub use block_device_protocol::{

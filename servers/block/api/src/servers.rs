@@ -7,8 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockDriver {}
 
-impl<S: gritos_base_api::SupervisionServer + crate::BlockDeviceServer> rt::Dispatch<S>
-for BlockDriver {
+impl<S: gritos_base_api::SupervisionServer + crate::BlockDeviceServer> rt::Dispatch<S> for BlockDriver {
     #[inline]
     fn dispatch(
         server: &mut S,

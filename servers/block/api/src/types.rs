@@ -342,10 +342,7 @@ impl rt::Wire for BlockCompletion {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            id: rt::get(bytes, 0)?,
-            status: rt::get(bytes, 4)?,
-        })
+        Ok(Self { id: rt::get(bytes, 0)?, status: rt::get(bytes, 4)? })
     }
 }
 

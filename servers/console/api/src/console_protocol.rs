@@ -55,10 +55,7 @@ impl<T: rt::Transport> ConsoleClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ConsoleError`](crate::ConsoleError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn write(
-        &mut self,
-        data: rt::Bytes<63>,
-    ) -> Result<(), rt::Error<crate::ConsoleError>> {
+    pub fn write(&mut self, data: rt::Bytes<63>) -> Result<(), rt::Error<crate::ConsoleError>> {
         let mut image = [0; 64];
         rt::put(&mut image, 0, &data);
         let request = rt::Outgoing::new(1, rt::words_of(&image), 8);
@@ -83,10 +80,7 @@ impl<T: rt::Transport> ConsoleClient<T> {
         }
         let decode = |reply: &rt::Incoming| -> Result<ConsoleReadReply, rt::WireError> {
             let image = rt::image_of(&reply.words);
-            Ok(ConsoleReadReply {
-                data: rt::get(&image, 0)?,
-                events: rt::get(&image, 63)?,
-            })
+            Ok(ConsoleReadReply { data: rt::get(&image, 0)?, events: rt::get(&image, 63)? })
         };
         decode(&reply).map_err(rt::Error::BadReply)
     }
@@ -163,13 +157,9 @@ impl<T: rt::Transport> ConsoleClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ConsoleError`](crate::ConsoleError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn counters(
-        &mut self,
-    ) -> Result<crate::LineCounters, rt::Error<crate::ConsoleError>> {
+    pub fn counters(&mut self) -> Result<crate::LineCounters, rt::Error<crate::ConsoleError>> {
         let request = rt::Outgoing::new(7, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -208,11 +198,7 @@ pub trait ConsoleServer {
     ///
     /// # Errors
     /// A [`ConsoleError`](crate::ConsoleError) of the server's choice.
-    fn lend(
-        &mut self,
-        caller: rt::Caller,
-        client: u32,
-    ) -> Result<(), crate::ConsoleError>;
+    fn lend(&mut self, caller: rt::Caller, client: u32) -> Result<(), crate::ConsoleError>;
 
     /// Gives the input back: to who lent it, else to whoever reads next.
     ///
@@ -244,15 +230,13 @@ pub trait ConsoleServer {
     ///
     /// # Errors
     /// A [`ConsoleError`](crate::ConsoleError) of the server's choice.
-    fn counters(
-        &mut self,
-        caller: rt::Caller,
-    ) -> Result<crate::LineCounters, crate::ConsoleError>;
+    fn counters(&mut self, caller: rt::Caller) -> Result<crate::LineCounters, crate::ConsoleError>;
 }
 
 /// A caller of [`ConsoleServer::write`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConsoleWriteTicket(rt::Ticket);
+
 impl From<rt::Ticket> for ConsoleWriteTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -276,6 +260,7 @@ impl ConsoleWriteTicket {
 /// A caller of [`ConsoleServer::read`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConsoleReadTicket(rt::Ticket);
+
 impl From<rt::Ticket> for ConsoleReadTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -299,6 +284,7 @@ impl ConsoleReadTicket {
 /// A caller of [`ConsoleServer::flush`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConsoleFlushTicket(rt::Ticket);
+
 impl From<rt::Ticket> for ConsoleFlushTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -346,20 +332,22 @@ fn on_write<S: ConsoleServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 8, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        8,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let image = rt::image_of(&incoming.words);
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .write(caller, rt::Later::new(ticket, &mut kept), rt::get(&image, 0)?);
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_write(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.write(caller, rt::Later::new(ticket, &mut kept), rt::get(&image, 0)?);
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_write(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -368,18 +356,21 @@ fn on_read<S: ConsoleServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
     let response = server.read(caller, rt::Later::new(ticket, &mut kept));
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_read(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_read(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -387,8 +378,13 @@ fn on_lend<S: ConsoleServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_lend(server.lend(caller, incoming.words[0] as u32)))
 }
 
@@ -397,8 +393,13 @@ fn on_release<S: ConsoleServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_release(server.release(caller)))
 }
 
@@ -407,13 +408,14 @@ fn on_notify_interrupt<S: ConsoleServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_notify_interrupt(
-            server.notify_interrupt(caller, incoming.cap(0, rt::Rights::SEND)?),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_notify_interrupt(server.notify_interrupt(caller, incoming.cap(0, rt::Rights::SEND)?)))
 }
 
 #[inline]
@@ -422,18 +424,21 @@ fn on_flush<S: ConsoleServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
     let response = server.flush(caller, rt::Later::new(ticket, &mut kept));
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_flush(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_flush(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -441,8 +446,13 @@ fn on_counters<S: ConsoleServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_counters(server.counters(caller)))
 }
 
@@ -450,11 +460,11 @@ fn on_counters<S: ConsoleServer>(
 fn answer_write(result: Result<(), crate::ConsoleError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -467,11 +477,11 @@ fn answer_read(result: Result<ConsoleReadReply, crate::ConsoleError>) -> rt::Ans
             rt::put(&mut image, 63, &value.events);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -479,11 +489,11 @@ fn answer_read(result: Result<ConsoleReadReply, crate::ConsoleError>) -> rt::Ans
 fn answer_lend(result: Result<(), crate::ConsoleError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -491,11 +501,11 @@ fn answer_lend(result: Result<(), crate::ConsoleError>) -> rt::Answer {
 fn answer_release(result: Result<(), crate::ConsoleError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -503,11 +513,11 @@ fn answer_release(result: Result<(), crate::ConsoleError>) -> rt::Answer {
 fn answer_notify_interrupt(result: Result<(), crate::ConsoleError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -515,28 +525,26 @@ fn answer_notify_interrupt(result: Result<(), crate::ConsoleError>) -> rt::Answe
 fn answer_flush(result: Result<(), crate::ConsoleError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
-fn answer_counters(
-    result: Result<crate::LineCounters, crate::ConsoleError>,
-) -> rt::Answer {
+fn answer_counters(result: Result<crate::LineCounters, crate::ConsoleError>) -> rt::Answer {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 4))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -20,8 +20,8 @@ mod servers;
 pub use types::{ConsoleError, InputEvents, LineCounters, MAX_READ, MAX_WRITE};
 #[rustfmt::skip]
 pub use console_protocol::{
-    Console, ConsoleClient, ConsoleEvents, ConsoleFlushTicket, ConsoleReadReply,
-    ConsoleReadTicket, ConsoleServer, ConsoleWriteTicket,
+    Console, ConsoleClient, ConsoleEvents, ConsoleFlushTicket, ConsoleReadReply, ConsoleReadTicket,
+    ConsoleServer, ConsoleWriteTicket,
 };
 #[rustfmt::skip]
 pub use servers::ConsoleService;

@@ -7,10 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsoleService {}
 
-impl<
-    S: crate::ConsoleServer + gritos_base_api::SessionServer
-        + gritos_base_api::SupervisionServer,
-> rt::Dispatch<S> for ConsoleService {
+impl<S: crate::ConsoleServer + gritos_base_api::SessionServer + gritos_base_api::SupervisionServer> rt::Dispatch<S> for ConsoleService {
     #[inline]
     fn dispatch(
         server: &mut S,

@@ -80,17 +80,13 @@ impl core::fmt::Display for ConsoleError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::NotOwner => f.write_str("The caller does not have the input"),
-            Self::Busy => {
-                f.write_str(
-                    "Another client has the input, or the caller waits in `read` or `write` already",
-                )
-            }
+            Self::Busy => f.write_str(
+                "Another client has the input, or the caller waits in `read` or `write` already",
+            ),
             Self::Invalid => f.write_str("An argument is out of range"),
-            Self::Limit => {
-                f.write_str(
-                    "The console serves as many clients as it can, or the input is lent on too often",
-                )
-            }
+            Self::Limit => f.write_str(
+                "The console serves as many clients as it can, or the input is lent on too often",
+            ),
             Self::Unlisted(number) => write!(f, "error {number}"),
         }
     }

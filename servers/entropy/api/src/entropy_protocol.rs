@@ -40,18 +40,15 @@ impl<T: rt::Transport> EntropyClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`EntropyError`](crate::EntropyError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn read(
-        &mut self,
-        count: u8,
-    ) -> Result<rt::Bytes<56>, rt::Error<crate::EntropyError>> {
+    pub fn read(&mut self, count: u8) -> Result<rt::Bytes<56>, rt::Error<crate::EntropyError>> {
         let request = rt::Outgoing::new(1, [u64::from(count), 0, 0, 0, 0, 0, 0, 0], 1);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, Some(5000000000));
+        let mut reply = self.transport.call::<0, 0>(
+            self.target.address(),
+            request,
+            Some(5000000000),
+        );
         if reply.server_died() {
-            reply = self
-                .transport
-                .call::<0, 0>(self.target.address(), request, Some(5000000000));
+            reply = self.transport.call::<0, 0>(self.target.address(), request, Some(5000000000));
         }
         if !reply.has_shape(rt::Kind::Reply, 8, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -77,6 +74,7 @@ pub trait EntropyServer {
 /// A caller of [`EntropyServer::read`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EntropyReadTicket(rt::Ticket);
+
 impl From<rt::Ticket> for EntropyReadTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -118,19 +116,21 @@ fn on_read<S: EntropyServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .read(caller, rt::Later::new(ticket, &mut kept), incoming.words[0] as u8);
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_read(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.read(caller, rt::Later::new(ticket, &mut kept), incoming.words[0] as u8);
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_read(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -141,10 +141,10 @@ fn answer_read(result: Result<rt::Bytes<56>, crate::EntropyError>) -> rt::Answer
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -7,8 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntropySource {}
 
-impl<S: gritos_base_api::SupervisionServer + crate::EntropyServer> rt::Dispatch<S>
-for EntropySource {
+impl<S: gritos_base_api::SupervisionServer + crate::EntropyServer> rt::Dispatch<S> for EntropySource {
     #[inline]
     fn dispatch(
         server: &mut S,

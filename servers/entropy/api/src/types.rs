@@ -69,9 +69,7 @@ impl core::fmt::Display for EntropyError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Io => f.write_str("The device does not answer, or not as it should"),
-            Self::Invalid => {
-                f.write_str("More bytes are wanted than one call returns, or none")
-            }
+            Self::Invalid => f.write_str("More bytes are wanted than one call returns, or none"),
             Self::Unlisted(number) => write!(f, "error {number}"),
         }
     }

@@ -62,13 +62,9 @@ impl<T: rt::Transport> EthernetDeviceClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`EthernetError`](crate::EthernetError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn interface(
-        &mut self,
-    ) -> Result<crate::Interface, rt::Error<crate::EthernetError>> {
+    pub fn interface(&mut self) -> Result<crate::Interface, rt::Error<crate::EthernetError>> {
         let request = rt::Outgoing::new(1, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -93,16 +89,7 @@ impl<T: rt::Transport> EthernetDeviceClient<T> {
     ) -> Result<EthernetDeviceAttachReply, rt::Error<crate::EthernetError>> {
         let request = rt::Outgoing::with_caps(
             2,
-            [
-                u64::from(receive_slots) | u64::from(transmit_slots) << 32,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-            ],
+            [u64::from(receive_slots) | u64::from(transmit_slots) << 32, 0, 0, 0, 0, 0, 0, 0],
             1,
             [wake.slot(rt::Rights::SEND, false)],
         );
@@ -111,23 +98,18 @@ impl<T: rt::Transport> EthernetDeviceClient<T> {
             self.transport.discard(&reply);
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        let decode = |
-            reply: &rt::Incoming,
-        | -> Result<EthernetDeviceAttachReply, rt::WireError> {
+        let decode = |reply: &rt::Incoming| -> Result<EthernetDeviceAttachReply, rt::WireError> {
             let image = rt::image_of(&reply.words);
             Ok(EthernetDeviceAttachReply {
-                memory: reply
-                    .cap(
-                        0,
-                        rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
-                    )?,
+                memory: reply.cap(
+                    0,
+                    rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
+                )?,
                 doorbell: reply.cap(1, rt::Rights::SEND)?,
                 layout: rt::get(&image, 0)?,
             })
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Gives up rings and slots.
@@ -151,13 +133,9 @@ impl<T: rt::Transport> EthernetDeviceClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`EthernetError`](crate::EthernetError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn counters(
-        &mut self,
-    ) -> Result<crate::EthernetCounters, rt::Error<crate::EthernetError>> {
+    pub fn counters(&mut self) -> Result<crate::EthernetCounters, rt::Error<crate::EthernetError>> {
         let request = rt::Outgoing::new(4, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -175,10 +153,7 @@ pub trait EthernetDeviceServer {
     ///
     /// # Errors
     /// A [`EthernetError`](crate::EthernetError) of the server's choice.
-    fn interface(
-        &mut self,
-        caller: rt::Caller,
-    ) -> Result<crate::Interface, crate::EthernetError>;
+    fn interface(&mut self, caller: rt::Caller) -> Result<crate::Interface, crate::EthernetError>;
 
     /// Gives the session rings and slots. What it had before is detached. All slots are the client's at
     /// first.
@@ -233,8 +208,13 @@ fn on_interface<S: EthernetDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_interface(server.interface(caller)))
 }
 
@@ -243,19 +223,19 @@ fn on_attach<S: EthernetDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_attach(
-            server
-                .attach(
-                    caller,
-                    incoming.words[0] as u32,
-                    (incoming.words[0] >> 32) as u32,
-                    incoming.cap(0, rt::Rights::SEND)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_attach(server.attach(
+        caller,
+        incoming.words[0] as u32,
+        (incoming.words[0] >> 32) as u32,
+        incoming.cap(0, rt::Rights::SEND)?,
+    )))
 }
 
 #[inline]
@@ -263,8 +243,13 @@ fn on_detach<S: EthernetDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_detach(server.detach(caller)))
 }
 
@@ -273,33 +258,34 @@ fn on_counters<S: EthernetDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_counters(server.counters(caller)))
 }
 
 #[inline]
-fn answer_interface(
-    result: Result<crate::Interface, crate::EthernetError>,
-) -> rt::Answer {
+fn answer_interface(result: Result<crate::Interface, crate::EthernetError>) -> rt::Answer {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
-fn answer_attach(
-    result: Result<EthernetDeviceAttachAnswer, crate::EthernetError>,
-) -> rt::Answer {
+fn answer_attach(result: Result<EthernetDeviceAttachAnswer, crate::EthernetError>) -> rt::Answer {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
@@ -311,14 +297,10 @@ fn answer_attach(
                     rt::words_of(&image),
                     3,
                     [
-                        value
-                            .memory
-                            .slot(
-                                rt::Rights::READ
-                                    .union(rt::Rights::WRITE)
-                                    .union(rt::Rights::MAP),
-                                false,
-                            ),
+                        value.memory.slot(
+                            rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
+                            false,
+                        ),
                         value.doorbell.slot(rt::Rights::SEND, false),
                         rt::CapSlot::default(),
                         rt::CapSlot::default(),
@@ -326,11 +308,11 @@ fn answer_attach(
                 )
             })
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -338,28 +320,26 @@ fn answer_attach(
 fn answer_detach(result: Result<(), crate::EthernetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
-fn answer_counters(
-    result: Result<crate::EthernetCounters, crate::EthernetError>,
-) -> rt::Answer {
+fn answer_counters(result: Result<crate::EthernetCounters, crate::EthernetError>) -> rt::Answer {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 6))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

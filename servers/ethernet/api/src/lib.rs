@@ -27,8 +27,8 @@ pub use types::{
 };
 #[rustfmt::skip]
 pub use ethernet_device_protocol::{
-    EthernetDevice, EthernetDeviceAttachAnswer, EthernetDeviceAttachReply,
-    EthernetDeviceClient, EthernetDeviceServer,
+    EthernetDevice, EthernetDeviceAttachAnswer, EthernetDeviceAttachReply, EthernetDeviceClient,
+    EthernetDeviceServer,
 };
 #[rustfmt::skip]
 pub use servers::EthernetDriver;

@@ -7,8 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EthernetDriver {}
 
-impl<S: gritos_base_api::SupervisionServer + crate::EthernetDeviceServer> rt::Dispatch<S>
-for EthernetDriver {
+impl<S: gritos_base_api::SupervisionServer + crate::EthernetDeviceServer> rt::Dispatch<S> for EthernetDriver {
     #[inline]
     fn dispatch(
         server: &mut S,

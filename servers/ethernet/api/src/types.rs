@@ -121,10 +121,7 @@ impl rt::Wire for Frame {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            slot: rt::get(bytes, 0)?,
-            length: rt::get(bytes, 2)?,
-        })
+        Ok(Self { slot: rt::get(bytes, 0)?, length: rt::get(bytes, 2)? })
     }
 }
 
@@ -150,11 +147,7 @@ impl rt::Wire for Interface {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            address: rt::get(bytes, 0)?,
-            mtu: rt::get(bytes, 6)?,
-            up: rt::get(bytes, 8)?,
-        })
+        Ok(Self { address: rt::get(bytes, 0)?, mtu: rt::get(bytes, 6)?, up: rt::get(bytes, 8)? })
     }
 }
 

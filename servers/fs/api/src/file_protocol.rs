@@ -91,9 +91,7 @@ impl<T: rt::Transport> FileClient<T> {
             3,
             [data.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
         );
-        let mut reply = self
-            .transport
-            .call::<1, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         }
@@ -145,9 +143,7 @@ impl<T: rt::Transport> FileClient<T> {
             2,
             [stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
         );
-        let mut reply = self
-            .transport
-            .call::<1, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         }
@@ -177,19 +173,14 @@ impl<T: rt::Transport> FileClient<T> {
             3,
             [entries.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
         );
-        let mut reply = self
-            .transport
-            .call::<1, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         }
         if !reply.has_shape(rt::Kind::Reply, 2, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        Ok(FileReaddirReply {
-            count: reply.words[1] as u32,
-            next: reply.words[0],
-        })
+        Ok(FileReaddirReply { count: reply.words[1] as u32, next: reply.words[0] })
     }
 
     /// Cuts or extends it with zeros.
@@ -217,9 +208,7 @@ impl<T: rt::Transport> FileClient<T> {
     #[inline]
     pub fn fsync(&mut self) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::new(15, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -291,9 +280,7 @@ impl<T: rt::Transport> FileClient<T> {
                 stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
             ],
         );
-        let mut reply = self
-            .transport
-            .call::<2, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<2, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<2, 0>(self.target.address(), request, None);
         }
@@ -368,16 +355,7 @@ impl<T: rt::Transport> FileClient<T> {
     ) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::with_caps(
             20,
-            [
-                from.offset(),
-                from.length(),
-                to.offset(),
-                to.length(),
-                u64::from(replace),
-                0,
-                0,
-                0,
-            ],
+            [from.offset(), from.length(), to.offset(), to.length(), u64::from(replace), 0, 0, 0],
             5,
             [
                 from.slot(rt::Rights::READ.union(rt::Rights::MAP)),
@@ -398,10 +376,7 @@ impl<T: rt::Transport> FileClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn set_modified(
-        &mut self,
-        modified_ns: u64,
-    ) -> Result<(), rt::Error<crate::FsError>> {
+    pub fn set_modified(&mut self, modified_ns: u64) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::new(23, [modified_ns, 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
@@ -446,11 +421,7 @@ pub trait FileServer {
     ///
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
-    fn fstat(
-        &mut self,
-        caller: rt::Caller,
-        stat: rt::BufferRange,
-    ) -> Result<(), crate::FsError>;
+    fn fstat(&mut self, caller: rt::Caller, stat: rt::BufferRange) -> Result<(), crate::FsError>;
 
     /// Lists a folder.
     ///
@@ -467,11 +438,7 @@ pub trait FileServer {
     ///
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
-    fn truncate(
-        &mut self,
-        caller: rt::Caller,
-        length: u64,
-    ) -> Result<(), crate::FsError>;
+    fn truncate(&mut self, caller: rt::Caller, length: u64) -> Result<(), crate::FsError>;
 
     /// Returns when everything written to it so far is on the device. Of a folder: its entries.
     ///
@@ -543,16 +510,13 @@ pub trait FileServer {
     ///
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
-    fn set_modified(
-        &mut self,
-        caller: rt::Caller,
-        modified_ns: u64,
-    ) -> Result<(), crate::FsError>;
+    fn set_modified(&mut self, caller: rt::Caller, modified_ns: u64) -> Result<(), crate::FsError>;
 }
 
 /// A caller of [`FileServer::fsync`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FileFsyncTicket(rt::Ticket);
+
 impl From<rt::Ticket> for FileFsyncTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -605,8 +569,7 @@ fn on_close<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_close(server.close(caller)))
 }
 
@@ -615,25 +578,12 @@ fn on_read<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::READ_DATA)?;
-    Ok(
-        answer_read(
-            server
-                .read(
-                    caller,
-                    incoming.words[0],
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        false,
-                        true,
-                        incoming.words[1],
-                        incoming.words[2],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::READ_DATA)?;
+    Ok(answer_read(server.read(
+        caller,
+        incoming.words[0],
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[1], incoming.words[2])?,
+    )))
 }
 
 #[inline]
@@ -641,25 +591,12 @@ fn on_write<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::WRITE_DATA)?;
-    Ok(
-        answer_write(
-            server
-                .write(
-                    caller,
-                    incoming.words[0],
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[1],
-                        incoming.words[2],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::WRITE_DATA)?;
+    Ok(answer_write(server.write(
+        caller,
+        incoming.words[0],
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[1], incoming.words[2])?,
+    )))
 }
 
 #[inline]
@@ -667,24 +604,11 @@ fn on_fstat<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, File::READ_META)?;
-    Ok(
-        answer_fstat(
-            server
-                .fstat(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        false,
-                        true,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, File::READ_META)?;
+    Ok(answer_fstat(server.fstat(
+        caller,
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
@@ -692,25 +616,12 @@ fn on_readdir<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::LOOKUP)?;
-    Ok(
-        answer_readdir(
-            server
-                .readdir(
-                    caller,
-                    incoming.words[0],
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        false,
-                        true,
-                        incoming.words[1],
-                        incoming.words[2],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::LOOKUP)?;
+    Ok(answer_readdir(server.readdir(
+        caller,
+        incoming.words[0],
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[1], incoming.words[2])?,
+    )))
 }
 
 #[inline]
@@ -718,8 +629,7 @@ fn on_truncate<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
     Ok(answer_truncate(server.truncate(caller, incoming.words[0])))
 }
 
@@ -729,18 +639,15 @@ fn on_fsync<S: FileServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
     let response = server.fsync(caller, rt::Later::new(ticket, &mut kept));
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_fsync(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_fsync(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -748,26 +655,13 @@ fn on_open_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::LOOKUP)?;
-    Ok(
-        answer_open_at(
-            server
-                .open_at(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    crate::OpenFlags::from_wire(incoming.words[2] as u32)?,
-                    crate::Mode::from_wire((incoming.words[2] >> 32) as u32)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::LOOKUP)?;
+    Ok(answer_open_at(server.open_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        crate::OpenFlags::from_wire(incoming.words[2] as u32)?,
+        crate::Mode::from_wire((incoming.words[2] >> 32) as u32)?,
+    )))
 }
 
 #[inline]
@@ -775,32 +669,12 @@ fn on_stat_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Object, File::LOOKUP)?;
-    Ok(
-        answer_stat_at(
-            server
-                .stat_at(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::BufferRange::decode(
-                        incoming,
-                        1,
-                        false,
-                        true,
-                        incoming.words[2],
-                        incoming.words[3],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Object, File::LOOKUP)?;
+    Ok(answer_stat_at(server.stat_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    )))
 }
 
 #[inline]
@@ -808,25 +682,18 @@ fn on_mkdir_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::CHANGE_ENTRIES)?;
-    Ok(
-        answer_mkdir_at(
-            server
-                .mkdir_at(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    crate::Mode::from_wire(incoming.words[2] as u32)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        1,
+        rt::BadgeClass::Object,
+        File::CHANGE_ENTRIES,
+    )?;
+    Ok(answer_mkdir_at(server.mkdir_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        crate::Mode::from_wire(incoming.words[2] as u32)?,
+    )))
 }
 
 #[inline]
@@ -834,25 +701,18 @@ fn on_unlink_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::CHANGE_ENTRIES)?;
-    Ok(
-        answer_unlink_at(
-            server
-                .unlink_at(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::bool_from(incoming.words[2] as u8)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        1,
+        rt::BadgeClass::Object,
+        File::CHANGE_ENTRIES,
+    )?;
+    Ok(answer_unlink_at(server.unlink_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::bool_from(incoming.words[2] as u8)?,
+    )))
 }
 
 #[inline]
@@ -860,33 +720,19 @@ fn on_rename_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 5, 2, rt::BadgeClass::Object, File::CHANGE_ENTRIES)?;
-    Ok(
-        answer_rename_at(
-            server
-                .rename_at(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::BufferRange::decode(
-                        incoming,
-                        1,
-                        true,
-                        false,
-                        incoming.words[2],
-                        incoming.words[3],
-                    )?,
-                    rt::bool_from(incoming.words[4] as u8)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        5,
+        2,
+        rt::BadgeClass::Object,
+        File::CHANGE_ENTRIES,
+    )?;
+    Ok(answer_rename_at(server.rename_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
+        rt::bool_from(incoming.words[4] as u8)?,
+    )))
 }
 
 #[inline]
@@ -894,8 +740,7 @@ fn on_set_modified<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
     Ok(answer_set_modified(server.set_modified(caller, incoming.words[0])))
 }
 
@@ -903,39 +748,35 @@ fn on_set_modified<S: FileServer>(
 fn answer_close(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_read(result: Result<u64, crate::FsError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_write(result: Result<u64, crate::FsError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -943,31 +784,27 @@ fn answer_write(result: Result<u64, crate::FsError>) -> rt::Answer {
 fn answer_fstat(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_readdir(result: Result<FileReaddirReply, crate::FsError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [value.next, u64::from(value.count), 0, 0, 0, 0, 0, 0],
-                    2,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [value.next, u64::from(value.count), 0, 0, 0, 0, 0, 0],
+            2,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -975,11 +812,11 @@ fn answer_readdir(result: Result<FileReaddirReply, crate::FsError>) -> rt::Answe
 fn answer_truncate(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -987,38 +824,36 @@ fn answer_truncate(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_fsync(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_open_at(result: Result<rt::Grant<File>, crate::FsError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [0, 0, 0, 0, 0, 0, 0, 0],
-                    0,
-                    [
-                        value.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                0,
+                [
+                    value.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
             )
-        }
+        }),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1026,11 +861,11 @@ fn answer_open_at(result: Result<rt::Grant<File>, crate::FsError>) -> rt::Answer
 fn answer_stat_at(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1038,11 +873,11 @@ fn answer_stat_at(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_mkdir_at(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1050,11 +885,11 @@ fn answer_mkdir_at(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_unlink_at(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1062,11 +897,11 @@ fn answer_unlink_at(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_rename_at(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1074,10 +909,10 @@ fn answer_rename_at(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_set_modified(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -94,9 +94,7 @@ impl<T: rt::Transport> FileSystemClient<T> {
                 stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
             ],
         );
-        let mut reply = self
-            .transport
-            .call::<2, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<2, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<2, 0>(self.target.address(), request, None);
         }
@@ -181,16 +179,7 @@ impl<T: rt::Transport> FileSystemClient<T> {
     ) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::with_caps(
             9,
-            [
-                from.offset(),
-                from.length(),
-                to.offset(),
-                to.length(),
-                u64::from(replace),
-                0,
-                0,
-                0,
-            ],
+            [from.offset(), from.length(), to.offset(), to.length(), u64::from(replace), 0, 0, 0],
             5,
             [
                 from.slot(rt::Rights::READ.union(rt::Rights::MAP)),
@@ -225,9 +214,7 @@ impl<T: rt::Transport> FileSystemClient<T> {
                 stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
             ],
         );
-        let mut reply = self
-            .transport
-            .call::<2, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<2, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<2, 0>(self.target.address(), request, None);
         }
@@ -246,9 +233,7 @@ impl<T: rt::Transport> FileSystemClient<T> {
     #[inline]
     pub fn sync(&mut self) -> Result<(), rt::Error<crate::FsError>> {
         let request = rt::Outgoing::new(11, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -265,19 +250,14 @@ impl<T: rt::Transport> FileSystemClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn mounts(
-        &mut self,
-        entries: rt::Buffer,
-    ) -> Result<u32, rt::Error<crate::FsError>> {
+    pub fn mounts(&mut self, entries: rt::Buffer) -> Result<u32, rt::Error<crate::FsError>> {
         let request = rt::Outgoing::with_caps(
             21,
             [entries.offset(), entries.length(), 0, 0, 0, 0, 0, 0],
             2,
             [entries.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
         );
-        let mut reply = self
-            .transport
-            .call::<1, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         }
@@ -353,21 +333,13 @@ pub trait FileSystemServer {
     ///
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
-    fn rmdir(
-        &mut self,
-        caller: rt::Caller,
-        path: rt::BufferRange,
-    ) -> Result<(), crate::FsError>;
+    fn rmdir(&mut self, caller: rt::Caller, path: rt::BufferRange) -> Result<(), crate::FsError>;
 
     /// Removes a file. Its contents stay until it is closed everywhere.
     ///
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
-    fn unlink(
-        &mut self,
-        caller: rt::Caller,
-        path: rt::BufferRange,
-    ) -> Result<(), crate::FsError>;
+    fn unlink(&mut self, caller: rt::Caller, path: rt::BufferRange) -> Result<(), crate::FsError>;
 
     /// Gives a file or folder another name. What has that name is replaced in one step, unless it is a
     /// folder that is not empty.
@@ -427,6 +399,7 @@ pub trait FileSystemServer {
 /// A caller of [`FileSystemServer::sync`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FileSystemSyncTicket(rt::Ticket);
+
 impl From<rt::Ticket> for FileSystemSyncTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -476,26 +449,19 @@ fn on_open<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_open(
-            server
-                .open(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    crate::OpenFlags::from_wire(incoming.words[2] as u32)?,
-                    crate::Mode::from_wire((incoming.words[2] >> 32) as u32)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_open(server.open(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        crate::OpenFlags::from_wire(incoming.words[2] as u32)?,
+        crate::Mode::from_wire((incoming.words[2] >> 32) as u32)?,
+    )))
 }
 
 #[inline]
@@ -503,32 +469,18 @@ fn on_stat<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_stat(
-            server
-                .stat(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::BufferRange::decode(
-                        incoming,
-                        1,
-                        false,
-                        true,
-                        incoming.words[2],
-                        incoming.words[3],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_stat(server.stat(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    )))
 }
 
 #[inline]
@@ -536,25 +488,18 @@ fn on_mkdir<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_mkdir(
-            server
-                .mkdir(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    crate::Mode::from_wire(incoming.words[2] as u32)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_mkdir(server.mkdir(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        crate::Mode::from_wire(incoming.words[2] as u32)?,
+    )))
 }
 
 #[inline]
@@ -562,24 +507,17 @@ fn on_rmdir<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_rmdir(
-            server
-                .rmdir(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        2,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_rmdir(server.rmdir(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
@@ -587,24 +525,17 @@ fn on_unlink<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_unlink(
-            server
-                .unlink(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        2,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_unlink(server.unlink(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
@@ -612,33 +543,19 @@ fn on_rename<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 5, 2, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_rename(
-            server
-                .rename(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::BufferRange::decode(
-                        incoming,
-                        1,
-                        true,
-                        false,
-                        incoming.words[2],
-                        incoming.words[3],
-                    )?,
-                    rt::bool_from(incoming.words[4] as u8)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        5,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_rename(server.rename(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
+        rt::bool_from(incoming.words[4] as u8)?,
+    )))
 }
 
 #[inline]
@@ -646,32 +563,18 @@ fn on_statfs<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_statfs(
-            server
-                .statfs(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::BufferRange::decode(
-                        incoming,
-                        1,
-                        false,
-                        true,
-                        incoming.words[2],
-                        incoming.words[3],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_statfs(server.statfs(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    )))
 }
 
 #[inline]
@@ -680,18 +583,21 @@ fn on_sync<S: FileSystemServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
     let response = server.sync(caller, rt::Later::new(ticket, &mut kept));
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_sync(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_sync(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -699,24 +605,17 @@ fn on_mounts<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_mounts(
-            server
-                .mounts(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        false,
-                        true,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        2,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_mounts(server.mounts(
+        caller,
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
@@ -724,51 +623,42 @@ fn on_remount<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Session, FileSystem::REMOUNT)?;
-    Ok(
-        answer_remount(
-            server
-                .remount(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::bool_from(incoming.words[2] as u8)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        1,
+        rt::BadgeClass::Session,
+        FileSystem::REMOUNT,
+    )?;
+    Ok(answer_remount(server.remount(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::bool_from(incoming.words[2] as u8)?,
+    )))
 }
 
 #[inline]
 fn answer_open(result: Result<rt::Grant<crate::File>, crate::FsError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [0, 0, 0, 0, 0, 0, 0, 0],
-                    0,
-                    [
-                        value.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                0,
+                [
+                    value.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
             )
-        }
+        }),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -776,11 +666,11 @@ fn answer_open(result: Result<rt::Grant<crate::File>, crate::FsError>) -> rt::An
 fn answer_stat(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -788,11 +678,11 @@ fn answer_stat(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_mkdir(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -800,11 +690,11 @@ fn answer_mkdir(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_rmdir(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -812,11 +702,11 @@ fn answer_rmdir(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_unlink(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -824,11 +714,11 @@ fn answer_unlink(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_rename(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -836,11 +726,11 @@ fn answer_rename(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_statfs(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -848,27 +738,27 @@ fn answer_statfs(result: Result<(), crate::FsError>) -> rt::Answer {
 fn answer_sync(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_mounts(result: Result<u32, crate::FsError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -876,10 +766,10 @@ fn answer_mounts(result: Result<u32, crate::FsError>) -> rt::Answer {
 fn answer_remount(result: Result<(), crate::FsError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

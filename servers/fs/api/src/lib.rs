@@ -24,8 +24,8 @@ mod file_protocol;
 mod servers;
 #[rustfmt::skip]
 pub use types::{
-    DirectoryEntry, FileSystemStat, FileType, FsError, MAX_NAME, MAX_PATH, Mode,
-    MountEntry, OpenFlags, Stat,
+    DirectoryEntry, FileSystemStat, FileType, FsError, MAX_NAME, MAX_PATH, Mode, MountEntry,
+    OpenFlags, Stat,
 };
 #[rustfmt::skip]
 pub use file_system_protocol::{

@@ -7,10 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileService {}
 
-impl<
-    S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer
-        + crate::FileSystemServer + crate::FileServer,
-> rt::Dispatch<S> for FileService {
+impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + crate::FileSystemServer + crate::FileServer> rt::Dispatch<S> for FileService {
     #[inline]
     fn dispatch(
         server: &mut S,

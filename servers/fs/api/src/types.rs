@@ -169,44 +169,32 @@ impl core::fmt::Display for FsError {
             Self::BadDescriptor => f.write_str("No such open file"),
             Self::NoMemory => f.write_str("The server has no memory left"),
             Self::Access => f.write_str("Access denied by the mode"),
-            Self::BadBuffer => {
-                f.write_str("The buffer is not mapped, or its memory went away")
-            }
+            Self::BadBuffer => f.write_str("The buffer is not mapped, or its memory went away"),
             Self::Busy => f.write_str("In use"),
             Self::Exists => f.write_str("Exists already"),
-            Self::CrossDevice => {
-                f.write_str("Old and new name are on different file systems")
-            }
+            Self::CrossDevice => f.write_str("Old and new name are on different file systems"),
             Self::NotDirectory => f.write_str("A part of the path is not a folder"),
             Self::IsDirectory => f.write_str("Is a folder"),
-            Self::Invalid => {
-                f.write_str(
-                    "An argument is out of range: flags that exclude each other, a missing NUL, an offset beyond the end",
-                )
-            }
+            Self::Invalid => f.write_str(
+                "An argument is out of range: flags that exclude each other, a missing NUL, an offset beyond the end",
+            ),
             Self::ServerLimit => f.write_str("The server has too many open files"),
             Self::ClientLimit => f.write_str("The client has too many open files"),
-            Self::FileTooLarge => {
-                f.write_str("The file would be larger than the file system can store")
-            }
+            Self::FileTooLarge => f.write_str(
+                "The file would be larger than the file system can store",
+            ),
             Self::NoSpace => f.write_str("No space is left"),
             Self::ReadOnly => f.write_str("The file system is read-only"),
-            Self::TooManyLinks => {
-                f.write_str(
-                    "The folder has as many folders in it as the file system can count",
-                )
-            }
+            Self::TooManyLinks => f.write_str(
+                "The folder has as many folders in it as the file system can count",
+            ),
             Self::NameTooLong => f.write_str("A path or a name in it is too long"),
             Self::NotSupported => f.write_str("The server does not do that"),
             Self::NotEmpty => f.write_str("The folder is not empty"),
-            Self::LinkLoop => {
-                f.write_str(
-                    "Symbolic links lead in a circle, or there are too many of them in the path",
-                )
-            }
-            Self::Stale => {
-                f.write_str("The open file belongs to an earlier life of the server")
-            }
+            Self::LinkLoop => f.write_str(
+                "Symbolic links lead in a circle, or there are too many of them in the path",
+            ),
+            Self::Stale => f.write_str("The open file belongs to an earlier life of the server"),
             Self::Corrupted => f.write_str("The file system on the device is damaged"),
             Self::Unlisted(number) => write!(f, "error {number}"),
         }

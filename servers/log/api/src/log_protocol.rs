@@ -98,21 +98,10 @@ impl<T: rt::Transport> LogClient<T> {
     ) -> Result<LogNextReply, rt::Error<crate::LogError>> {
         let request = rt::Outgoing::new(
             2,
-            [
-                after,
-                u64::from(client) | u64::from(level.number()) << 32,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-            ],
+            [after, u64::from(client) | u64::from(level.number()) << 32, 0, 0, 0, 0, 0, 0],
             2,
         );
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -121,10 +110,7 @@ impl<T: rt::Transport> LogClient<T> {
         }
         let decode = |reply: &rt::Incoming| -> Result<LogNextReply, rt::WireError> {
             let image = rt::image_of(&reply.words);
-            Ok(LogNextReply {
-                head: rt::get(&image, 0)?,
-                text: rt::get(&image, 24)?,
-            })
+            Ok(LogNextReply { head: rt::get(&image, 0)?, text: rt::get(&image, 24)? })
         };
         decode(&reply).map_err(rt::Error::BadReply)
     }
@@ -141,14 +127,8 @@ impl<T: rt::Transport> LogClient<T> {
         sequence: u64,
         offset: u16,
     ) -> Result<rt::Bytes<63>, rt::Error<crate::LogError>> {
-        let request = rt::Outgoing::new(
-            3,
-            [sequence, u64::from(offset), 0, 0, 0, 0, 0, 0],
-            2,
-        );
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let request = rt::Outgoing::new(3, [sequence, u64::from(offset), 0, 0, 0, 0, 0, 0], 2);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -166,15 +146,8 @@ impl<T: rt::Transport> LogClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`LogError`](crate::LogError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn keep(
-        &mut self,
-        level: crate::Level,
-    ) -> Result<(), rt::Error<crate::LogError>> {
-        let request = rt::Outgoing::new(
-            4,
-            [u64::from(level.number()), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
+    pub fn keep(&mut self, level: crate::Level) -> Result<(), rt::Error<crate::LogError>> {
+        let request = rt::Outgoing::new(4, [u64::from(level.number()), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -191,9 +164,7 @@ impl<T: rt::Transport> LogClient<T> {
     #[inline]
     pub fn state(&mut self) -> Result<LogStateReply, rt::Error<crate::LogError>> {
         let request = rt::Outgoing::new(5, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -255,11 +226,7 @@ pub trait LogServer {
     ///
     /// # Errors
     /// A [`LogError`](crate::LogError) of the server's choice.
-    fn keep(
-        &mut self,
-        caller: rt::Caller,
-        level: crate::Level,
-    ) -> Result<(), crate::LogError>;
+    fn keep(&mut self, caller: rt::Caller, level: crate::Level) -> Result<(), crate::LogError>;
 
     /// What the log holds.
     ///
@@ -293,20 +260,20 @@ fn on_append<S: LogServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 8, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        8,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let image = rt::image_of(&incoming.words);
-    Ok(
-        answer_append(
-            server
-                .append(
-                    caller,
-                    rt::get(&image, 0)?,
-                    rt::get(&image, 1)?,
-                    rt::get(&image, 2)?,
-                ),
-        ),
-    )
+    Ok(answer_append(server.append(
+        caller,
+        rt::get(&image, 0)?,
+        rt::get(&image, 1)?,
+        rt::get(&image, 2)?,
+    )))
 }
 
 #[inline]
@@ -314,19 +281,19 @@ fn on_next<S: LogServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_next(
-            server
-                .next(
-                    caller,
-                    incoming.words[0],
-                    crate::Level::from_number((incoming.words[1] >> 32) as u8)?,
-                    incoming.words[1] as u32,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        2,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_next(server.next(
+        caller,
+        incoming.words[0],
+        crate::Level::from_number((incoming.words[1] >> 32) as u8)?,
+        incoming.words[1] as u32,
+    )))
 }
 
 #[inline]
@@ -334,8 +301,13 @@ fn on_rest<S: LogServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        2,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_rest(server.rest(caller, incoming.words[0], incoming.words[1] as u16)))
 }
 
@@ -344,13 +316,8 @@ fn on_keep<S: LogServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, Log::CONFIGURE)?;
-    Ok(
-        answer_keep(
-            server.keep(caller, crate::Level::from_number(incoming.words[0] as u8)?),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, Log::CONFIGURE)?;
+    Ok(answer_keep(server.keep(caller, crate::Level::from_number(incoming.words[0] as u8)?)))
 }
 
 #[inline]
@@ -358,8 +325,13 @@ fn on_state<S: LogServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_state(server.state(caller)))
 }
 
@@ -367,11 +339,11 @@ fn on_state<S: LogServer>(
 fn answer_append(result: Result<(), crate::LogError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -384,11 +356,11 @@ fn answer_next(result: Result<LogNextReply, crate::LogError>) -> rt::Answer {
             rt::put(&mut image, 24, &value.text);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -400,11 +372,11 @@ fn answer_rest(result: Result<rt::Bytes<63>, crate::LogError>) -> rt::Answer {
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -412,39 +384,35 @@ fn answer_rest(result: Result<rt::Bytes<63>, crate::LogError>) -> rt::Answer {
 fn answer_keep(result: Result<(), crate::LogError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_state(result: Result<LogStateReply, crate::LogError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [
-                        value.newest,
-                        value.dropped,
-                        u64::from(value.kept) | u64::from(value.level.number()) << 32,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    3,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [
+                value.newest,
+                value.dropped,
+                u64::from(value.kept) | u64::from(value.level.number()) << 32,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ],
+            3,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

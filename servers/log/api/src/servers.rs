@@ -7,10 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogService {}
 
-impl<
-    S: crate::LogServer + gritos_base_api::SessionServer
-        + gritos_base_api::SupervisionServer,
-> rt::Dispatch<S> for LogService {
+impl<S: crate::LogServer + gritos_base_api::SessionServer + gritos_base_api::SupervisionServer> rt::Dispatch<S> for LogService {
     #[inline]
     fn dispatch(
         server: &mut S,

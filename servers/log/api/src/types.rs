@@ -81,9 +81,7 @@ impl rt::ErrorNumber for LogError {
 impl core::fmt::Display for LogError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::NotFound => {
-                f.write_str("No such record: it was dropped, or it is yet to come")
-            }
+            Self::NotFound => f.write_str("No such record: it was dropped, or it is yet to come"),
             Self::Invalid => f.write_str("An argument is out of range"),
             Self::Limit => f.write_str("More clients write than the log can tell apart"),
             Self::Unlisted(number) => write!(f, "error {number}"),

@@ -23,17 +23,17 @@ mod socket_protocol;
 mod servers;
 #[rustfmt::skip]
 pub use types::{
-    Domain, InterfaceStatus, IpAddress, IpProtocol, MAX_BACKLOG, MAX_NAME, MessageFlags,
-    NetError, Network, Readiness, ShutdownHow, SocketAddress, SocketAddressV4,
-    SocketAddressV6, SocketOption, SocketType,
+    Domain, InterfaceStatus, IpAddress, IpProtocol, MAX_BACKLOG, MAX_NAME, MessageFlags, NetError,
+    Network, Readiness, ShutdownHow, SocketAddress, SocketAddressV4, SocketAddressV6, SocketOption,
+    SocketType,
 };
 #[rustfmt::skip]
 pub use sockets_protocol::{Sockets, SocketsClient, SocketsResolveTicket, SocketsServer};
 #[rustfmt::skip]
 pub use socket_protocol::{
     Socket, SocketAcceptAnswer, SocketAcceptReply, SocketAcceptTicket, SocketClient,
-    SocketConnectTicket, SocketEvents, SocketRecvTicket, SocketRecvfromReply,
-    SocketRecvfromTicket, SocketSendTicket, SocketSendtoTicket, SocketServer,
+    SocketConnectTicket, SocketEvents, SocketRecvTicket, SocketRecvfromReply, SocketRecvfromTicket,
+    SocketSendTicket, SocketSendtoTicket, SocketServer,
 };
 #[rustfmt::skip]
 pub use servers::NetService;

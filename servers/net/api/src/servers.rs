@@ -7,10 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetService {}
 
-impl<
-    S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer
-        + crate::SocketsServer + crate::SocketServer,
-> rt::Dispatch<S> for NetService {
+impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + crate::SocketsServer + crate::SocketServer> rt::Dispatch<S> for NetService {
     #[inline]
     fn dispatch(
         server: &mut S,

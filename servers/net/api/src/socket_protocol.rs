@@ -94,10 +94,7 @@ impl<T: rt::Transport> SocketClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn bind(
-        &mut self,
-        address: rt::Buffer,
-    ) -> Result<(), rt::Error<crate::NetError>> {
+    pub fn bind(&mut self, address: rt::Buffer) -> Result<(), rt::Error<crate::NetError>> {
         let request = rt::Outgoing::with_caps(
             2,
             [address.offset(), address.length(), 0, 0, 0, 0, 0, 0],
@@ -156,9 +153,7 @@ impl<T: rt::Transport> SocketClient<T> {
                 address_length: reply.words[0] as u32,
             })
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Connects to a peer. Messages go to and come from that peer only.
@@ -259,11 +254,7 @@ impl<T: rt::Transport> SocketClient<T> {
         &mut self,
         option: crate::SocketOption,
     ) -> Result<u64, rt::Error<crate::NetError>> {
-        let request = rt::Outgoing::new(
-            9,
-            [u64::from(option.number()), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
+        let request = rt::Outgoing::new(9, [u64::from(option.number()), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -302,15 +293,8 @@ impl<T: rt::Transport> SocketClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn shutdown(
-        &mut self,
-        how: crate::ShutdownHow,
-    ) -> Result<(), rt::Error<crate::NetError>> {
-        let request = rt::Outgoing::new(
-            11,
-            [u64::from(how.number()), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
+    pub fn shutdown(&mut self, how: crate::ShutdownHow) -> Result<(), rt::Error<crate::NetError>> {
+        let request = rt::Outgoing::new(11, [u64::from(how.number()), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -323,10 +307,7 @@ impl<T: rt::Transport> SocketClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn getsockname(
-        &mut self,
-        address: rt::Buffer,
-    ) -> Result<u32, rt::Error<crate::NetError>> {
+    pub fn getsockname(&mut self, address: rt::Buffer) -> Result<u32, rt::Error<crate::NetError>> {
         let request = rt::Outgoing::with_caps(
             12,
             [address.offset(), address.length(), 0, 0, 0, 0, 0, 0],
@@ -345,10 +326,7 @@ impl<T: rt::Transport> SocketClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn getpeername(
-        &mut self,
-        address: rt::Buffer,
-    ) -> Result<u32, rt::Error<crate::NetError>> {
+    pub fn getpeername(&mut self, address: rt::Buffer) -> Result<u32, rt::Error<crate::NetError>> {
         let request = rt::Outgoing::with_caps(
             13,
             [address.offset(), address.length(), 0, 0, 0, 0, 0, 0],
@@ -487,21 +465,13 @@ pub trait SocketServer {
     ///
     /// # Errors
     /// A [`NetError`](crate::NetError) of the server's choice.
-    fn bind(
-        &mut self,
-        caller: rt::Caller,
-        address: rt::BufferRange,
-    ) -> Result<(), crate::NetError>;
+    fn bind(&mut self, caller: rt::Caller, address: rt::BufferRange) -> Result<(), crate::NetError>;
 
     /// Waits for connections from now on.
     ///
     /// # Errors
     /// A [`NetError`](crate::NetError) of the server's choice.
-    fn listen(
-        &mut self,
-        caller: rt::Caller,
-        backlog: u32,
-    ) -> Result<(), crate::NetError>;
+    fn listen(&mut self, caller: rt::Caller, backlog: u32) -> Result<(), crate::NetError>;
 
     /// Takes the next connection.
     ///
@@ -651,6 +621,7 @@ pub trait SocketServer {
 /// A caller of [`SocketServer::accept`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketAcceptTicket(rt::Ticket);
+
 impl From<rt::Ticket> for SocketAcceptTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -674,6 +645,7 @@ impl SocketAcceptTicket {
 /// A caller of [`SocketServer::connect`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketConnectTicket(rt::Ticket);
+
 impl From<rt::Ticket> for SocketConnectTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -697,6 +669,7 @@ impl SocketConnectTicket {
 /// A caller of [`SocketServer::send`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketSendTicket(rt::Ticket);
+
 impl From<rt::Ticket> for SocketSendTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -720,6 +693,7 @@ impl SocketSendTicket {
 /// A caller of [`SocketServer::recv`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketRecvTicket(rt::Ticket);
+
 impl From<rt::Ticket> for SocketRecvTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -743,6 +717,7 @@ impl SocketRecvTicket {
 /// A caller of [`SocketServer::sendto`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketSendtoTicket(rt::Ticket);
+
 impl From<rt::Ticket> for SocketSendtoTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -766,6 +741,7 @@ impl SocketSendtoTicket {
 /// A caller of [`SocketServer::recvfrom`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketRecvfromTicket(rt::Ticket);
+
 impl From<rt::Ticket> for SocketRecvfromTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -821,24 +797,11 @@ fn on_bind<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, Socket::CONFIGURE)?;
-    Ok(
-        answer_bind(
-            server
-                .bind(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, Socket::CONFIGURE)?;
+    Ok(answer_bind(server.bind(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
@@ -846,8 +809,7 @@ fn on_listen<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
     Ok(answer_listen(server.listen(caller, incoming.words[0] as u32)))
 }
 
@@ -857,31 +819,20 @@ fn on_accept<S: SocketServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, Socket::ACCEPT)?;
+    let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, Socket::ACCEPT)?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .accept(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            rt::BufferRange::decode(
-                incoming,
-                0,
-                false,
-                true,
-                incoming.words[0],
-                incoming.words[1],
-            )?,
-            crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_accept(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.accept(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+        crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_accept(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -890,31 +841,20 @@ fn on_connect<S: SocketServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, Socket::CONFIGURE)?;
+    let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, Socket::CONFIGURE)?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .connect(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            rt::BufferRange::decode(
-                incoming,
-                0,
-                true,
-                false,
-                incoming.words[0],
-                incoming.words[1],
-            )?,
-            crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_connect(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.connect(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_connect(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -923,31 +863,20 @@ fn on_send<S: SocketServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, Socket::SEND_DATA)?;
+    let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, Socket::SEND_DATA)?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .send(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            rt::BufferRange::decode(
-                incoming,
-                0,
-                true,
-                false,
-                incoming.words[0],
-                incoming.words[1],
-            )?,
-            crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_send(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.send(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_send(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -956,31 +885,26 @@ fn on_recv<S: SocketServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, Socket::RECEIVE_DATA)?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        1,
+        rt::BadgeClass::Object,
+        Socket::RECEIVE_DATA,
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .recv(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            rt::BufferRange::decode(
-                incoming,
-                0,
-                false,
-                true,
-                incoming.words[0],
-                incoming.words[1],
-            )?,
-            crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_recv(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.recv(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+        crate::MessageFlags::from_wire(incoming.words[2] as u32)?,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_recv(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -988,8 +912,7 @@ fn on_close<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_close(server.close(caller)))
 }
 
@@ -998,17 +921,11 @@ fn on_getsockopt<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(
-        answer_getsockopt(
-            server
-                .getsockopt(
-                    caller,
-                    crate::SocketOption::from_number(incoming.words[0] as u32)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    Ok(answer_getsockopt(server.getsockopt(
+        caller,
+        crate::SocketOption::from_number(incoming.words[0] as u32)?,
+    )))
 }
 
 #[inline]
@@ -1016,18 +933,12 @@ fn on_setsockopt<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
-    Ok(
-        answer_setsockopt(
-            server
-                .setsockopt(
-                    caller,
-                    crate::SocketOption::from_number(incoming.words[1] as u32)?,
-                    incoming.words[0],
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
+    Ok(answer_setsockopt(server.setsockopt(
+        caller,
+        crate::SocketOption::from_number(incoming.words[1] as u32)?,
+        incoming.words[0],
+    )))
 }
 
 #[inline]
@@ -1035,17 +946,11 @@ fn on_shutdown<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
-    Ok(
-        answer_shutdown(
-            server
-                .shutdown(
-                    caller,
-                    crate::ShutdownHow::from_number(incoming.words[0] as u8)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
+    Ok(answer_shutdown(server.shutdown(
+        caller,
+        crate::ShutdownHow::from_number(incoming.words[0] as u8)?,
+    )))
 }
 
 #[inline]
@@ -1053,24 +958,11 @@ fn on_getsockname<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(
-        answer_getsockname(
-            server
-                .getsockname(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        false,
-                        true,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
+    Ok(answer_getsockname(server.getsockname(
+        caller,
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
@@ -1078,24 +970,11 @@ fn on_getpeername<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(
-        answer_getpeername(
-            server
-                .getpeername(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        false,
-                        true,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
+    Ok(answer_getpeername(server.getpeername(
+        caller,
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
@@ -1104,39 +983,21 @@ fn on_sendto<S: SocketServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 5, 2, rt::BadgeClass::Object, Socket::SEND_DATA)?;
+    let caller = incoming.admit(rt::Kind::Call, 5, 2, rt::BadgeClass::Object, Socket::SEND_DATA)?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .sendto(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            rt::BufferRange::decode(
-                incoming,
-                0,
-                true,
-                false,
-                incoming.words[0],
-                incoming.words[1],
-            )?,
-            rt::BufferRange::decode(
-                incoming,
-                1,
-                true,
-                false,
-                incoming.words[2],
-                incoming.words[3],
-            )?,
-            crate::MessageFlags::from_wire(incoming.words[4] as u32)?,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_sendto(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.sendto(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
+        crate::MessageFlags::from_wire(incoming.words[4] as u32)?,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_sendto(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -1145,39 +1006,27 @@ fn on_recvfrom<S: SocketServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 5, 2, rt::BadgeClass::Object, Socket::RECEIVE_DATA)?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        5,
+        2,
+        rt::BadgeClass::Object,
+        Socket::RECEIVE_DATA,
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .recvfrom(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            rt::BufferRange::decode(
-                incoming,
-                0,
-                false,
-                true,
-                incoming.words[0],
-                incoming.words[1],
-            )?,
-            rt::BufferRange::decode(
-                incoming,
-                1,
-                false,
-                true,
-                incoming.words[2],
-                incoming.words[3],
-            )?,
-            crate::MessageFlags::from_wire(incoming.words[4] as u32)?,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_recvfrom(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.recvfrom(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+        crate::MessageFlags::from_wire(incoming.words[4] as u32)?,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_recvfrom(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -1185,8 +1034,7 @@ fn on_poll<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_poll(server.poll(caller)))
 }
 
@@ -1195,29 +1043,23 @@ fn on_watch<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(
-        answer_watch(
-            server
-                .watch(
-                    caller,
-                    incoming.cap(0, rt::Rights::SEND)?,
-                    crate::Readiness::from_wire(incoming.words[0] as u32)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 1, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
+    Ok(answer_watch(server.watch(
+        caller,
+        incoming.cap(0, rt::Rights::SEND)?,
+        crate::Readiness::from_wire(incoming.words[0] as u32)?,
+    )))
 }
 
 #[inline]
 fn answer_bind(result: Result<(), crate::NetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1225,38 +1067,36 @@ fn answer_bind(result: Result<(), crate::NetError>) -> rt::Answer {
 fn answer_listen(result: Result<(), crate::NetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_accept(result: Result<SocketAcceptAnswer, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [u64::from(value.address_length), 0, 0, 0, 0, 0, 0, 0],
-                    1,
-                    [
-                        value.socket.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [u64::from(value.address_length), 0, 0, 0, 0, 0, 0, 0],
+                1,
+                [
+                    value.socket.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
             )
-        }
+        }),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1264,39 +1104,35 @@ fn answer_accept(result: Result<SocketAcceptAnswer, crate::NetError>) -> rt::Ans
 fn answer_connect(result: Result<(), crate::NetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_send(result: Result<u64, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_recv(result: Result<u64, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1304,25 +1140,23 @@ fn answer_recv(result: Result<u64, crate::NetError>) -> rt::Answer {
 fn answer_close(result: Result<(), crate::NetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_getsockopt(result: Result<u64, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1330,11 +1164,11 @@ fn answer_getsockopt(result: Result<u64, crate::NetError>) -> rt::Answer {
 fn answer_setsockopt(result: Result<(), crate::NetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1342,117 +1176,102 @@ fn answer_setsockopt(result: Result<(), crate::NetError>) -> rt::Answer {
 fn answer_shutdown(result: Result<(), crate::NetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_getsockname(result: Result<u32, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_getpeername(result: Result<u32, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_sendto(result: Result<u64, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_recvfrom(result: Result<SocketRecvfromReply, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [
-                        value.bytes_received,
-                        u64::from(value.address_length),
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    2,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [value.bytes_received, u64::from(value.address_length), 0, 0, 0, 0, 0, 0],
+            2,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_poll(result: Result<crate::Readiness, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_watch(result: Result<crate::Readiness, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

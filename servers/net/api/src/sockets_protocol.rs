@@ -82,25 +82,14 @@ impl<T: rt::Transport> SocketsClient<T> {
     ) -> Result<u32, rt::Error<crate::NetError>> {
         let request = rt::Outgoing::with_caps(
             20,
-            [
-                name.offset(),
-                name.length(),
-                addresses.offset(),
-                addresses.length(),
-                0,
-                0,
-                0,
-                0,
-            ],
+            [name.offset(), name.length(), addresses.offset(), addresses.length(), 0, 0, 0, 0],
             4,
             [
                 name.slot(rt::Rights::READ.union(rt::Rights::MAP)),
                 addresses.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
             ],
         );
-        let reply = self
-            .transport
-            .call::<2, 0>(self.target.address(), request, Some(20000000000));
+        let reply = self.transport.call::<2, 0>(self.target.address(), request, Some(20000000000));
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -114,19 +103,14 @@ impl<T: rt::Transport> SocketsClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn interface(
-        &mut self,
-        status: rt::Buffer,
-    ) -> Result<(), rt::Error<crate::NetError>> {
+    pub fn interface(&mut self, status: rt::Buffer) -> Result<(), rt::Error<crate::NetError>> {
         let request = rt::Outgoing::with_caps(
             21,
             [status.offset(), status.length(), 0, 0, 0, 0, 0, 0],
             2,
             [status.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
         );
-        let mut reply = self
-            .transport
-            .call::<1, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<1, 0>(self.target.address(), request, None);
         }
@@ -176,6 +160,7 @@ pub trait SocketsServer {
 /// A caller of [`SocketsServer::resolve`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketsResolveTicket(rt::Ticket);
+
 impl From<rt::Ticket> for SocketsResolveTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -218,19 +203,19 @@ fn on_socket<S: SocketsServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_socket(
-            server
-                .socket(
-                    caller,
-                    crate::Domain::from_number(incoming.words[0] as u16)?,
-                    crate::SocketType::from_number((incoming.words[0] >> 16) as u16)?,
-                    crate::IpProtocol::from_number((incoming.words[0] >> 32) as u16)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_socket(server.socket(
+        caller,
+        crate::Domain::from_number(incoming.words[0] as u16)?,
+        crate::SocketType::from_number((incoming.words[0] >> 16) as u16)?,
+        crate::IpProtocol::from_number((incoming.words[0] >> 32) as u16)?,
+    )))
 }
 
 #[inline]
@@ -239,38 +224,26 @@ fn on_resolve<S: SocketsServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .resolve(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            rt::BufferRange::decode(
-                incoming,
-                0,
-                true,
-                false,
-                incoming.words[0],
-                incoming.words[1],
-            )?,
-            rt::BufferRange::decode(
-                incoming,
-                1,
-                false,
-                true,
-                incoming.words[2],
-                incoming.words[3],
-            )?,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_resolve(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.resolve(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_resolve(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -278,68 +251,57 @@ fn on_interface<S: SocketsServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_interface(
-            server
-                .interface(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        false,
-                        true,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        2,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_interface(server.interface(
+        caller,
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+    )))
 }
 
 #[inline]
-fn answer_socket(
-    result: Result<rt::Grant<crate::Socket>, crate::NetError>,
-) -> rt::Answer {
+fn answer_socket(result: Result<rt::Grant<crate::Socket>, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [0, 0, 0, 0, 0, 0, 0, 0],
-                    0,
-                    [
-                        value.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                0,
+                [
+                    value.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
             )
-        }
+        }),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_resolve(result: Result<u32, crate::NetError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -347,10 +309,10 @@ fn answer_resolve(result: Result<u32, crate::NetError>) -> rt::Answer {
 fn answer_interface(result: Result<(), crate::NetError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -195,37 +195,27 @@ impl core::fmt::Display for NetError {
             Self::WouldBlock => f.write_str("It would have to wait"),
             Self::NoMemory => f.write_str("The server has no memory left"),
             Self::Access => f.write_str("Access denied"),
-            Self::BadBuffer => {
-                f.write_str("The buffer is not mapped, or its memory went away")
-            }
-            Self::Invalid => {
-                f.write_str(
-                    "An argument is out of range, or the socket is not in a state for it",
-                )
-            }
+            Self::BadBuffer => f.write_str("The buffer is not mapped, or its memory went away"),
+            Self::Invalid => f.write_str(
+                "An argument is out of range, or the socket is not in a state for it",
+            ),
             Self::ServerLimit => f.write_str("The server has too many sockets"),
             Self::ClientLimit => f.write_str("The client has too many sockets"),
             Self::BrokenPipe => f.write_str("The connection was shut down for sending"),
             Self::BadSocket => f.write_str("No such socket"),
             Self::DestinationRequired => f.write_str("An address is needed"),
             Self::MessageTooLarge => f.write_str("The message does not fit"),
-            Self::NoOption => {
-                f.write_str(
-                    "The socket option does not exist, or not for this kind of socket",
-                )
-            }
-            Self::ProtocolNotSupported => {
-                f.write_str("The protocol does not fit the kind of socket")
-            }
+            Self::NoOption => f.write_str(
+                "The socket option does not exist, or not for this kind of socket",
+            ),
+            Self::ProtocolNotSupported => f.write_str(
+                "The protocol does not fit the kind of socket",
+            ),
             Self::NotSupported => f.write_str("This kind of socket does not do that"),
             Self::FamilyNotSupported => f.write_str("The address family is unknown"),
             Self::AddressInUse => f.write_str("The address is in use"),
-            Self::AddressNotAvailable => {
-                f.write_str("The address is not one of this machine's")
-            }
-            Self::NetworkDown => {
-                f.write_str("The network is down: no link, or no address yet")
-            }
+            Self::AddressNotAvailable => f.write_str("The address is not one of this machine's"),
+            Self::NetworkDown => f.write_str("The network is down: no link, or no address yet"),
             Self::NetworkUnreachable => f.write_str("No route leads there"),
             Self::Aborted => f.write_str("The connection was aborted here"),
             Self::Reset => f.write_str("The peer reset the connection"),
@@ -236,9 +226,7 @@ impl core::fmt::Display for NetError {
             Self::Refused => f.write_str("The peer refused the connection"),
             Self::HostUnreachable => f.write_str("The host cannot be reached"),
             Self::Already => f.write_str("A connection attempt is under way already"),
-            Self::Stale => {
-                f.write_str("The socket belongs to an earlier life of the server")
-            }
+            Self::Stale => f.write_str("The socket belongs to an earlier life of the server"),
             Self::NameNotFound => f.write_str("There is no such name"),
             Self::NameServerFailed => f.write_str("No name server answers"),
             Self::Unlisted(number) => write!(f, "error {number}"),
@@ -414,10 +402,7 @@ impl rt::Wire for SocketAddressV4 {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            address: rt::get(bytes, 0)?,
-            port: rt::get(bytes, 4)?,
-        })
+        Ok(Self { address: rt::get(bytes, 0)?, port: rt::get(bytes, 4)? })
     }
 }
 
@@ -752,10 +737,7 @@ impl rt::Wire for Network {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            address: rt::get(bytes, 0)?,
-            prefix_bits: rt::get(bytes, 17)?,
-        })
+        Ok(Self { address: rt::get(bytes, 0)?, prefix_bits: rt::get(bytes, 17)? })
     }
 }
 

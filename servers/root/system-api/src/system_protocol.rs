@@ -51,9 +51,7 @@ impl<T: rt::Transport> SystemClient<T> {
     #[inline]
     pub fn machine(&mut self) -> Result<crate::Machine, rt::Error<crate::SystemError>> {
         let request = rt::Outgoing::new(1, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -76,9 +74,7 @@ impl<T: rt::Transport> SystemClient<T> {
         number: u32,
     ) -> Result<crate::Component, rt::Error<crate::SystemError>> {
         let request = rt::Outgoing::new(2, [u64::from(number), 0, 0, 0, 0, 0, 0, 0], 1);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -96,16 +92,11 @@ impl<T: rt::Transport> SystemClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`SystemError`](crate::SystemError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn find(
-        &mut self,
-        name: rt::Text<31>,
-    ) -> Result<u32, rt::Error<crate::SystemError>> {
+    pub fn find(&mut self, name: rt::Text<31>) -> Result<u32, rt::Error<crate::SystemError>> {
         let mut image = [0; 64];
         rt::put(&mut image, 0, &name);
         let request = rt::Outgoing::new(3, rt::words_of(&image), 4);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -132,9 +123,7 @@ impl<T: rt::Transport> SystemClient<T> {
             [u64::from(number) | u64::from(slot) << 32, 0, 0, 0, 0, 0, 0, 0],
             1,
         );
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -217,9 +206,7 @@ impl<T: rt::Transport> SystemClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`SystemError`](crate::SystemError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn kernel_log(
-        &mut self,
-    ) -> Result<rt::Bytes<55>, rt::Error<crate::SystemError>> {
+    pub fn kernel_log(&mut self) -> Result<rt::Bytes<55>, rt::Error<crate::SystemError>> {
         let request = rt::Outgoing::new(9, [0, 0, 0, 0, 0, 0, 0, 0], 0);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 7, 0) || reply.tag != 0 {
@@ -236,10 +223,7 @@ pub trait SystemServer {
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn machine(
-        &mut self,
-        caller: rt::Caller,
-    ) -> Result<crate::Machine, crate::SystemError>;
+    fn machine(&mut self, caller: rt::Caller) -> Result<crate::Machine, crate::SystemError>;
 
     /// Component number `number`, from 0 to one less than `Machine.components`.
     ///
@@ -255,11 +239,7 @@ pub trait SystemServer {
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn find(
-        &mut self,
-        caller: rt::Caller,
-        name: rt::Text<31>,
-    ) -> Result<u32, crate::SystemError>;
+    fn find(&mut self, caller: rt::Caller, name: rt::Text<31>) -> Result<u32, crate::SystemError>;
 
     /// The first capability of a component in a slot from `slot` on, or nothing.
     ///
@@ -276,31 +256,19 @@ pub trait SystemServer {
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn kill(
-        &mut self,
-        caller: rt::Caller,
-        number: u32,
-    ) -> Result<(), crate::SystemError>;
+    fn kill(&mut self, caller: rt::Caller, number: u32) -> Result<(), crate::SystemError>;
 
     /// Starts a component that is not running, or stops it and starts it again.
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn restart(
-        &mut self,
-        caller: rt::Caller,
-        number: u32,
-    ) -> Result<(), crate::SystemError>;
+    fn restart(&mut self, caller: rt::Caller, number: u32) -> Result<(), crate::SystemError>;
 
     /// Switches the machine off. On an emulator `code` is its exit status.
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn power_off(
-        &mut self,
-        caller: rt::Caller,
-        code: u32,
-    ) -> Result<(), crate::SystemError>;
+    fn power_off(&mut self, caller: rt::Caller, code: u32) -> Result<(), crate::SystemError>;
 
     /// Starts the machine again.
     ///
@@ -313,10 +281,7 @@ pub trait SystemServer {
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn kernel_log(
-        &mut self,
-        caller: rt::Caller,
-    ) -> Result<rt::Bytes<55>, crate::SystemError>;
+    fn kernel_log(&mut self, caller: rt::Caller) -> Result<rt::Bytes<55>, crate::SystemError>;
 }
 
 impl<S: SystemServer> rt::Dispatch<S> for System {
@@ -348,8 +313,13 @@ fn on_machine<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_machine(server.machine(caller)))
 }
 
@@ -358,8 +328,13 @@ fn on_component<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_component(server.component(caller, incoming.words[0] as u32)))
 }
 
@@ -368,8 +343,13 @@ fn on_find<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_find(server.find(caller, rt::get(&image, 0)?)))
 }
@@ -379,14 +359,14 @@ fn on_held<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_held(
-            server
-                .held(caller, incoming.words[0] as u32, (incoming.words[0] >> 32) as u32),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_held(server.held(caller, incoming.words[0] as u32, (incoming.words[0] >> 32) as u32)))
 }
 
 #[inline]
@@ -394,8 +374,13 @@ fn on_kill<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, System::MAY_CONTROL)?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        System::MAY_CONTROL,
+    )?;
     Ok(answer_kill(server.kill(caller, incoming.words[0] as u32)))
 }
 
@@ -404,8 +389,13 @@ fn on_restart<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, System::MAY_CONTROL)?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        System::MAY_CONTROL,
+    )?;
     Ok(answer_restart(server.restart(caller, incoming.words[0] as u32)))
 }
 
@@ -414,8 +404,7 @@ fn on_power_off<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, System::MAY_POWER)?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, System::MAY_POWER)?;
     Ok(answer_power_off(server.power_off(caller, incoming.words[0] as u32)))
 }
 
@@ -424,8 +413,7 @@ fn on_reboot<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, System::MAY_POWER)?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, System::MAY_POWER)?;
     Ok(answer_reboot(server.reboot(caller)))
 }
 
@@ -434,8 +422,13 @@ fn on_kernel_log<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, System::MAY_READ_LOG)?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        System::MAY_READ_LOG,
+    )?;
     Ok(answer_kernel_log(server.kernel_log(caller)))
 }
 
@@ -447,11 +440,11 @@ fn answer_machine(result: Result<crate::Machine, crate::SystemError>) -> rt::Ans
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 4))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -463,27 +456,27 @@ fn answer_component(result: Result<crate::Component, crate::SystemError>) -> rt:
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_find(result: Result<u32, crate::SystemError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -495,11 +488,11 @@ fn answer_held(result: Result<Option<crate::Held>, crate::SystemError>) -> rt::A
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -507,11 +500,11 @@ fn answer_held(result: Result<Option<crate::Held>, crate::SystemError>) -> rt::A
 fn answer_kill(result: Result<(), crate::SystemError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -519,11 +512,11 @@ fn answer_kill(result: Result<(), crate::SystemError>) -> rt::Answer {
 fn answer_restart(result: Result<(), crate::SystemError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -531,11 +524,11 @@ fn answer_restart(result: Result<(), crate::SystemError>) -> rt::Answer {
 fn answer_power_off(result: Result<(), crate::SystemError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -543,11 +536,11 @@ fn answer_power_off(result: Result<(), crate::SystemError>) -> rt::Answer {
 fn answer_reboot(result: Result<(), crate::SystemError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -559,10 +552,10 @@ fn answer_kernel_log(result: Result<rt::Bytes<55>, crate::SystemError>) -> rt::A
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -80,16 +80,12 @@ impl core::fmt::Display for SystemError {
             Self::NotFound => f.write_str("No such component"),
             Self::Io => f.write_str("The machine did not do it"),
             Self::NoMemory => f.write_str("There is no memory or no slot left for it"),
-            Self::State => {
-                f.write_str(
-                    "The component is in another state: stopped already, or running",
-                )
-            }
-            Self::Invalid => {
-                f.write_str(
-                    "It cannot be done to this component: the caller itself, for example",
-                )
-            }
+            Self::State => f.write_str(
+                "The component is in another state: stopped already, or running",
+            ),
+            Self::Invalid => f.write_str(
+                "It cannot be done to this component: the caller itself, for example",
+            ),
             Self::Unlisted(number) => write!(f, "error {number}"),
         }
     }

@@ -7,10 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeService {}
 
-impl<
-    S: crate::TimeServer + gritos_base_api::SessionServer
-        + gritos_base_api::SupervisionServer,
-> rt::Dispatch<S> for TimeService {
+impl<S: crate::TimeServer + gritos_base_api::SessionServer + gritos_base_api::SupervisionServer> rt::Dispatch<S> for TimeService {
     #[inline]
     fn dispatch(
         server: &mut S,

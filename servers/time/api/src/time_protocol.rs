@@ -54,9 +54,7 @@ impl<T: rt::Transport> TimeClient<T> {
     #[inline]
     pub fn monotonic(&mut self) -> Result<u64, rt::Error<crate::TimeError>> {
         let request = rt::Outgoing::new(1, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -75,9 +73,7 @@ impl<T: rt::Transport> TimeClient<T> {
     #[inline]
     pub fn wall_clock(&mut self) -> Result<u64, rt::Error<crate::TimeError>> {
         let request = rt::Outgoing::new(2, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -96,14 +92,9 @@ impl<T: rt::Transport> TimeClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`TimeError`](crate::TimeError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn set_wall_clock(
-        &mut self,
-        nanoseconds: u64,
-    ) -> Result<(), rt::Error<crate::TimeError>> {
+    pub fn set_wall_clock(&mut self, nanoseconds: u64) -> Result<(), rt::Error<crate::TimeError>> {
         let request = rt::Outgoing::new(3, [nanoseconds, 0, 0, 0, 0, 0, 0, 0], 1);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -140,10 +131,7 @@ impl<T: rt::Transport> TimeClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`TimeError`](crate::TimeError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn close_channel(
-        &mut self,
-        channel: u32,
-    ) -> Result<u32, rt::Error<crate::TimeError>> {
+    pub fn close_channel(&mut self, channel: u32) -> Result<u32, rt::Error<crate::TimeError>> {
         let request = rt::Outgoing::new(5, [u64::from(channel), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
@@ -164,11 +152,7 @@ impl<T: rt::Transport> TimeClient<T> {
         at: u64,
         bits: u64,
     ) -> Result<u64, rt::Error<crate::TimeError>> {
-        let request = rt::Outgoing::new(
-            6,
-            [at, bits, u64::from(channel), 0, 0, 0, 0, 0],
-            3,
-        );
+        let request = rt::Outgoing::new(6, [at, bits, u64::from(channel), 0, 0, 0, 0, 0], 3);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -224,19 +208,14 @@ impl<T: rt::Transport> TimeClient<T> {
     #[inline]
     pub fn count(&mut self) -> Result<TimeCountReply, rt::Error<crate::TimeError>> {
         let request = rt::Outgoing::new(9, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        Ok(TimeCountReply {
-            own: reply.words[0] as u32,
-            all: (reply.words[0] >> 32) as u32,
-        })
+        Ok(TimeCountReply { own: reply.words[0] as u32, all: (reply.words[0] >> 32) as u32 })
     }
 }
 
@@ -278,11 +257,7 @@ pub trait TimeServer {
     ///
     /// # Errors
     /// A [`TimeError`](crate::TimeError) of the server's choice.
-    fn close_channel(
-        &mut self,
-        caller: rt::Caller,
-        channel: u32,
-    ) -> Result<u32, crate::TimeError>;
+    fn close_channel(&mut self, caller: rt::Caller, channel: u32) -> Result<u32, crate::TimeError>;
 
     /// Starts a timer that signals once, when the monotonic clock reaches `at`; at once if that has
     /// passed.
@@ -353,8 +328,13 @@ fn on_monotonic<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_monotonic(server.monotonic(caller)))
 }
 
@@ -363,8 +343,13 @@ fn on_wall_clock<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_wall_clock(server.wall_clock(caller)))
 }
 
@@ -373,8 +358,7 @@ fn on_set_wall_clock<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, Time::SET_CLOCK)?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, Time::SET_CLOCK)?;
     Ok(answer_set_wall_clock(server.set_wall_clock(caller, incoming.words[0])))
 }
 
@@ -383,13 +367,14 @@ fn on_open_channel<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 1, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_open_channel(
-            server.open_channel(caller, incoming.cap(0, rt::Rights::SEND)?),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        1,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_open_channel(server.open_channel(caller, incoming.cap(0, rt::Rights::SEND)?)))
 }
 
 #[inline]
@@ -397,8 +382,13 @@ fn on_close_channel<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_close_channel(server.close_channel(caller, incoming.words[0] as u32)))
 }
 
@@ -407,19 +397,19 @@ fn on_one_shot<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_one_shot(
-            server
-                .one_shot(
-                    caller,
-                    incoming.words[2] as u32,
-                    incoming.words[0],
-                    incoming.words[1],
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_one_shot(server.one_shot(
+        caller,
+        incoming.words[2] as u32,
+        incoming.words[0],
+        incoming.words[1],
+    )))
 }
 
 #[inline]
@@ -427,20 +417,20 @@ fn on_periodic<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_periodic(
-            server
-                .periodic(
-                    caller,
-                    incoming.words[3] as u32,
-                    incoming.words[0],
-                    incoming.words[1],
-                    incoming.words[2],
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_periodic(server.periodic(
+        caller,
+        incoming.words[3] as u32,
+        incoming.words[0],
+        incoming.words[1],
+        incoming.words[2],
+    )))
 }
 
 #[inline]
@@ -448,8 +438,13 @@ fn on_cancel<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_cancel(server.cancel(caller, incoming.words[0])))
 }
 
@@ -458,36 +453,37 @@ fn on_count<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_count(server.count(caller)))
 }
 
 #[inline]
 fn answer_monotonic(result: Result<u64, crate::TimeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_wall_clock(result: Result<u64, crate::TimeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -495,71 +491,67 @@ fn answer_wall_clock(result: Result<u64, crate::TimeError>) -> rt::Answer {
 fn answer_set_wall_clock(result: Result<(), crate::TimeError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_open_channel(result: Result<u32, crate::TimeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_close_channel(result: Result<u32, crate::TimeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_one_shot(result: Result<u64, crate::TimeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_periodic(result: Result<u64, crate::TimeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -567,39 +559,26 @@ fn answer_periodic(result: Result<u64, crate::TimeError>) -> rt::Answer {
 fn answer_cancel(result: Result<(), crate::TimeError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_count(result: Result<TimeCountReply, crate::TimeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [
-                        u64::from(value.own) | u64::from(value.all) << 32,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    1,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value.own) | u64::from(value.all) << 32, 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

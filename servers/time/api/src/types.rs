@@ -86,27 +86,19 @@ impl rt::ErrorNumber for TimeError {
 impl core::fmt::Display for TimeError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::NotFound => {
-                f.write_str(
-                    "No such timer of the caller: it was cancelled, or it was a one-shot timer that has fired",
-                )
-            }
+            Self::NotFound => f.write_str(
+                "No such timer of the caller: it was cancelled, or it was a one-shot timer that has fired",
+            ),
             Self::NoMemory => f.write_str("The service has no room left"),
-            Self::Invalid => {
-                f.write_str(
-                    "An argument is out of range: a period below `MIN_PERIOD_NS`, a channel that was not opened, no bits",
-                )
-            }
-            Self::Limit => {
-                f.write_str(
-                    "The caller has as many timers or channels as one client may have",
-                )
-            }
-            Self::NotSet => {
-                f.write_str(
-                    "Nobody has told the time of day yet, and this board has no clock that keeps it",
-                )
-            }
+            Self::Invalid => f.write_str(
+                "An argument is out of range: a period below `MIN_PERIOD_NS`, a channel that was not opened, no bits",
+            ),
+            Self::Limit => f.write_str(
+                "The caller has as many timers or channels as one client may have",
+            ),
+            Self::NotSet => f.write_str(
+                "Nobody has told the time of day yet, and this board has no clock that keeps it",
+            ),
             Self::Unlisted(number) => write!(f, "error {number}"),
         }
     }

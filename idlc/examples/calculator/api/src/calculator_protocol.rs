@@ -85,19 +85,14 @@ impl<T: rt::Transport> CalculatorClient<T> {
         right: u64,
     ) -> Result<CalculatorSumReply, rt::Error<crate::CalculatorError>> {
         let request = rt::Outgoing::new(2, [left, right, 0, 0, 0, 0, 0, 0], 2);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
         if !reply.has_shape(rt::Kind::Reply, 2, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        Ok(CalculatorSumReply {
-            low: reply.words[0],
-            carry: reply.words[1],
-        })
+        Ok(CalculatorSumReply { low: reply.words[0], carry: reply.words[1] })
     }
 
     /// The sum of the caller's results.
@@ -109,9 +104,7 @@ impl<T: rt::Transport> CalculatorClient<T> {
     #[inline]
     pub fn memory(&mut self) -> Result<i64, rt::Error<crate::CalculatorError>> {
         let request = rt::Outgoing::new(3, [0, 0, 0, 0, 0, 0, 0, 0], 0);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -127,14 +120,10 @@ impl<T: rt::Transport> CalculatorClient<T> {
     /// If the message could not be sent.
     #[inline]
     pub fn clear(&mut self) -> Result<(), rt::Error<rt::NoError>> {
-        rt::sent(
-            self
-                .transport
-                .send(
-                    self.target.address(),
-                    rt::Outgoing::new(4, [0, 0, 0, 0, 0, 0, 0, 0], 0),
-                ),
-        )
+        rt::sent(self.transport.send(
+            self.target.address(),
+            rt::Outgoing::new(4, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        ))
     }
 
     /// Waits until the caller's memory reaches a value.
@@ -144,18 +133,9 @@ impl<T: rt::Transport> CalculatorClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`CalculatorError`](crate::CalculatorError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn wait_for(
-        &mut self,
-        value: i64,
-    ) -> Result<i64, rt::Error<crate::CalculatorError>> {
-        let request = rt::Outgoing::new(
-            5,
-            [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
-        let reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, Some(10000000000));
+    pub fn wait_for(&mut self, value: i64) -> Result<i64, rt::Error<crate::CalculatorError>> {
+        let request = rt::Outgoing::new(5, [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0], 1);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, Some(10000000000));
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -211,6 +191,7 @@ pub trait CalculatorServer {
 /// A caller of [`CalculatorServer::wait_for`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CalculatorWaitForTicket(rt::Ticket);
+
 impl From<rt::Ticket> for CalculatorWaitForTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -255,19 +236,19 @@ fn on_calculate<S: CalculatorServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
-    Ok(
-        answer_calculate(
-            server
-                .calculate(
-                    caller,
-                    (incoming.words[0]).cast_signed(),
-                    (incoming.words[1]).cast_signed(),
-                    crate::Operation::from_number(incoming.words[2] as u8)?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_calculate(server.calculate(
+        caller,
+        (incoming.words[0]).cast_signed(),
+        (incoming.words[1]).cast_signed(),
+        crate::Operation::from_number(incoming.words[2] as u8)?,
+    )))
 }
 
 #[inline]
@@ -275,8 +256,13 @@ fn on_sum<S: CalculatorServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        2,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_sum(server.sum(caller, incoming.words[0], incoming.words[1])))
 }
 
@@ -285,8 +271,13 @@ fn on_memory<S: CalculatorServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_memory(server.memory(caller)))
 }
 
@@ -295,8 +286,13 @@ fn on_clear<S: CalculatorServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::OneWay, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::OneWay,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     server.clear(caller);
     Ok(rt::Answer::Nothing)
 }
@@ -307,85 +303,87 @@ fn on_wait_for<S: CalculatorServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .wait_for(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            (incoming.words[0]).cast_signed(),
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_wait_for(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.wait_for(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        (incoming.words[0]).cast_signed(),
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_wait_for(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
 fn answer_calculate(result: Result<i64, crate::CalculatorError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_sum(result: Result<CalculatorSumReply, crate::CalculatorError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [value.low, value.carry, 0, 0, 0, 0, 0, 0], 2),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [value.low, value.carry, 0, 0, 0, 0, 0, 0],
+            2,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_memory(result: Result<i64, crate::CalculatorError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_wait_for(result: Result<i64, crate::CalculatorError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

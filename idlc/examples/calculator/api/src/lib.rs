@@ -14,6 +14,5 @@ mod calculator_protocol;
 pub use types::{CalculatorError, Operation};
 #[rustfmt::skip]
 pub use calculator_protocol::{
-    Calculator, CalculatorClient, CalculatorServer, CalculatorSumReply,
-    CalculatorWaitForTicket,
+    Calculator, CalculatorClient, CalculatorServer, CalculatorSumReply, CalculatorWaitForTicket,
 };

@@ -36,10 +36,7 @@ impl<T: rt::Transport> EchoClient<T> {
     /// # Errors
     /// What went wrong on the way.
     #[inline]
-    pub fn echo(
-        &mut self,
-        text: rt::Text<55>,
-    ) -> Result<rt::Text<55>, rt::Error<rt::NoError>> {
+    pub fn echo(&mut self, text: rt::Text<55>) -> Result<rt::Text<55>, rt::Error<rt::NoError>> {
         let mut image = [0; 64];
         rt::put(&mut image, 0, &text);
         let request = rt::Outgoing::new(1, rt::words_of(&image), 7);
@@ -79,8 +76,7 @@ fn on_echo<S: EchoServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 7, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 7, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_echo(Ok(server.echo(caller, rt::get(&image, 0)?))))
 }
@@ -93,6 +89,6 @@ fn answer_echo(result: Result<rt::Text<55>, rt::NoError>) -> rt::Answer {
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
         }
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }

@@ -93,8 +93,13 @@ fn on_now<S: ClockServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     Ok(answer_now(Ok(server.now(caller))))
 }
 
@@ -103,8 +108,13 @@ fn on_next<S: ClockServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
     server.next(caller);
     Ok(answer_next(Ok(())))
 }
@@ -117,7 +127,7 @@ fn answer_now(result: Result<crate::Stamp, rt::NoError>) -> rt::Answer {
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
         }
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
@@ -125,6 +135,6 @@ fn answer_now(result: Result<crate::Stamp, rt::NoError>) -> rt::Answer {
 fn answer_next(result: Result<(), rt::NoError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }

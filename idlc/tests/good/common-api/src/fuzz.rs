@@ -6,9 +6,6 @@ use gritos_idl_runtime as rt;
 /// Whatever the bytes, there is an answer: give this to a fuzzer.
 pub fn fuzz_clock<S: crate::ClockServer>(server: &mut S, data: &[u8]) -> rt::Answer {
     let incoming = rt::Incoming::from_bytes(data, &[0x90ff_185f, 0xb86f_a6ef]);
-    let ticket = rt::Ticket {
-        reply: rt::Address::root(1),
-        generation: 0,
-    };
+    let ticket = rt::Ticket { reply: rt::Address::root(1), generation: 0 };
     <crate::Clock as rt::Dispatch<S>>::dispatch(server, &incoming, || Some(ticket))
 }

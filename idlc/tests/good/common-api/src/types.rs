@@ -20,9 +20,6 @@ impl rt::Wire for Stamp {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            seconds: rt::get(bytes, 0)?,
-            nanos: rt::get(bytes, 8)?,
-        })
+        Ok(Self { seconds: rt::get(bytes, 0)?, nanos: rt::get(bytes, 8)? })
     }
 }

@@ -4,22 +4,30 @@ use gritos_idl_runtime as rt;
 /// Dispatches the message that `data` stands for to a server of [`Incoming`](crate::Incoming).
 ///
 /// Whatever the bytes, there is an answer: give this to a fuzzer.
-pub fn fuzz_incoming<S: crate::IncomingServer>(
-    server: &mut S,
-    data: &[u8],
-) -> rt::Answer {
+pub fn fuzz_incoming<S: crate::IncomingServer>(server: &mut S, data: &[u8]) -> rt::Answer {
     let incoming = rt::Incoming::from_bytes(
         data,
         &[
-            0xc47a_6456, 0xbddc_924d, 0xd314_10b7, 0xd136_e218, 0xd7b1_9538, 0xdf50_11a5,
-            0xa392_2cb1, 0xb7ea_88b3, 0xad24_bb8b, 0xb657_67cb, 0xfd3f_6a60, 0x890a_83dd,
-            0xad31_8c95, 0xa553_1176, 0xfdd2_1f4c, 0xad66_f9ec, 0xd614_b38c,
+            0xc47a_6456,
+            0xbddc_924d,
+            0xd314_10b7,
+            0xd136_e218,
+            0xd7b1_9538,
+            0xdf50_11a5,
+            0xa392_2cb1,
+            0xb7ea_88b3,
+            0xad24_bb8b,
+            0xb657_67cb,
+            0xfd3f_6a60,
+            0x890a_83dd,
+            0xad31_8c95,
+            0xa553_1176,
+            0xfdd2_1f4c,
+            0xad66_f9ec,
+            0xd614_b38c,
         ],
     );
-    let ticket = rt::Ticket {
-        reply: rt::Address::root(1),
-        generation: 0,
-    };
+    let ticket = rt::Ticket { reply: rt::Address::root(1), generation: 0 };
     <crate::Incoming as rt::Dispatch<S>>::dispatch(server, &incoming, || Some(ticket))
 }
 
@@ -28,9 +36,6 @@ pub fn fuzz_incoming<S: crate::IncomingServer>(
 /// Whatever the bytes, there is an answer: give this to a fuzzer.
 pub fn fuzz_types<S: crate::TypesServer>(server: &mut S, data: &[u8]) -> rt::Answer {
     let incoming = rt::Incoming::from_bytes(data, &[0xf07b_4a60]);
-    let ticket = rt::Ticket {
-        reply: rt::Address::root(1),
-        generation: 0,
-    };
+    let ticket = rt::Ticket { reply: rt::Address::root(1), generation: 0 };
     <crate::Types as rt::Dispatch<S>>::dispatch(server, &incoming, || Some(ticket))
 }

@@ -152,10 +152,7 @@ impl<T: rt::Transport> IncomingClient<T> {
     /// # Errors
     /// What went wrong on the way.
     #[inline]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the method"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the method")]
     pub fn request(
         &mut self,
         image: crate::Wire,
@@ -181,14 +178,9 @@ impl<T: rt::Transport> IncomingClient<T> {
         if !reply_.has_shape(rt::Kind::Reply, 2, 0) || reply_.tag != 0 {
             return Err(rt::failure(reply_.outcome, reply_.tag));
         }
-        let decode = |
-            reply_: &rt::Incoming,
-        | -> Result<IncomingRequestReply, rt::WireError> {
+        let decode = |reply_: &rt::Incoming| -> Result<IncomingRequestReply, rt::WireError> {
             let image = rt::image_of(&reply_.words);
-            Ok(IncomingRequestReply {
-                image: rt::get(&image, 0)?,
-                reply: rt::get(&image, 8)?,
-            })
+            Ok(IncomingRequestReply { image: rt::get(&image, 0)?, reply: rt::get(&image, 8)? })
         };
         decode(&reply_).map_err(rt::Error::BadReply)
     }
@@ -198,10 +190,7 @@ impl<T: rt::Transport> IncomingClient<T> {
     /// # Errors
     /// What went wrong on the way.
     #[inline]
-    pub fn value(
-        &mut self,
-        value: crate::Words,
-    ) -> Result<crate::Words, rt::Error<rt::NoError>> {
+    pub fn value(&mut self, value: crate::Words) -> Result<crate::Words, rt::Error<rt::NoError>> {
         let mut image = [0; 64];
         rt::put(&mut image, 0, &value);
         let request = rt::Outgoing::new(0xd314_10b7, rt::words_of(&image), 2);
@@ -273,22 +262,13 @@ impl<T: rt::Transport> IncomingClient<T> {
     ) -> Result<IncomingLaterReply, rt::Error<rt::NoError>> {
         let request = rt::Outgoing::new(
             0xdf50_11a5,
-            [
-                u64::from(later) | u64::from(caller) << 8 | u64::from(rt) << 16,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-            ],
+            [u64::from(later) | u64::from(caller) << 8 | u64::from(rt) << 16, 0, 0, 0, 0, 0, 0, 0],
             1,
         );
         let reply = self.transport.call::<0, 1>(self.target.address(), request, None);
-        if !(reply.has_shape(rt::Kind::Reply, 1, 1)
-            || reply.has_shape(rt::Kind::Reply, 1, 0)) || reply.tag != 0
-        {
+        if !(
+            reply.has_shape(rt::Kind::Reply, 1, 1) || reply.has_shape(rt::Kind::Reply, 1, 0)
+        ) || reply.tag != 0 {
             self.transport.discard(&reply);
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -298,14 +278,10 @@ impl<T: rt::Transport> IncomingClient<T> {
                 image: rt::get(&image, 0)?,
                 cap: if reply.outcome.cap_count() > 0 {
                     Some(reply.cap(0, rt::Rights::empty())?)
-                } else {
-                    None
-                },
+                } else { None },
             })
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Method `kept`.
@@ -321,14 +297,10 @@ impl<T: rt::Transport> IncomingClient<T> {
         let mut image = [0; 64];
         rt::put(&mut image, 0, &kept);
         rt::put(&mut image, 10, &transport);
-        rt::sent(
-            self
-                .transport
-                .send(
-                    self.target.address(),
-                    rt::Outgoing::new(0xa392_2cb1, rt::words_of(&image), 2),
-                ),
-        )
+        rt::sent(self.transport.send(
+            self.target.address(),
+            rt::Outgoing::new(0xa392_2cb1, rt::words_of(&image), 2),
+        ))
     }
 
     /// Method `drop`.
@@ -371,21 +343,18 @@ impl<T: rt::Transport> IncomingClient<T> {
         self_eq: Option<rt::Cap<rt::object::Endpoint>>,
     ) -> Result<IncomingEqReply, rt::Error<rt::NoError>> {
         let request = rt::Outgoing::with_caps(
-                0xb657_67cb,
-                [0, 0, 0, 0, 0, 0, 0, 0],
-                0,
-                [self_eq.map(|cap| cap.slot(cap.rights(), false)).unwrap_or_default()],
-            )
-            .last_cap_if(self_eq.is_some());
-        let mut reply = self
-            .transport
-            .call::<1, 2>(self.target.address(), request, None);
+            0xb657_67cb,
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            0,
+            [self_eq.map(|cap| cap.slot(cap.rights(), false)).unwrap_or_default()],
+        ).last_cap_if(self_eq.is_some());
+        let mut reply = self.transport.call::<1, 2>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<1, 2>(self.target.address(), request, None);
         }
-        if !(reply.has_shape(rt::Kind::Reply, 1, 2)
-            || reply.has_shape(rt::Kind::Reply, 1, 1)) || reply.tag != 0
-        {
+        if !(
+            reply.has_shape(rt::Kind::Reply, 1, 2) || reply.has_shape(rt::Kind::Reply, 1, 1)
+        ) || reply.tag != 0 {
             self.transport.discard(&reply);
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -395,14 +364,10 @@ impl<T: rt::Transport> IncomingClient<T> {
                 cap: reply.cap(0, rt::Rights::empty())?,
                 opt: if reply.outcome.cap_count() > 1 {
                     Some(reply.cap(1, Incoming::TYPE.union(rt::Rights::SEND))?)
-                } else {
-                    None
-                },
+                } else { None },
             })
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Method `len`.
@@ -438,10 +403,7 @@ impl<T: rt::Transport> IncomingClient<T> {
     /// # Errors
     /// What went wrong on the way.
     #[inline]
-    pub fn from_str(
-        &mut self,
-        s: rt::Text<3>,
-    ) -> Result<rt::Text<3>, rt::Error<rt::NoError>> {
+    pub fn from_str(&mut self, s: rt::Text<3>) -> Result<rt::Text<3>, rt::Error<rt::NoError>> {
         let mut image = [0; 64];
         rt::put(&mut image, 0, &s);
         let request = rt::Outgoing::new(0xad31_8c95, rt::words_of(&image), 1);
@@ -487,11 +449,7 @@ impl<T: rt::Transport> IncomingClient<T> {
     /// What went wrong on the way.
     #[inline]
     pub fn fmt(&mut self, f: u8) -> Result<(), rt::Error<rt::NoError>> {
-        let request = rt::Outgoing::new(
-            0xad66_f9ec,
-            [u64::from(f), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
+        let request = rt::Outgoing::new(0xad66_f9ec, [u64::from(f), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -527,10 +485,7 @@ pub trait IncomingServer {
     ) -> IncomingDispatchReply;
 
     /// Method `request`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the method"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the method")]
     fn request(
         &mut self,
         caller_: rt::Caller,
@@ -612,6 +567,7 @@ pub trait IncomingServer {
 /// A caller of [`IncomingServer::later`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct IncomingLaterTicket(rt::Ticket);
+
 impl From<rt::Ticket> for IncomingLaterTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -668,21 +624,13 @@ fn on_dispatch<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Incoming::TYPE)?;
-    Ok(
-        answer_dispatch(
-            Ok(
-                server
-                    .dispatch(
-                        caller,
-                        (incoming.words[0] >> 48) as u8,
-                        (incoming.words[0] >> 32) as u16,
-                        incoming.words[0] as u32,
-                    ),
-            ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Incoming::TYPE)?;
+    Ok(answer_dispatch(Ok(server.dispatch(
+        caller,
+        (incoming.words[0] >> 48) as u8,
+        (incoming.words[0] >> 32) as u16,
+        incoming.words[0] as u32,
+    ))))
 }
 
 #[inline]
@@ -690,27 +638,19 @@ fn on_request<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(
-        answer_request(
-            Ok(
-                server
-                    .request(
-                        caller,
-                        rt::get(&image, 0)?,
-                        rt::get(&image, 8)?,
-                        rt::get(&image, 9)?,
-                        rt::get(&image, 10)?,
-                        rt::get(&image, 19)?,
-                        rt::get(&image, 22)?,
-                        rt::get(&image, 23)?,
-                        rt::get(&image, 24)?,
-                    ),
-            ),
-        ),
-    )
+    Ok(answer_request(Ok(server.request(
+        caller,
+        rt::get(&image, 0)?,
+        rt::get(&image, 8)?,
+        rt::get(&image, 9)?,
+        rt::get(&image, 10)?,
+        rt::get(&image, 19)?,
+        rt::get(&image, 22)?,
+        rt::get(&image, 23)?,
+        rt::get(&image, 24)?,
+    ))))
 }
 
 #[inline]
@@ -718,8 +658,7 @@ fn on_value<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_value(Ok(server.value(caller, rt::get(&image, 0)?))))
 }
@@ -729,19 +668,11 @@ fn on_error<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(
-        answer_error(
-            Ok(
-                server
-                    .error(
-                        caller,
-                        crate::WireError::from_number(incoming.words[0] as u32)?,
-                    ),
-            ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    Ok(answer_error(Ok(server.error(
+        caller,
+        crate::WireError::from_number(incoming.words[0] as u32)?,
+    ))))
 }
 
 #[inline]
@@ -749,13 +680,8 @@ fn on_result<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(
-        answer_result(
-            Ok(server.result(caller, incoming.endpoint_cap(0, Incoming::TYPE)?)),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 0, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
+    Ok(answer_result(Ok(server.result(caller, incoming.endpoint_cap(0, Incoming::TYPE)?))))
 }
 
 #[inline]
@@ -764,25 +690,21 @@ fn on_later<S: IncomingServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .later(
-            caller,
-            rt::Later::new(ticket, &mut kept),
-            incoming.words[0] as u8,
-            (incoming.words[0] >> 8) as u8,
-            (incoming.words[0] >> 16) as u8,
-        );
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_later(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.later(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        incoming.words[0] as u8,
+        (incoming.words[0] >> 8) as u8,
+        (incoming.words[0] >> 16) as u8,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_later(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -790,8 +712,13 @@ fn on_kept<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::OneWay, 2, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(
+        rt::Kind::OneWay,
+        2,
+        0,
+        rt::BadgeClass::Object,
+        rt::Rights::empty(),
+    )?;
     let image = rt::image_of(&incoming.words);
     server.kept(caller, rt::get(&image, 0)?, rt::get(&image, 10)?);
     Ok(rt::Answer::Nothing)
@@ -802,8 +729,7 @@ fn on_drop<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.drop(caller);
     Ok(answer_drop(Ok(())))
 }
@@ -813,8 +739,7 @@ fn on_clone<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_clone(Ok(server.clone(caller, incoming.words[0]))))
 }
 
@@ -823,29 +748,21 @@ fn on_eq<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(
-            rt::Kind::Call,
-            0,
-            incoming.outcome.cap_count().clamp(0, 1),
-            rt::BadgeClass::Object,
-            rt::Rights::empty(),
-        )?;
-    Ok(
-        answer_eq(
-            Ok(
-                server
-                    .eq(
-                        caller,
-                        if incoming.outcome.cap_count() > 0 {
-                            Some(incoming.cap(0, rt::Rights::empty())?)
-                        } else {
-                            None
-                        },
-                    ),
-            ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        incoming.outcome.cap_count().clamp(0, 1),
+        rt::BadgeClass::Object,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_eq(Ok(server.eq(
+        caller,
+        if incoming.outcome.cap_count() > 0 {
+            Some(incoming.cap(0, rt::Rights::empty())?)
+        } else {
+            None
+        },
+    ))))
 }
 
 #[inline]
@@ -853,8 +770,7 @@ fn on_len<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_len(Ok(server.len(caller))))
 }
 
@@ -863,8 +779,7 @@ fn on_is_empty<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_is_empty(Ok(server.is_empty(caller))))
 }
 
@@ -873,8 +788,7 @@ fn on_from_str<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_from_str(Ok(server.from_str(caller, rt::get(&image, 0)?))))
 }
@@ -884,8 +798,7 @@ fn on_into_iter<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.into_iter(caller);
     Ok(answer_into_iter(Ok(())))
 }
@@ -895,8 +808,7 @@ fn on_to_string<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.to_string(caller);
     Ok(answer_to_string(Ok(())))
 }
@@ -906,8 +818,7 @@ fn on_fmt<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.fmt(caller, incoming.words[0] as u8);
     Ok(answer_fmt(Ok(())))
 }
@@ -917,8 +828,7 @@ fn on_default<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.default(caller);
     Ok(answer_default(Ok(())))
 }
@@ -926,26 +836,22 @@ fn on_default<S: IncomingServer>(
 #[inline]
 fn answer_dispatch(result: Result<IncomingDispatchReply, rt::NoError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [
-                        u64::from(value.ticket) | u64::from(value.incoming) << 32
-                            | u64::from(value.server) << 48,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    1,
-                ),
-            )
-        }
-        Err(error) => match error {}
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [
+                u64::from(value.ticket) | u64::from(value.incoming) << 32
+                    | u64::from(value.server) << 48,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ],
+            1,
+        )),
+        Err(error) => match error {},
     }
 }
 
@@ -958,7 +864,7 @@ fn answer_request(result: Result<IncomingRequestReply, rt::NoError>) -> rt::Answ
             rt::put(&mut image_, 8, &value.reply);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image_), 2))
         }
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
@@ -970,42 +876,40 @@ fn answer_value(result: Result<crate::Words, rt::NoError>) -> rt::Answer {
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
         }
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
 #[inline]
 fn answer_error(result: Result<crate::WireError, rt::NoError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value.number()), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => match error {}
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value.number()), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => match error {},
     }
 }
 
 #[inline]
 fn answer_result(result: Result<rt::Grant<Incoming>, rt::NoError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [0, 0, 0, 0, 0, 0, 0, 0],
-                    0,
-                    [
-                        value.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => match error {}
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                0,
+                [
+                    value.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
+            )
+        }),
+        Err(error) => match error {},
     }
 }
 
@@ -1023,20 +927,16 @@ fn answer_later(result: Result<IncomingLaterAnswer, rt::NoError>) -> rt::Answer 
                         rt::words_of(&image_),
                         1,
                         [
-                            value
-                                .cap
-                                .map(|cap| cap.slot(cap.rights(), false))
-                                .unwrap_or_default(),
+                            value.cap.map(|cap| cap.slot(cap.rights(), false)).unwrap_or_default(),
                             rt::CapSlot::default(),
                             rt::CapSlot::default(),
                             rt::CapSlot::default(),
                         ],
                     )
-                }
-                    .last_cap_if(value.cap.is_some()),
+                }.last_cap_if(value.cap.is_some()),
             )
         }
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
@@ -1044,65 +944,58 @@ fn answer_later(result: Result<IncomingLaterAnswer, rt::NoError>) -> rt::Answer 
 fn answer_drop(result: Result<(), rt::NoError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
 #[inline]
 fn answer_clone(result: Result<u64, rt::NoError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => match error {}
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => match error {},
     }
 }
 
 #[inline]
 fn answer_eq(result: Result<IncomingEqAnswer, rt::NoError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(
-                rt::Outgoing {
-                    cap_count: 2,
-                    ..rt::Outgoing::with_caps(
-                        0,
-                        [u64::from(value.eq), 0, 0, 0, 0, 0, 0, 0],
-                        1,
-                        [
-                            value.cap.slot(value.cap.rights(), false),
-                            value.opt.map(|cap| cap.slot(false)).unwrap_or_default(),
-                            rt::CapSlot::default(),
-                            rt::CapSlot::default(),
-                        ],
-                    )
-                }
-                    .last_cap_if(value.opt.is_some()),
-            )
-        }
-        Err(error) => match error {}
+        Ok(value) => rt::Answer::Caps(
+            rt::Outgoing {
+                cap_count: 2,
+                ..rt::Outgoing::with_caps(
+                    0,
+                    [u64::from(value.eq), 0, 0, 0, 0, 0, 0, 0],
+                    1,
+                    [
+                        value.cap.slot(value.cap.rights(), false),
+                        value.opt.map(|cap| cap.slot(false)).unwrap_or_default(),
+                        rt::CapSlot::default(),
+                        rt::CapSlot::default(),
+                    ],
+                )
+            }.last_cap_if(value.opt.is_some()),
+        ),
+        Err(error) => match error {},
     }
 }
 
 #[inline]
 fn answer_len(result: Result<u64, rt::NoError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => match error {}
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => match error {},
     }
 }
 
 #[inline]
 fn answer_is_empty(result: Result<bool, rt::NoError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => match error {}
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => match error {},
     }
 }
 
@@ -1114,7 +1007,7 @@ fn answer_from_str(result: Result<rt::Text<3>, rt::NoError>) -> rt::Answer {
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 1))
         }
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
@@ -1122,7 +1015,7 @@ fn answer_from_str(result: Result<rt::Text<3>, rt::NoError>) -> rt::Answer {
 fn answer_into_iter(result: Result<(), rt::NoError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
@@ -1130,7 +1023,7 @@ fn answer_into_iter(result: Result<(), rt::NoError>) -> rt::Answer {
 fn answer_to_string(result: Result<(), rt::NoError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
@@ -1138,7 +1031,7 @@ fn answer_to_string(result: Result<(), rt::NoError>) -> rt::Answer {
 fn answer_fmt(result: Result<(), rt::NoError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }
 
@@ -1146,6 +1039,6 @@ fn answer_fmt(result: Result<(), rt::NoError>) -> rt::Answer {
 fn answer_default(result: Result<(), rt::NoError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }

@@ -16,12 +16,10 @@ impl<S: crate::IncomingServer + crate::TypesServer> rt::Dispatch<S> for Servers 
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         match incoming.tag {
-            0x890a_83dd | 0xa392_2cb1 | 0xa553_1176 | 0xad24_bb8b | 0xad31_8c95
-            | 0xad66_f9ec | 0xb657_67cb | 0xb7ea_88b3 | 0xbddc_924d | 0xc47a_6456
-            | 0xd136_e218 | 0xd314_10b7 | 0xd614_b38c | 0xd7b1_9538 | 0xdf50_11a5
-            | 0xfd3f_6a60 | 0xfdd2_1f4c => {
-                crate::Incoming::dispatch(server, incoming, ticket)
-            }
+            0x890a_83dd | 0xa392_2cb1 | 0xa553_1176 | 0xad24_bb8b | 0xad31_8c95 | 0xad66_f9ec
+                | 0xb657_67cb | 0xb7ea_88b3 | 0xbddc_924d | 0xc47a_6456 | 0xd136_e218 | 0xd314_10b7
+                | 0xd614_b38c | 0xd7b1_9538 | 0xdf50_11a5 | 0xfd3f_6a60
+                | 0xfdd2_1f4c => crate::Incoming::dispatch(server, incoming, ticket),
             0xf07b_4a60 => crate::Types::dispatch(server, incoming, ticket),
             _ => rt::Answer::Refused(rt::WireError::UnknownMethod),
         }

@@ -54,6 +54,7 @@ impl rt::Wire for Error {
 
 rt::bitflags::bitflags! {
     /// Flags `Cap`.
+    #[deprecated(note = "old")]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Cap: u16 {
         /// Flag `ALL`.
@@ -187,11 +188,7 @@ impl rt::Wire for Wire {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            rt: rt::get(bytes, 0)?,
-            out: rt::get(bytes, 2)?,
-            bytes: rt::get(bytes, 6)?,
-        })
+        Ok(Self { rt: rt::get(bytes, 0)?, out: rt::get(bytes, 2)?, bytes: rt::get(bytes, 6)? })
     }
 }
 

@@ -78,8 +78,7 @@ fn on_types<S: TypesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     server.types(caller, incoming.words[0] as u8);
     Ok(answer_types(Ok(())))
 }
@@ -88,6 +87,6 @@ fn on_types<S: TypesServer>(
 fn answer_types(result: Result<(), rt::NoError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => match error {}
+        Err(error) => match error {},
     }
 }

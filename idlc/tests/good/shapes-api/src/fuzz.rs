@@ -6,10 +6,7 @@ use gritos_idl_runtime as rt;
 /// Whatever the bytes, there is an answer: give this to a fuzzer.
 pub fn fuzz_thing<S: crate::ThingServer>(server: &mut S, data: &[u8]) -> rt::Answer {
     let incoming = rt::Incoming::from_bytes(data, &[0x915d_0c0e, 77]);
-    let ticket = rt::Ticket {
-        reply: rt::Address::root(1),
-        generation: 0,
-    };
+    let ticket = rt::Ticket { reply: rt::Address::root(1), generation: 0 };
     <crate::Thing as rt::Dispatch<S>>::dispatch(server, &incoming, || Some(ticket))
 }
 
@@ -20,14 +17,26 @@ pub fn fuzz_shapes<S: crate::ShapesServer>(server: &mut S, data: &[u8]) -> rt::A
     let incoming = rt::Incoming::from_bytes(
         data,
         &[
-            1, 0xec9c_2dd0, 0x8a9e_707e, 0xafc0_f7bf, 0xf96e_a533, 0x8a02_b51a,
-            0xb71a_91be, 0x9003_8413, 0xb6d7_a5bd, 0xa0cf_c4b1, 0xf05b_3407, 0xe3a7_f0f9,
-            0x8c56_5738, 0xfb66_aacb, 0xd19c_40d1, 0xf686_dbe5, 0xb02e_4db3, 0xa721_ed10,
+            1,
+            0xec9c_2dd0,
+            0x8a9e_707e,
+            0xafc0_f7bf,
+            0xf96e_a533,
+            0x8a02_b51a,
+            0xb71a_91be,
+            0x9003_8413,
+            0xb6d7_a5bd,
+            0xa0cf_c4b1,
+            0xf05b_3407,
+            0xe3a7_f0f9,
+            0x8c56_5738,
+            0xfb66_aacb,
+            0xd19c_40d1,
+            0xf686_dbe5,
+            0xb02e_4db3,
+            0xa721_ed10,
         ],
     );
-    let ticket = rt::Ticket {
-        reply: rt::Address::root(1),
-        generation: 0,
-    };
+    let ticket = rt::Ticket { reply: rt::Address::root(1), generation: 0 };
     <crate::Shapes as rt::Dispatch<S>>::dispatch(server, &incoming, || Some(ticket))
 }

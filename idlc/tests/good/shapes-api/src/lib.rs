@@ -21,16 +21,16 @@ mod mock;
 mod fuzz;
 #[rustfmt::skip]
 pub use types::{
-    ANSWER, Colour, DEBUG, GREETING, Hints, LOW, Large, Level, Mode, Point, Record,
-    Shape, ShapeError,
+    ANSWER, Colour, DEBUG, GREETING, Hints, LOW, Large, Level, Mode, Point, Record, Shape,
+    ShapeError,
 };
 #[rustfmt::skip]
 pub use thing_protocol::{Thing, ThingClient, ThingEvents, ThingServer};
 #[rustfmt::skip]
 pub use shapes_protocol::{
     Shapes, ShapesArrayReply, ShapesClient, ShapesGiveReply, ShapesMakeAnswer,
-    ShapesMakeLaterTicket, ShapesMakeReply, ShapesScalarsReply, ShapesServer,
-    ShapesShapeReply, ShapesTextReply, ShapesTwoReply, ShapesTypeReply, ShapesWaitTicket,
+    ShapesMakeLaterTicket, ShapesMakeReply, ShapesScalarsReply, ShapesServer, ShapesShapeReply,
+    ShapesTextReply, ShapesTwoReply, ShapesTypeReply, ShapesWaitTicket,
 };
 #[rustfmt::skip]
 pub use servers::Everything;

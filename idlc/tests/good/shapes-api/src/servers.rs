@@ -7,9 +7,7 @@ use gritos_idl_runtime as rt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Everything {}
 
-impl<
-    S: crate::ShapesServer + crate::ThingServer + gritos_test_common_api::ClockServer,
-> rt::Dispatch<S> for Everything {
+impl<S: crate::ShapesServer + crate::ThingServer + gritos_test_common_api::ClockServer> rt::Dispatch<S> for Everything {
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -17,16 +15,13 @@ impl<
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         match incoming.tag {
-            1 | 0x8a02_b51a | 0x8a9e_707e | 0x8c56_5738 | 0x9003_8413 | 0xa0cf_c4b1
-            | 0xa721_ed10 | 0xafc0_f7bf | 0xb02e_4db3 | 0xb6d7_a5bd | 0xb71a_91be
-            | 0xd19c_40d1 | 0xe3a7_f0f9 | 0xec9c_2dd0 | 0xf05b_3407 | 0xf686_dbe5
-            | 0xf96e_a533 | 0xfb66_aacb => {
-                crate::Shapes::dispatch(server, incoming, ticket)
-            }
+            1 | 0x8a02_b51a | 0x8a9e_707e | 0x8c56_5738 | 0x9003_8413 | 0xa0cf_c4b1 | 0xa721_ed10
+                | 0xafc0_f7bf | 0xb02e_4db3 | 0xb6d7_a5bd | 0xb71a_91be | 0xd19c_40d1 | 0xe3a7_f0f9
+                | 0xec9c_2dd0 | 0xf05b_3407 | 0xf686_dbe5 | 0xf96e_a533
+                | 0xfb66_aacb => crate::Shapes::dispatch(server, incoming, ticket),
             77 | 0x915d_0c0e => crate::Thing::dispatch(server, incoming, ticket),
-            0x90ff_185f | 0xb86f_a6ef => {
-                gritos_test_common_api::Clock::dispatch(server, incoming, ticket)
-            }
+            0x90ff_185f
+                | 0xb86f_a6ef => gritos_test_common_api::Clock::dispatch(server, incoming, ticket),
             _ => rt::Answer::Refused(rt::WireError::UnknownMethod),
         }
     }

@@ -133,20 +133,13 @@ impl<T: rt::Transport> ShapesClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ShapeError`](crate::ShapeError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn two(
-        &mut self,
-        a: u64,
-        b: u64,
-    ) -> Result<ShapesTwoReply, rt::Error<crate::ShapeError>> {
+    pub fn two(&mut self, a: u64, b: u64) -> Result<ShapesTwoReply, rt::Error<crate::ShapeError>> {
         let request = rt::Outgoing::new(1, [a, b, 0, 0, 0, 0, 0, 0], 2);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 2, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        Ok(ShapesTwoReply {
-            sum: reply.words[0],
-            difference: reply.words[1],
-        })
+        Ok(ShapesTwoReply { sum: reply.words[0], difference: reply.words[1] })
     }
 
     /// Method `scalars`.
@@ -154,10 +147,7 @@ impl<T: rt::Transport> ShapesClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ShapeError`](crate::ShapeError) if the server says no, else what went wrong on the way.
     #[inline]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the method"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the method")]
     pub fn scalars(
         &mut self,
         a: u8,
@@ -176,8 +166,7 @@ impl<T: rt::Transport> ShapesClient<T> {
             [
                 d.cast_unsigned(),
                 i.bits(),
-                u64::from(c) | u64::from(b.cast_unsigned()) << 32
-                    | u64::from(g.number()) << 48,
+                u64::from(c) | u64::from(b.cast_unsigned()) << 32 | u64::from(g.number()) << 48,
                 u64::from(a) | u64::from(e) << 8 | u64::from(f.number()) << 16
                     | u64::from(h.bits()) << 24 | u64::from(j.cast_unsigned()) << 32,
                 0,
@@ -280,10 +269,7 @@ impl<T: rt::Transport> ShapesClient<T> {
         }
         let decode = |reply: &rt::Incoming| -> Result<ShapesShapeReply, rt::WireError> {
             let image = rt::image_of(&reply.words);
-            Ok(ShapesShapeReply {
-                shape: rt::get(&image, 0)?,
-                extra: rt::get(&image, 24)?,
-            })
+            Ok(ShapesShapeReply { shape: rt::get(&image, 0)?, extra: rt::get(&image, 24)? })
         };
         decode(&reply).map_err(rt::Error::BadReply)
     }
@@ -308,10 +294,7 @@ impl<T: rt::Transport> ShapesClient<T> {
         }
         let decode = |reply: &rt::Incoming| -> Result<ShapesTextReply, rt::WireError> {
             let image = rt::image_of(&reply.words);
-            Ok(ShapesTextReply {
-                text: rt::get(&image, 0)?,
-                bytes: rt::get(&image, 41)?,
-            })
+            Ok(ShapesTextReply { text: rt::get(&image, 0)?, bytes: rt::get(&image, 41)? })
         };
         decode(&reply).map_err(rt::Error::BadReply)
     }
@@ -336,10 +319,7 @@ impl<T: rt::Transport> ShapesClient<T> {
         }
         let decode = |reply: &rt::Incoming| -> Result<ShapesArrayReply, rt::WireError> {
             let image = rt::image_of(&reply.words);
-            Ok(ShapesArrayReply {
-                values: rt::get(&image, 0)?,
-                flags: rt::get(&image, 10)?,
-            })
+            Ok(ShapesArrayReply { values: rt::get(&image, 0)?, flags: rt::get(&image, 10)? })
         };
         decode(&reply).map_err(rt::Error::BadReply)
     }
@@ -393,10 +373,7 @@ impl<T: rt::Transport> ShapesClient<T> {
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        Ok(ShapesTypeReply {
-            r#fn: reply.words[0] as u16,
-            r#struct: (reply.words[0] >> 16) as u8,
-        })
+        Ok(ShapesTypeReply { r#fn: reply.words[0] as u16, r#struct: (reply.words[0] >> 16) as u8 })
     }
 
     /// Nobody waits.
@@ -412,14 +389,10 @@ impl<T: rt::Transport> ShapesClient<T> {
         let mut image = [0; 64];
         rt::put(&mut image, 0, &level);
         rt::put(&mut image, 2, &text);
-        rt::sent(
-            self
-                .transport
-                .send(
-                    self.target.address(),
-                    rt::Outgoing::new(0xf05b_3407, rt::words_of(&image), 5),
-                ),
-        )
+        rt::sent(self.transport.send(
+            self.target.address(),
+            rt::Outgoing::new(0xf05b_3407, rt::words_of(&image), 5),
+        ))
     }
 
     /// Method `wait`.
@@ -430,14 +403,8 @@ impl<T: rt::Transport> ShapesClient<T> {
     /// With [`rt::Error::Server`] and a [`ShapeError`](crate::ShapeError) if the server says no, else what went wrong on the way.
     #[inline]
     pub fn wait(&mut self, ticks: u32) -> Result<bool, rt::Error<crate::ShapeError>> {
-        let request = rt::Outgoing::new(
-            0xe3a7_f0f9,
-            [u64::from(ticks), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
-        let reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, Some(500000000));
+        let request = rt::Outgoing::new(0xe3a7_f0f9, [u64::from(ticks), 0, 0, 0, 0, 0, 0, 0], 1);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, Some(500000000));
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -449,15 +416,8 @@ impl<T: rt::Transport> ShapesClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ShapeError`](crate::ShapeError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn cannot_fail(
-        &mut self,
-        value: u8,
-    ) -> Result<u8, rt::Error<crate::ShapeError>> {
-        let request = rt::Outgoing::new(
-            0x8c56_5738,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
+    pub fn cannot_fail(&mut self, value: u8) -> Result<u8, rt::Error<crate::ShapeError>> {
+        let request = rt::Outgoing::new(0x8c56_5738, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -490,9 +450,7 @@ impl<T: rt::Transport> ShapesClient<T> {
                 size: reply.words[0] as u32,
             })
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Makes one later.
@@ -500,9 +458,7 @@ impl<T: rt::Transport> ShapesClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ShapeError`](crate::ShapeError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn make_later(
-        &mut self,
-    ) -> Result<rt::Cap<crate::Thing>, rt::Error<crate::ShapeError>> {
+    pub fn make_later(&mut self) -> Result<rt::Cap<crate::Thing>, rt::Error<crate::ShapeError>> {
         let request = rt::Outgoing::new(0xd19c_40d1, [0, 0, 0, 0, 0, 0, 0, 0], 0);
         let reply = self.transport.call::<0, 1>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 1) || reply.tag != 0 {
@@ -556,30 +512,24 @@ impl<T: rt::Transport> ShapesClient<T> {
         &mut self,
         first: rt::Cap<rt::object::Notification>,
         second: Option<rt::Cap<rt::object::Endpoint>>,
-    ) -> Result<
-        Option<rt::Cap<rt::object::MemoryObject>>,
-        rt::Error<crate::ShapeError>,
-    > {
+    ) -> Result<Option<rt::Cap<rt::object::MemoryObject>>, rt::Error<crate::ShapeError>> {
         let request = rt::Outgoing::with_caps(
-                0xb02e_4db3,
-                [0, 0, 0, 0, 0, 0, 0, 0],
-                0,
-                [
-                    first.slot(rt::Rights::SEND, false),
-                    second.map(|cap| cap.slot(cap.rights(), false)).unwrap_or_default(),
-                ],
-            )
-            .last_cap_if(second.is_some());
+            0xb02e_4db3,
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            0,
+            [
+                first.slot(rt::Rights::SEND, false),
+                second.map(|cap| cap.slot(cap.rights(), false)).unwrap_or_default(),
+            ],
+        ).last_cap_if(second.is_some());
         let reply = self.transport.call::<2, 1>(self.target.address(), request, None);
-        if !(reply.has_shape(rt::Kind::Reply, 0, 1)
-            || reply.has_shape(rt::Kind::Reply, 0, 0)) || reply.tag != 0
-        {
+        if !(
+            reply.has_shape(rt::Kind::Reply, 0, 1) || reply.has_shape(rt::Kind::Reply, 0, 0)
+        ) || reply.tag != 0 {
             self.transport.discard(&reply);
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        let decode = |
-            reply: &rt::Incoming,
-        | -> Result<Option<rt::Cap<rt::object::MemoryObject>>, rt::WireError> {
+        let decode = |reply: &rt::Incoming| -> Result<Option<rt::Cap<rt::object::MemoryObject>>, rt::WireError> {
             Ok(
                 if reply.outcome.cap_count() > 0 {
                     Some(reply.cap(0, rt::Rights::READ)?)
@@ -588,9 +538,7 @@ impl<T: rt::Transport> ShapesClient<T> {
                 },
             )
         };
-        decode(&reply)
-            .inspect_err(|_| self.transport.discard(&reply))
-            .map_err(rt::Error::BadReply)
+        decode(&reply).inspect_err(|_| self.transport.discard(&reply)).map_err(rt::Error::BadReply)
     }
 
     /// Method `transfer`.
@@ -623,15 +571,10 @@ impl<T: rt::Transport> ShapesClient<T> {
             [
                 source.slot(rt::Rights::READ.union(rt::Rights::MAP)),
                 target.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
-                both
-                    .slot(
-                        rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
-                    ),
+                both.slot(rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP)),
             ],
         );
-        let mut reply = self
-            .transport
-            .call::<3, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<3, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<3, 0>(self.target.address(), request, None);
         }
@@ -659,10 +602,7 @@ pub trait ShapesServer {
     ///
     /// # Errors
     /// A [`ShapeError`](crate::ShapeError) of the server's choice.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the method"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one for each parameter of the method")]
     fn scalars(
         &mut self,
         caller: rt::Caller,
@@ -772,11 +712,7 @@ pub trait ShapesServer {
     ///
     /// # Errors
     /// A [`ShapeError`](crate::ShapeError) of the server's choice.
-    fn cannot_fail(
-        &mut self,
-        caller: rt::Caller,
-        value: u8,
-    ) -> Result<u8, crate::ShapeError>;
+    fn cannot_fail(&mut self, caller: rt::Caller, value: u8) -> Result<u8, crate::ShapeError>;
 
     /// Makes a thing.
     ///
@@ -838,6 +774,7 @@ pub trait ShapesServer {
 /// A caller of [`ShapesServer::wait`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ShapesWaitTicket(rt::Ticket);
+
 impl From<rt::Ticket> for ShapesWaitTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -861,6 +798,7 @@ impl ShapesWaitTicket {
 /// A caller of [`ShapesServer::make_later`] that waits for its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ShapesMakeLaterTicket(rt::Ticket);
+
 impl From<rt::Ticket> for ShapesMakeLaterTicket {
     fn from(ticket: rt::Ticket) -> Self {
         Self(ticket)
@@ -918,8 +856,7 @@ fn on_two<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_two(server.two(caller, incoming.words[0], incoming.words[1])))
 }
 
@@ -928,26 +865,20 @@ fn on_scalars<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
-    Ok(
-        answer_scalars(
-            server
-                .scalars(
-                    caller,
-                    incoming.words[3] as u8,
-                    ((incoming.words[2] >> 32) as u16).cast_signed(),
-                    incoming.words[2] as u32,
-                    (incoming.words[0]).cast_signed(),
-                    rt::bool_from((incoming.words[3] >> 8) as u8)?,
-                    crate::Colour::from_number((incoming.words[3] >> 16) as u8)?,
-                    crate::Level::from_number((incoming.words[2] >> 48) as u16)?,
-                    crate::Mode::from_wire((incoming.words[3] >> 24) as u8)?,
-                    crate::Hints::from_wire(incoming.words[1])?,
-                    ((incoming.words[3] >> 32) as u8).cast_signed(),
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    Ok(answer_scalars(server.scalars(
+        caller,
+        incoming.words[3] as u8,
+        ((incoming.words[2] >> 32) as u16).cast_signed(),
+        incoming.words[2] as u32,
+        (incoming.words[0]).cast_signed(),
+        rt::bool_from((incoming.words[3] >> 8) as u8)?,
+        crate::Colour::from_number((incoming.words[3] >> 16) as u8)?,
+        crate::Level::from_number((incoming.words[2] >> 48) as u16)?,
+        crate::Mode::from_wire((incoming.words[3] >> 24) as u8)?,
+        crate::Hints::from_wire(incoming.words[1])?,
+        ((incoming.words[3] >> 32) as u8).cast_signed(),
+    )))
 }
 
 #[inline]
@@ -955,8 +886,7 @@ fn on_one<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_one(server.one(caller, (incoming.words[0] as u32).cast_signed())))
 }
 
@@ -965,8 +895,7 @@ fn on_nothing<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_nothing(server.nothing(caller)))
 }
 
@@ -975,8 +904,7 @@ fn on_record<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 5, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 5, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_record(server.record(caller, rt::get(&image, 0)?)))
 }
@@ -986,8 +914,7 @@ fn on_shape<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_shape(server.shape(caller, rt::get(&image, 0)?, rt::get(&image, 24)?)))
 }
@@ -997,8 +924,7 @@ fn on_text<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 7, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 7, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_text(server.text(caller, rt::get(&image, 0)?, rt::get(&image, 41)?)))
 }
@@ -1008,8 +934,7 @@ fn on_array<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_array(server.array(caller, rt::get(&image, 0)?, rt::get(&image, 10)?)))
 }
@@ -1019,8 +944,7 @@ fn on_imported<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_imported(server.imported(caller, rt::get(&image, 0)?)))
 }
@@ -1030,19 +954,13 @@ fn on_type<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
-    Ok(
-        answer_type(
-            server
-                .r#type(
-                    caller,
-                    (incoming.words[0] >> 48) as u8,
-                    (incoming.words[0] >> 32) as u16,
-                    incoming.words[0] as u32,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    Ok(answer_type(server.r#type(
+        caller,
+        (incoming.words[0] >> 48) as u8,
+        (incoming.words[0] >> 32) as u16,
+        incoming.words[0] as u32,
+    )))
 }
 
 #[inline]
@@ -1050,8 +968,7 @@ fn on_note<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::OneWay, 5, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::OneWay, 5, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     server.note(caller, rt::get(&image, 0)?, rt::get(&image, 2)?);
     Ok(rt::Answer::Nothing)
@@ -1063,19 +980,15 @@ fn on_wait<S: ShapesServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
-    let response = server
-        .wait(caller, rt::Later::new(ticket, &mut kept), incoming.words[0] as u32);
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_wait(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    let response = server.wait(caller, rt::Later::new(ticket, &mut kept), incoming.words[0] as u32);
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_wait(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -1083,8 +996,7 @@ fn on_cannot_fail<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_cannot_fail(server.cannot_fail(caller, incoming.words[0] as u8)))
 }
 
@@ -1093,8 +1005,7 @@ fn on_make<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 3, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 3, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
     Ok(answer_make(server.make(caller, rt::get(&image, 0)?)))
 }
@@ -1105,18 +1016,15 @@ fn on_make_later<S: ShapesServer>(
     incoming: &rt::Incoming,
     ticket: impl FnOnce() -> Option<rt::Ticket>,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
     let mut kept = false;
     let response = server.make_later(caller, rt::Later::new(ticket, &mut kept));
-    Ok(
-        match response {
-            _ if kept => rt::Answer::Kept,
-            rt::Response::Now(result) => answer_make_later(result),
-            rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
-        },
-    )
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => answer_make_later(result),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline]
@@ -1124,18 +1032,12 @@ fn on_give<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 0, 2, rt::BadgeClass::Any, rt::Rights::empty())?;
-    Ok(
-        answer_give(
-            server
-                .give(
-                    caller,
-                    incoming.endpoint_cap(0, crate::Thing::CHANGE)?,
-                    incoming.cap(1, rt::Rights::READ.union(rt::Rights::MAP))?,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 0, 2, rt::BadgeClass::Any, rt::Rights::empty())?;
+    Ok(answer_give(server.give(
+        caller,
+        incoming.endpoint_cap(0, crate::Thing::CHANGE)?,
+        incoming.cap(1, rt::Rights::READ.union(rt::Rights::MAP))?,
+    )))
 }
 
 #[inline]
@@ -1143,28 +1045,22 @@ fn on_maybe<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(
-            rt::Kind::Call,
-            0,
-            incoming.outcome.cap_count().clamp(1, 2),
-            rt::BadgeClass::Any,
-            rt::Rights::empty(),
-        )?;
-    Ok(
-        answer_maybe(
-            server
-                .maybe(
-                    caller,
-                    incoming.cap(0, rt::Rights::SEND)?,
-                    if incoming.outcome.cap_count() > 1 {
-                        Some(incoming.cap(1, rt::Rights::empty())?)
-                    } else {
-                        None
-                    },
-                ),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        incoming.outcome.cap_count().clamp(1, 2),
+        rt::BadgeClass::Any,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_maybe(server.maybe(
+        caller,
+        incoming.cap(0, rt::Rights::SEND)?,
+        if incoming.outcome.cap_count() > 1 {
+            Some(incoming.cap(1, rt::Rights::empty())?)
+        } else {
+            None
+        },
+    )))
 }
 
 #[inline]
@@ -1172,109 +1068,72 @@ fn on_transfer<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 7, 3, rt::BadgeClass::Any, rt::Rights::empty())?;
-    Ok(
-        answer_transfer(
-            server
-                .transfer(
-                    caller,
-                    rt::BufferRange::decode(
-                        incoming,
-                        0,
-                        true,
-                        false,
-                        incoming.words[0],
-                        incoming.words[1],
-                    )?,
-                    rt::BufferRange::decode(
-                        incoming,
-                        1,
-                        false,
-                        true,
-                        incoming.words[2],
-                        incoming.words[3],
-                    )?,
-                    rt::BufferRange::decode(
-                        incoming,
-                        2,
-                        true,
-                        true,
-                        incoming.words[4],
-                        incoming.words[5],
-                    )?,
-                    incoming.words[6] as u16,
-                ),
-        ),
-    )
+    let caller = incoming.admit(rt::Kind::Call, 7, 3, rt::BadgeClass::Any, rt::Rights::empty())?;
+    Ok(answer_transfer(server.transfer(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+        rt::BufferRange::decode(incoming, 2, true, true, incoming.words[4], incoming.words[5])?,
+        incoming.words[6] as u16,
+    )))
 }
 
 #[inline]
 fn answer_two(result: Result<ShapesTwoReply, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [value.sum, value.difference, 0, 0, 0, 0, 0, 0], 2),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [value.sum, value.difference, 0, 0, 0, 0, 0, 0],
+            2,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_scalars(result: Result<ShapesScalarsReply, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [
-                        value.d.cast_unsigned(),
-                        value.i.bits(),
-                        u64::from(value.c) | u64::from(value.b.cast_unsigned()) << 32
-                            | u64::from(value.g.number()) << 48,
-                        u64::from(value.a) | u64::from(value.e) << 8
-                            | u64::from(value.f.number()) << 16
-                            | u64::from(value.h.bits()) << 24
-                            | u64::from(value.j.cast_unsigned()) << 32,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    4,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [
+                value.d.cast_unsigned(),
+                value.i.bits(),
+                u64::from(value.c) | u64::from(value.b.cast_unsigned()) << 32
+                    | u64::from(value.g.number()) << 48,
+                u64::from(value.a) | u64::from(value.e) << 8 | u64::from(value.f.number()) << 16
+                    | u64::from(value.h.bits()) << 24 | u64::from(value.j.cast_unsigned()) << 32,
+                0,
+                0,
+                0,
+                0,
+            ],
+            4,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_one(result: Result<i32, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [u64::from(value.cast_unsigned()), 0, 0, 0, 0, 0, 0, 0],
-                    1,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value.cast_unsigned()), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1282,11 +1141,11 @@ fn answer_one(result: Result<i32, crate::ShapeError>) -> rt::Answer {
 fn answer_nothing(result: Result<(), crate::ShapeError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1298,11 +1157,11 @@ fn answer_record(result: Result<crate::Record, crate::ShapeError>) -> rt::Answer
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 5))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1315,11 +1174,11 @@ fn answer_shape(result: Result<ShapesShapeReply, crate::ShapeError>) -> rt::Answ
             rt::put(&mut image, 24, &value.extra);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 4))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1332,11 +1191,11 @@ fn answer_text(result: Result<ShapesTextReply, crate::ShapeError>) -> rt::Answer
             rt::put(&mut image, 41, &value.bytes);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1349,175 +1208,141 @@ fn answer_array(result: Result<ShapesArrayReply, crate::ShapeError>) -> rt::Answ
             rt::put(&mut image, 10, &value.flags);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
-fn answer_imported(
-    result: Result<gritos_test_common_api::Stamp, crate::ShapeError>,
-) -> rt::Answer {
+fn answer_imported(result: Result<gritos_test_common_api::Stamp, crate::ShapeError>) -> rt::Answer {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
             rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
         }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_type(result: Result<ShapesTypeReply, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [
-                        u64::from(value.r#fn) | u64::from(value.r#struct) << 16,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    1,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value.r#fn) | u64::from(value.r#struct) << 16, 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_wait(result: Result<bool, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_cannot_fail(result: Result<u8, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_make(result: Result<ShapesMakeAnswer, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [u64::from(value.size), 0, 0, 0, 0, 0, 0, 0],
-                    1,
-                    [
-                        value.thing.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [u64::from(value.size), 0, 0, 0, 0, 0, 0, 0],
+                1,
+                [
+                    value.thing.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
             )
-        }
+        }),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
-fn answer_make_later(
-    result: Result<rt::Grant<crate::Thing>, crate::ShapeError>,
-) -> rt::Answer {
+fn answer_make_later(result: Result<rt::Grant<crate::Thing>, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(rt::Outgoing {
-                cap_count: 1,
-                ..rt::Outgoing::with_caps(
-                    0,
-                    [0, 0, 0, 0, 0, 0, 0, 0],
-                    0,
-                    [
-                        value.slot(false),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                        rt::CapSlot::default(),
-                    ],
-                )
-            })
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
+        Ok(value) => rt::Answer::Caps(rt::Outgoing {
+            cap_count: 1,
+            ..rt::Outgoing::with_caps(
+                0,
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                0,
+                [
+                    value.slot(false),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                    rt::CapSlot::default(),
+                ],
             )
-        }
+        }),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_give(result: Result<ShapesGiveReply, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(
-                    0,
-                    [
-                        u64::from(value.badge) | u64::from(value.foreign) << 32,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
-                    ],
-                    1,
-                ),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+            0,
+            [u64::from(value.badge) | u64::from(value.foreign) << 32, 0, 0, 0, 0, 0, 0, 0],
+            1,
+        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -1526,45 +1351,38 @@ fn answer_maybe(
     result: Result<Option<rt::Cap<rt::object::MemoryObject>>, crate::ShapeError>,
 ) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Caps(
-                rt::Outgoing {
-                    cap_count: 1,
-                    ..rt::Outgoing::with_caps(
-                        0,
-                        [0, 0, 0, 0, 0, 0, 0, 0],
-                        0,
-                        [
-                            value
-                                .map(|cap| cap.slot(rt::Rights::READ, false))
-                                .unwrap_or_default(),
-                            rt::CapSlot::default(),
-                            rt::CapSlot::default(),
-                            rt::CapSlot::default(),
-                        ],
-                    )
-                }
-                    .last_cap_if(value.is_some()),
-            )
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Caps(
+            rt::Outgoing {
+                cap_count: 1,
+                ..rt::Outgoing::with_caps(
+                    0,
+                    [0, 0, 0, 0, 0, 0, 0, 0],
+                    0,
+                    [
+                        value.map(|cap| cap.slot(rt::Rights::READ, false)).unwrap_or_default(),
+                        rt::CapSlot::default(),
+                        rt::CapSlot::default(),
+                        rt::CapSlot::default(),
+                    ],
+                )
+            }.last_cap_if(value.is_some()),
+        ),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
 #[inline]
 fn answer_transfer(result: Result<u64, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

@@ -61,9 +61,7 @@ impl<T: rt::Transport> ThingClient<T> {
     #[inline]
     pub fn look(&mut self, at: u64) -> Result<u64, rt::Error<crate::ShapeError>> {
         let request = rt::Outgoing::new(0x915d_0c0e, [at, 0, 0, 0, 0, 0, 0, 0], 1);
-        let mut reply = self
-            .transport
-            .call::<0, 0>(self.target.address(), request, None);
+        let mut reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
@@ -80,15 +78,8 @@ impl<T: rt::Transport> ThingClient<T> {
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ShapeError`](crate::ShapeError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn change(
-        &mut self,
-        kind: crate::Colour,
-    ) -> Result<(), rt::Error<crate::ShapeError>> {
-        let request = rt::Outgoing::new(
-            77,
-            [u64::from(kind.number()), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        );
+    pub fn change(&mut self, kind: crate::Colour) -> Result<(), rt::Error<crate::ShapeError>> {
+        let request = rt::Outgoing::new(77, [u64::from(kind.number()), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
@@ -109,11 +100,7 @@ pub trait ThingServer {
     ///
     /// # Errors
     /// A [`ShapeError`](crate::ShapeError) of the server's choice.
-    fn change(
-        &mut self,
-        caller: rt::Caller,
-        kind: crate::Colour,
-    ) -> Result<(), crate::ShapeError>;
+    fn change(&mut self, caller: rt::Caller, kind: crate::Colour) -> Result<(), crate::ShapeError>;
 }
 
 impl<S: ThingServer> rt::Dispatch<S> for Thing {
@@ -138,8 +125,7 @@ fn on_look<S: ThingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Thing::LOOK)?;
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Thing::LOOK)?;
     Ok(answer_look(server.look(caller, incoming.words[0])))
 }
 
@@ -148,32 +134,25 @@ fn on_change<S: ThingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
-    let caller = incoming
-        .admit(
-            rt::Kind::Call,
-            1,
-            0,
-            rt::BadgeClass::Object,
-            Thing::LOOK.union(Thing::CHANGE),
-        )?;
-    Ok(
-        answer_change(
-            server.change(caller, crate::Colour::from_number(incoming.words[0] as u8)?),
-        ),
-    )
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        1,
+        0,
+        rt::BadgeClass::Object,
+        Thing::LOOK.union(Thing::CHANGE),
+    )?;
+    Ok(answer_change(server.change(caller, crate::Colour::from_number(incoming.words[0] as u8)?)))
 }
 
 #[inline]
 fn answer_look(result: Result<u64, crate::ShapeError>) -> rt::Answer {
     match result {
-        Ok(value) => {
-            rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1))
-        }
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }
 
@@ -181,10 +160,10 @@ fn answer_look(result: Result<u64, crate::ShapeError>) -> rt::Answer {
 fn answer_change(result: Result<(), crate::ShapeError>) -> rt::Answer {
     match result {
         Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => {
-            rt::Answer::Words(
-                rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0),
-            )
-        }
+        Err(error) => rt::Answer::Words(rt::Outgoing::new(
+            u64::from(error.number()),
+            [0; rt::WORDS],
+            0,
+        )),
     }
 }

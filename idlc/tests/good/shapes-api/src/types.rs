@@ -281,11 +281,7 @@ impl rt::Wire for Point {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
-        Ok(Self {
-            x: rt::get(bytes, 0)?,
-            y: rt::get(bytes, 4)?,
-            colour: rt::get(bytes, 6)?,
-        })
+        Ok(Self { x: rt::get(bytes, 0)?, y: rt::get(bytes, 4)?, colour: rt::get(bytes, 6)? })
     }
 }
 
