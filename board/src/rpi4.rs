@@ -52,13 +52,49 @@ pub const fn spin_table_word(processor: u64) -> u64 {
     0xd8 + 8 * processor
 }
 
-/// `config.txt` for the SD card.
-pub const CONFIG_TXT: &str = "\
-# gRiTOS on the Raspberry Pi 4. Every line is needed; see board/src/rpi4.rs.
-arm_64bit=1
-kernel=kernel8.img
-kernel_address=0x200000
-enable_uart=1
-init_uart_clock=48000000
-disable_commandline_tags=1
-";
+/// `config.txt` for the SD card, with the reason for each line.
+pub const CONFIG_TXT: &str = include_str!("rpi4/config.txt");
+
+#[cfg(test)]
+mod tests {
+    use super::{BOARD, CONFIG_TXT, UART_BAUD, UART_BAUD_DIVISOR, UART_CLOCK_HZ};
+
+    /// Value of `key` in `config.txt`.
+    fn setting(key: &str) -> Option<&'static str> {
+        let mut lines = CONFIG_TXT.lines().filter(|line| !line.starts_with('#'));
+        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    #[test]
+    fn the_firmware_is_told_what_the_kernel_assumes() {
+        let address = setting("kernel_address").and_then(|text| text.strip_prefix("0x"));
+        let address = address.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        assert_eq!(address, Some(BOARD.load_address));
+        let clock = setting("init_uart_clock").and_then(|text| text.parse().ok());
+        assert_eq!(clock, Some(UART_CLOCK_HZ));
+        assert_eq!(setting("arm_64bit"), Some("1"));
+        assert_eq!(setting("enable_uart"), Some("1"));
+        assert_eq!(setting("kernel"), Some("kernel8.img"));
+    }
+
+    #[test]
+    fn every_setting_follows_a_reason() {
+        let mut before = "";
+        for line in CONFIG_TXT.lines() {
+            assert!(
+                line.is_ascii() && line.len() < 98,
+                "the firmware reads short lines"
+            );
+            if !line.is_empty() && !line.starts_with('#') {
+                assert!(before.starts_with("# "), "{line}");
+            }
+            before = line;
+        }
+    }
+
+    #[test]
+    fn the_baud_rate_is_within_what_a_receiver_tolerates() {
+        let rate = f64::from(UART_CLOCK_HZ) / (16.0 * f64::from(UART_BAUD_DIVISOR) / 64.0);
+        assert!((rate / f64::from(UART_BAUD) - 1.0).abs() < 0.001, "{rate}");
+    }
+}

@@ -19,7 +19,7 @@ use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 use fscommon::{BufStream, StreamSlice};
 use mbrman::{BOOT_ACTIVE, BOOT_INACTIVE, CHS, MBR, MBRPartitionEntry};
 
-use crate::toolchain;
+use crate::toolchain::{self, disk};
 
 pub(crate) mod firmware;
 
@@ -29,6 +29,8 @@ const BOOT_START: u64 = MIB;
 const DATA_START: u64 = 128 * MIB;
 /// Size of the card's image.
 const CARD_BYTES: u64 = 512 * MIB;
+/// Largest size that the data partition can grow to without moving anything.
+const GROWTH_LIMIT: u64 = 256 << 30;
 
 /// Partition types: FAT32 with LBA addresses, and Linux.
 const TYPE_FAT32_LBA: u8 = 0x0c;
@@ -122,34 +124,24 @@ fn boot_partition(card: &File, files: &[BootFile]) -> Result<()> {
     Ok(())
 }
 
-/// Several block groups, so that there are copies of the superblock; nothing that depends on the
-/// time or on chance.
+/// Several block groups, so that there are copies of the superblock, and room in each for the
+/// descriptors of a larger card; nothing that depends on the time or on chance.
 fn data_partition(path: &Path) -> Result<()> {
-    let mut command = Command::new(mke2fs());
+    let mut command = Command::new(disk::MKE2FS.find()?);
     command
-        .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-J", "size=16", "-m", "0"])
+        .args([
+            "-q", "-F", "-t", "ext4", "-b", "4096", "-J", "size=16", "-m", "0",
+        ])
         .args(["-L", "gritos-data", "-U", DATA_UUID, "-E"])
         .arg(format!(
-            "offset={DATA_START},hash_seed={DATA_UUID},lazy_itable_init=0,lazy_journal_init=0,nodiscard"
+            "offset={DATA_START},resize={},hash_seed={DATA_UUID},lazy_itable_init=0,\
+             lazy_journal_init=0,nodiscard",
+            GROWTH_LIMIT / 4096
         ))
         .arg(path)
         .arg(format!("{}k", (CARD_BYTES - DATA_START) / 1024))
         .env("E2FSPROGS_FAKE_TIME", "1");
     toolchain::run(&mut command)
-        .context("mke2fs makes the data partition; on Debian it is in the package e2fsprogs")?;
-    Ok(())
-}
-
-/// `mke2fs`, which Debian does not put into the PATH of ordinary users.
-fn mke2fs() -> &'static str {
-    [
-        "/usr/sbin/mke2fs",
-        "/sbin/mke2fs",
-        "/opt/homebrew/opt/e2fsprogs/sbin/mke2fs",
-    ]
-    .into_iter()
-    .find(|path| Path::new(path).exists())
-    .unwrap_or("mke2fs")
 }
 
 /// Bytes at the start of the file at `path`, for those who look at partition tables.
@@ -161,66 +153,4 @@ pub(crate) fn is_card_image(path: &Path) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{BootFile, DATA_START, is_card_image, write};
-    use std::path::{Path, PathBuf};
-    use std::process::Command;
-
-    fn path(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("gritos-card-{}-{name}", std::process::id()))
-    }
-
-    fn files() -> Vec<BootFile> {
-        vec![
-            BootFile::new("config.txt", "arm_64bit=1\n"),
-            BootFile::new("kernel8.img", vec![0x5a; 300_001]),
-            BootFile::new("bcm2711-rpi-4-b.dtb", vec![1; 40_000]),
-        ]
-    }
-
-    /// Copies the partition that starts at `start` into a file of its own.
-    fn extract(card: &Path, start: u64, end: Option<u64>) -> PathBuf {
-        use std::io::{Read as _, Seek as _, SeekFrom};
-        let out = card.with_extension(format!("part{start}"));
-        let mut file = std::fs::File::open(card).expect("the card was written");
-        file.seek(SeekFrom::Start(start)).expect("it is that long");
-        let mut bytes = Vec::new();
-        let limit = end.map_or(u64::MAX, |end| end - start);
-        file.take(limit)
-            .read_to_end(&mut bytes)
-            .expect("it is that long");
-        std::fs::write(&out, bytes).expect("the temporary folder can be written");
-        out
-    }
-
-    /// Whether the checker finds nothing; true if this machine does not have it.
-    fn is_clean(checker: &str, option: &str, partition: &Path) -> bool {
-        match Command::new(checker).arg(option).arg(partition).output() {
-            Ok(output) => {
-                print!("{}", String::from_utf8_lossy(&output.stdout));
-                output.status.success()
-            }
-            Err(_) => true,
-        }
-    }
-
-    #[test]
-    fn a_card_is_clean_and_the_same_every_time() {
-        let (first, second) = (path("a"), path("b"));
-        write(&first, &files()).expect("a card");
-        write(&second, &files()).expect("a card");
-        let same = Command::new("cmp").arg(&first).arg(&second).status();
-        assert!(
-            same.expect("cmp is everywhere").success(),
-            "two cards differ"
-        );
-        assert!(is_card_image(&first).expect("it was written"));
-        let boot = extract(&first, super::BOOT_START, Some(DATA_START));
-        let data = extract(&first, DATA_START, None);
-        assert!(is_clean("/usr/sbin/fsck.fat", "-n", &boot));
-        assert!(is_clean("/usr/sbin/e2fsck", "-fn", &data));
-        for file in [first, second, boot, data] {
-            std::fs::remove_file(file).expect("it was written");
-        }
-    }
-}
+mod tests;

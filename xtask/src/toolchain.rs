@@ -13,6 +13,7 @@ use crate::compile::TARGET;
 use crate::report;
 
 pub(crate) mod apt;
+pub(crate) mod disk;
 
 /// The emulator.
 pub(crate) const QEMU: &str = "qemu-system-aarch64";
@@ -173,7 +174,7 @@ fn install_qemu() -> Result<()> {
         return run(Command::new("brew").args(["install", "qemu"]))
             .context("install QEMU 9.0 or newer: `brew install qemu` (see https://brew.sh)");
     }
-    if Command::new("apt-get").arg("--version").output().is_ok() {
+    if apt::is_here() {
         return apt::install_qemu();
     }
     let command = if Path::new("/usr/bin/dnf").exists() {

@@ -9,35 +9,84 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest as _, Sha256};
 
 use super::BootFile;
 use crate::report;
 use crate::toolchain::run;
 use crate::workspace::Workspace;
 
-/// Files without which no Pi 4 boots.
-const FIRMWARE: [&str; 2] = ["start4.elf", "fixup4.dat"];
-/// Device trees: of the Pi 4 B, and of its relatives where there are such.
-const DEVICE_TREES: [&str; 3] = [
-    "bcm2711-rpi-4-b.dtb",
-    "bcm2711-rpi-400.dtb",
-    "bcm2711-rpi-cm4-io.dtb",
+/// A file of the firmware's, and how to tell that it is one.
+struct Part {
+    name: &'static str,
+    /// First bytes.
+    magic: &'static [u8],
+    /// Whether no Pi 4 boots without it.
+    needed: bool,
+}
+
+const ELF: &[u8] = b"\x7fELF";
+const DEVICE_TREE: &[u8] = &[0xd0, 0x0d, 0xfe, 0xed];
+
+/// What is taken: the firmware, and the device trees of the Pi 4 B and its relatives.
+const PARTS: [Part; 6] = [
+    Part::new("start4.elf", ELF, true),
+    Part::new("fixup4.dat", &[], true),
+    Part::new("bcm2711-rpi-4-b.dtb", DEVICE_TREE, true),
+    Part::new("bcm2711-rpi-400.dtb", DEVICE_TREE, false),
+    Part::new("bcm2711-rpi-cm4-io.dtb", DEVICE_TREE, false),
+    Part::new(LICENCE, &[], false),
 ];
+
 /// Name of the firmware's licence on the card.
 const LICENCE: &str = "LICENCE.txt";
+/// List of SHA-256 digests in a folder of firmware, as `sha256sum` writes and checks it.
+const DIGESTS: &str = "SHA256SUMS";
 
 const NOTE: &str = "the firmware is Broadcom's and Raspberry Pi's: it may be handed on unmodified, for \
      use with a Raspberry Pi, with its notice, which is on the card as LICENCE.txt";
 
-/// Takes the files from `folder`.
+impl Part {
+    const fn new(name: &'static str, magic: &'static [u8], needed: bool) -> Self {
+        Self {
+            name,
+            magic,
+            needed,
+        }
+    }
+}
+
+/// Takes the files from `folder`. Where it has a list of digests, they are compared.
+///
+/// # Errors
+/// When one that is needed is missing, or one is not what its name says.
 pub(crate) fn from_folder(folder: &Path) -> Result<Vec<BootFile>> {
+    let digests = fs::read_to_string(folder.join(DIGESTS)).unwrap_or_default();
     let mut files = Vec::new();
-    for name in FIRMWARE.into_iter().chain(DEVICE_TREES).chain([LICENCE]) {
-        match fs::read(folder.join(name)) {
-            Ok(bytes) => files.push(BootFile::new(name, bytes)),
-            Err(error) if FIRMWARE.contains(&name) || name == DEVICE_TREES[0] => {
-                return Err(error).with_context(|| format!("{} has no {name}", folder.display()));
+    for part in PARTS {
+        let path = folder.join(part.name);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                ensure!(
+                    !bytes.is_empty() && bytes.starts_with(part.magic),
+                    "{} is {} bytes of something else: download it again, as a raw file",
+                    path.display(),
+                    bytes.len()
+                );
+                if let Some(listed) = listed_digest(&digests, part.name) {
+                    let found = digest(&bytes);
+                    ensure!(
+                        listed == found,
+                        "{} has the SHA-256 digest {found}, and {DIGESTS} beside it says {listed}",
+                        path.display()
+                    );
+                }
+                files.push(BootFile::new(part.name, bytes));
+            }
+            Err(error) if part.needed => {
+                return Err(error)
+                    .with_context(|| format!("{} has no {}", folder.display(), part.name));
             }
             Err(_) => {}
         }
@@ -45,11 +94,15 @@ pub(crate) fn from_folder(folder: &Path) -> Result<Vec<BootFile>> {
     Ok(files)
 }
 
-/// Takes the files from Debian's packages, once: they are kept below the target folder.
+/// Takes the files from Debian's packages, once: they are kept below the target folder, with their
+/// digests.
 pub(crate) fn from_debian(workspace: &Workspace) -> Result<Vec<BootFile>> {
     let folder = workspace.output("firmware/licence")?.with_file_name("");
-    if let Ok(files) = from_folder(&folder) {
-        return Ok(files);
+    if folder.join(DIGESTS).exists() {
+        match from_folder(&folder) {
+            Ok(files) => return Ok(files),
+            Err(error) => report::warning(format!("the kept firmware is damaged: {error:#}")),
+        }
     }
     let apt = Apt::new(workspace)?;
     report::step(
@@ -58,20 +111,46 @@ pub(crate) fn from_debian(workspace: &Workspace) -> Result<Vec<BootFile>> {
     );
     apt.update()?;
     let firmware = apt.unpack("raspi-firmware")?;
-    for name in FIRMWARE {
-        copy(&firmware, name, &folder.join(name))?;
-    }
-    copy(
-        &firmware.join("usr/share/doc/raspi-firmware"),
-        "copyright",
-        &folder.join(LICENCE),
-    )?;
     let kernel = apt.unpack(&apt.dependency("linux-image-arm64")?)?;
-    for name in DEVICE_TREES {
-        copy(&kernel, name, &folder.join(name))?;
+    for part in PARTS {
+        let from = match part.name {
+            name if name == LICENCE => (firmware.join("usr/share/doc/raspi-firmware"), "copyright"),
+            name if part.magic == DEVICE_TREE => (kernel.clone(), name),
+            name => (firmware.clone(), name),
+        };
+        copy(&from.0, from.1, &folder.join(part.name))?;
     }
+    for unpacked in [firmware, kernel] {
+        fs::remove_dir_all(unpacked)?;
+    }
+    write_digests(&folder)?;
     report::warning(NOTE);
     from_folder(&folder)
+}
+
+/// Lists what is in `folder`, for the next time.
+fn write_digests(folder: &Path) -> Result<()> {
+    let mut list = String::new();
+    for part in PARTS {
+        if let Ok(bytes) = fs::read(folder.join(part.name)) {
+            list += &format!("{}  {}\n", digest(&bytes), part.name);
+        }
+    }
+    fs::write(folder.join(DIGESTS), list)
+        .with_context(|| format!("cannot write {}", folder.display()))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest of `name` in the output of `sha256sum`; binary files may have a star.
+fn listed_digest<'a>(list: &'a str, name: &str) -> Option<&'a str> {
+    list.lines().find_map(|line| {
+        let (digest, file) = line.split_once(char::is_whitespace)?;
+        (file.trim_start().trim_start_matches('*') == name).then_some(digest)
+    })
 }
 
 /// apt with folders of its own.
@@ -175,4 +254,69 @@ fn copy(folder: &Path, name: &str, to: &Path) -> Result<()> {
         }
     }
     bail!("there is no {name} in {}", folder.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DIGESTS, from_folder, write_digests};
+    use std::fs;
+    use std::path::PathBuf;
+
+    /// A folder with what a Pi needs, or looks as if.
+    fn folder(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("gritos-firmware-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        for (name, bytes) in [
+            ("start4.elf", b"\x7fELF firmware".as_slice()),
+            ("fixup4.dat", b"fixup"),
+            ("bcm2711-rpi-4-b.dtb", &[0xd0, 0x0d, 0xfe, 0xed, 0]),
+            ("README.md", b"not for the card"),
+        ] {
+            fs::write(folder.join(name), bytes).expect("the folder can be written");
+        }
+        folder
+    }
+
+    fn refusal(folder: &PathBuf) -> String {
+        let error = from_folder(folder).expect_err("a refusal");
+        fs::remove_dir_all(folder).expect("it was written");
+        format!("{error:#}")
+    }
+
+    #[test]
+    fn what_is_needed_is_taken_and_nothing_else() {
+        let folder = folder("good");
+        write_digests(&folder).expect("it can be written");
+        let files = from_folder(&folder).expect("all is there");
+        let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb"]);
+        fs::remove_dir_all(folder).expect("it was written");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let folder = folder("missing");
+        fs::remove_file(folder.join("fixup4.dat")).expect("it was written");
+        assert!(refusal(&folder).contains("has no fixup4.dat"));
+    }
+
+    #[test]
+    fn a_web_page_in_a_file_s_place_is_refused() {
+        let folder = folder("page");
+        fs::write(folder.join("start4.elf"), "<!DOCTYPE html>").expect("it can be written");
+        assert!(refusal(&folder).contains("start4.elf is 15 bytes of something else"));
+    }
+
+    #[test]
+    fn a_changed_file_is_refused() {
+        let folder = folder("changed");
+        write_digests(&folder).expect("it can be written");
+        fs::write(folder.join("fixup4.dat"), "fixuP").expect("it can be written");
+        let text = refusal(&folder);
+        assert!(
+            text.contains("fixup4.dat has the SHA-256") && text.contains(DIGESTS),
+            "{text}"
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! QEMU from Debian's and Ubuntu's packages.
+//! Programs from Debian's and Ubuntu's packages, QEMU above all.
 //!
 //! Debian 12 has QEMU 7.2, which lacks `raspi4b`; its backports have one that has it. Where that
 //! suite is not among the machine's sources it is added, from the server that the machine uses
@@ -22,29 +22,45 @@ const SOURCE_FILE: &str = "/etc/apt/sources.list.d/gritos-backports.sources";
 
 pub(super) fn install_qemu() -> Result<()> {
     let backports = backports_suite(&fs::read_to_string("/etc/os-release").unwrap_or_default());
-    let Some(privilege) = privilege() else {
-        let suite = backports.map_or(String::new(), |suite| format!("-t {suite} "));
-        bail!(
-            "installing QEMU needs root and `sudo` asks for a password; run `sudo apt-get install \
-             {suite}{PACKAGE}` and try again"
-        );
-    };
     if let Some(suite) = &backports
         && !is_known(suite)
+        && let Some(privilege) = privilege()
     {
         let server = debian_server().context("no Debian server among this machine's sources")?;
         report::step("Adding", format!("{SOURCE_FILE}: {suite} from {server}"));
         add_source(privilege, &source(suite, &server))?;
     }
     report::step("Installing", format!("{PACKAGE} (apt-get install)"));
-    run(privileged(privilege, "apt-get").args(["update", "-q"]))?;
-    let mut install = privileged(privilege, "apt-get");
-    install.args(["install", "-q", "-y", "--no-install-recommends"]);
-    if let Some(suite) = &backports {
-        install.args(["-t", suite]);
+    install(PACKAGE, backports.as_deref())
+}
+
+/// Whether this machine has apt.
+pub(crate) fn is_here() -> bool {
+    Command::new("apt-get").arg("--version").output().is_ok()
+}
+
+/// Installs `package`, from `suite` if one is named.
+///
+/// # Errors
+/// When nobody is root here; the message has the command for who is.
+pub(crate) fn install(package: &str, suite: Option<&str>) -> Result<()> {
+    let Some(privilege) = privilege() else {
+        let suite = suite.map_or(String::new(), |suite| format!("-t {suite} "));
+        bail!(
+            "installing {package} needs root and `sudo` asks for a password; run `sudo apt-get \
+             install {suite}{package}` and try again"
+        );
+    };
+    run(privileged(privilege, "apt-get")
+        .args(["update", "-q"])
+        .stdout(std::io::stderr()))?;
+    let mut command = privileged(privilege, "apt-get");
+    command.args(["install", "-q", "-y", "--no-install-recommends"]);
+    if let Some(suite) = suite {
+        command.args(["-t", suite]);
     }
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    run(install.arg(PACKAGE))
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    run(command.arg(package).stdout(std::io::stderr()))
 }
 
 /// Command prefix that gives root's rights without a question, if there is one.

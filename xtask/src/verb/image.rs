@@ -11,6 +11,7 @@ use crate::compile;
 use crate::image::{Contents, assemble};
 use crate::qemu::Board;
 use crate::report;
+use crate::toolchain::disk;
 use crate::workspace::Workspace;
 
 #[derive(Args)]
@@ -97,6 +98,7 @@ fn write_card_with(
     kernel: &Path,
     card: &Path,
 ) -> Result<()> {
+    disk::ensure_tools(false)?;
     let mut files = vec![
         BootFile::new("config.txt", gritos_board::rpi4::CONFIG_TXT),
         BootFile::new(KERNEL_FILE, fs::read(kernel)?),

@@ -7,9 +7,14 @@ use anyhow::{Context, Result};
 
 use super::Tally;
 use crate::report;
+use crate::toolchain::disk;
 use crate::workspace::Workspace;
 
 pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
+    // What is still missing then fails the tests that need it, with the reason.
+    if let Err(error) = disk::ensure_tools(true) {
+        report::warning(format!("{error:#}"));
+    }
     report::step("Testing", "on this machine (cargo test --workspace)");
     let mut child = workspace
         .cargo()
