@@ -5,9 +5,10 @@
 //! [`invoke`] are the system calls and methods on typed capabilities;
 //! [`slots`] and [`memory`] give out slots and memory; [`thread`] and
 //! [`process`] make threads and processes of them; [`shared`] and [`heap`] are
-//! memory seen from inside; [`rt`] is where a task begins and ends.
+//! memory seen from inside, [`mmio`] and [`dma`] that of devices; [`rt`] is
+//! where a task begins and ends.
 //!
-//! `unsafe` lives in `svc`, `rt`, `shared` and `heap`. On a host, where there
+//! `unsafe` lives in `svc`, `rt`, `shared`, `heap`, `mmio` and `dma`. On a host, where there
 //! is no kernel to trap into, [`raw::host`] takes the place of `svc`.
 #![no_std]
 
@@ -18,6 +19,7 @@ pub use gritos_abi as abi;
 
 pub mod cap;
 pub mod debug;
+pub mod dma;
 pub mod environment;
 pub mod error;
 #[cfg(feature = "heap")]
@@ -25,6 +27,7 @@ pub mod heap;
 pub mod invoke;
 pub mod ipc;
 pub mod memory;
+pub mod mmio;
 pub mod process;
 pub mod raw;
 pub mod rt;
