@@ -3,12 +3,15 @@
 use alloc::vec::Vec;
 
 use gritos_abi::frame::{Channel, encode};
+use gritos_base_api::{
+    BaseError, Buffer, BufferAccess, SessionRegisterAnswer, SessionServer, SupervisionServer,
+};
 use gritos_console_api::{
     ConsoleError, ConsoleFlushTicket, ConsoleReadReply, ConsoleReadTicket, ConsoleServer,
     ConsoleWriteTicket, InputEvents, LineCounters, MAX_READ,
 };
-use gritos_idl_runtime::object::Notification;
-use gritos_idl_runtime::{Bytes, Caller, Cap, Later, Response, ServerPort};
+use gritos_idl_runtime::object::{MemoryObject, Notification};
+use gritos_idl_runtime::{Bytes, Caller, Cap, EndpointCap, Later, Response, ServerPort};
 
 use crate::input::Input;
 use crate::output::{Next, Output, WRITER_LIMIT};
@@ -56,13 +59,15 @@ pub struct Service<R, O> {
     flushes: Vec<(u32, ConsoleFlushTicket)>,
     notified: Vec<(u32, Cap<Notification>)>,
     deadline: Option<u64>,
+    /// A ticket was kept for the message in hand: it can be answered from the next turn on.
+    fresh: bool,
     received: u64,
     sent: u64,
     lost: u64,
 }
 
 impl<R: Registers, O: Outside> Service<R, O> {
-    /// Takes over the UART behind `registers`. `life` is a number that no earlier instance had.
+    /// Takes over the UART behind `registers`. `life` is how often it was started before.
     pub fn start(registers: R, outside: O, life: u64) -> Self {
         let mut early = Vec::new();
         let uart = Uart::start(registers, |one| early.push(one));
@@ -80,6 +85,7 @@ impl<R: Registers, O: Outside> Service<R, O> {
             flushes: Vec::new(),
             notified: Vec::new(),
             deadline: None,
+            fresh: false,
             received: 0,
             sent: 0,
             lost: 0,
@@ -108,6 +114,12 @@ impl<R: Registers, O: Outside> Service<R, O> {
 
     /// Goes on with everything that can: after each message, interrupt and deadline.
     pub fn turn(&mut self, port: &mut impl ServerPort) {
+        if core::mem::take(&mut self.fresh) {
+            // The rest waits until the port has put the ticket aside: one turn later, which is at once.
+            self.transmit();
+            self.deadline = Some(0);
+            return;
+        }
         loop {
             let more = self.fetch();
             self.transmit();
@@ -126,7 +138,7 @@ impl<R: Registers, O: Outside> Service<R, O> {
     }
 
     /// Closes everything of a client: how many things that were.
-    pub fn client_gone(&mut self, client: u32) -> u32 {
+    fn forget(&mut self, client: u32) -> u32 {
         let mut closed = u32::from(self.input.forget(client));
         closed += u32::from(self.output.forget(client));
         if self
@@ -310,6 +322,7 @@ impl<R: Registers, O: Outside> ConsoleServer for Service<R, O> {
         if self.writes.len() >= WRITER_LIMIT {
             return Response::Now(Err(ConsoleError::Limit));
         }
+        self.fresh = true;
         self.writes.push((client, later.keep(), data));
         Response::Later
     }
@@ -324,6 +337,7 @@ impl<R: Registers, O: Outside> ConsoleServer for Service<R, O> {
         }
         // The same client calls again: its earlier call came to its deadline, or another of its threads made it.
         self.superseded.extend(self.reader.take().map(|(_, t)| t));
+        self.fresh = true;
         self.reader = Some((caller.badge, later.keep()));
         Response::Later
     }
@@ -371,6 +385,7 @@ impl<R: Registers, O: Outside> ConsoleServer for Service<R, O> {
         if self.flushes.len() >= WRITER_LIMIT {
             return Response::Now(Err(ConsoleError::Limit));
         }
+        self.fresh = true;
         self.flushes.push((client, later.keep()));
         Response::Later
     }
@@ -383,6 +398,36 @@ impl<R: Registers, O: Outside> ConsoleServer for Service<R, O> {
             most_waiting: self.input.most_waiting() as u32,
             clients: self.output.clients(),
         })
+    }
+}
+
+impl<R: Registers, O: Outside> SessionServer for Service<R, O> {
+    /// Everything travels in messages: the console takes no buffers.
+    fn register(
+        &mut self,
+        _caller: Caller,
+        _memory: Cap<MemoryObject>,
+        _access: BufferAccess,
+    ) -> Result<SessionRegisterAnswer, BaseError> {
+        Err(BaseError::Limit)
+    }
+
+    fn unregister(
+        &mut self,
+        _caller: Caller,
+        _buffer: EndpointCap<Buffer>,
+    ) -> Result<(), BaseError> {
+        Err(BaseError::NotRegistered)
+    }
+
+    fn generation(&mut self, _caller: Caller) -> Result<u64, BaseError> {
+        Ok(self.life)
+    }
+}
+
+impl<R: Registers, O: Outside> SupervisionServer for Service<R, O> {
+    fn client_gone(&mut self, _caller: Caller, client: u32) -> Result<u32, BaseError> {
+        Ok(self.forget(client))
     }
 }
 
