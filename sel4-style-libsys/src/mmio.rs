@@ -71,6 +71,7 @@ impl Registers {
     }
 
     /// Address of its first register.
+    #[cfg(feature = "virtio")]
     #[must_use]
     pub(crate) const fn base(&self) -> usize {
         self.base
