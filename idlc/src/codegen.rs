@@ -25,18 +25,26 @@ pub struct Generated {
     pub text: String,
 }
 
+/// The interfaces in `folders` of the tree at `root`, sorted.
+///
+/// # Errors
+/// A sentence about a folder that cannot be read.
+pub fn interfaces(root: &Path, folders: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for folder in folders {
+        find(&root.join(folder), &mut found)?;
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Everything that is generated from interfaces in the tree at `root`, sorted.
 ///
 /// # Errors
 /// Rendered diagnostics, or a sentence about a file that cannot be read.
 pub fn generated(root: &Path) -> Result<Vec<Generated>, String> {
-    let mut interfaces = Vec::new();
-    for folder in FOLDERS {
-        find(&root.join(folder), &mut interfaces)?;
-    }
-    interfaces.sort();
     let mut files = Vec::new();
-    for path in interfaces {
+    for path in interfaces(root, &FOLDERS)? {
         let compiled = compile(&Disk, std::slice::from_ref(&path))?;
         if compiled.diagnostics.has_errors() {
             return Err(render_all(&compiled.diagnostics, &compiled.program.sources));

@@ -201,7 +201,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
 const MAX_SHOWN: usize = 240;
 
 /// Prints the line of `span` and underlines the part of it that `span` covers.
-pub(crate) fn excerpt(out: &mut String, sources: &SourceMap, span: Span, mark: char, label: &str) {
+pub fn excerpt(out: &mut String, sources: &SourceMap, span: Span, mark: char, label: &str) {
     let file = sources.file(span.file);
     let at = file.line_col(span.start);
     let line = file.line(at.line);

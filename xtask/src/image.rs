@@ -2,158 +2,93 @@
 //!
 //! The same contents give the same bytes: nothing here looks at a clock, a path or an environment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use gritos_abi::Rights;
 use gritos_abi::boot_image::{
     BootImage, ENTRY_BYTES, ENTRY_LIMIT, Entry, EntryKind, HEADER_BYTES, HEADER_CRC_OFFSET, Header,
     PAGE, SEGMENT_LIMIT, Segment, crc32c,
 };
 use sha2::{Digest, Sha256};
 
-use crate::elf::{self, Load, Program};
+use crate::elf;
+use crate::system::Compiled;
 
-/// Pages of the root task's stack.
-const ROOT_STACK_PAGES: u64 = 16;
+mod program;
 
-/// Offset of `image_size` and of the magic number in the arm64 Image header (Linux
-/// `Documentation/arch/arm64/booting.rst`, "Call the kernel image").
+use program::{FlatKernel, Mapped};
+
+/// Offset of `image_size` in the arm64 Image header (Linux `Documentation/arch/arm64/booting.rst`,
+/// "Call the kernel image").
 const IMAGE_SIZE_OFFSET: usize = 16;
-const IMAGE_MAGIC_OFFSET: usize = 56;
-const IMAGE_MAGIC: &[u8] = b"ARM\x64";
 
 /// What goes into an image.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     /// `gritos_abi::boot_image::FLAG_*`.
     pub(crate) flags: u32,
+    /// The table of what runs.
+    pub(crate) system: Option<Vec<u8>>,
+    /// Programs for the root task to start.
+    pub(crate) components: Vec<ComponentFile>,
     /// Files, by name.
     pub(crate) data: Vec<(String, Vec<u8>)>,
 }
 
-/// Puts the kernel and the root task of these ELF files into an image with `contents`.
-pub(crate) fn assemble(kernel: &Path, root: Option<&Path>, contents: &Contents) -> Result<Vec<u8>> {
-    let kernel = flatten(&elf::read(kernel)?)
-        .with_context(|| format!("{} is no kernel", kernel.display()))?;
-    let root = match root {
-        Some(path) => Some(
-            whole_pages(&elf::read(path)?)
-                .with_context(|| format!("{} is no root task", path.display()))?,
-        ),
-        None => None,
-    };
-    let image = build(kernel, root.as_ref(), contents)?;
-    verify(&image)?;
-    Ok(image.bytes)
+impl Contents {
+    /// Adds a system: its table, and its programs, each built with `build`.
+    pub(crate) fn add_system(
+        &mut self,
+        system: Compiled,
+        build: &dyn Fn(&str) -> Result<PathBuf>,
+    ) -> Result<()> {
+        self.system = Some(system.table);
+        for binary in system.binaries {
+            self.components.push(ComponentFile {
+                path: build(&binary.package)?,
+                name: binary.name,
+                stack_bytes: binary.stack_bytes,
+            });
+        }
+        Ok(())
+    }
 }
 
-/// The kernel as it lies in memory.
-struct FlatKernel {
-    bytes: Vec<u8>,
-    /// Length of the part that nothing writes: text and read-only data.
-    constant_bytes: usize,
+/// A program for the root task to start.
+#[derive(Clone, Debug)]
+pub(crate) struct ComponentFile {
+    /// Name of its entry.
+    pub(crate) name: String,
+    /// Its ELF file.
+    pub(crate) path: PathBuf,
+    /// Bytes of stack that it wants.
+    pub(crate) stack_bytes: u64,
+}
+
+/// Puts the kernel and the root task of these ELF files into an image with `contents`.
+pub(crate) fn assemble(kernel: &Path, root: Option<&Path>, contents: &Contents) -> Result<Vec<u8>> {
+    let kernel = program::flatten(&elf::read(kernel)?)
+        .with_context(|| format!("{} is no kernel", kernel.display()))?;
+    let mut programs = Vec::new();
+    if let Some(path) = root {
+        let root = program::root_task(&elf::read(path)?)
+            .with_context(|| format!("{} is no root task", path.display()))?;
+        programs.push(("root", EntryKind::Root, root));
+    }
+    for file in &contents.components {
+        let component = program::component(&elf::read(&file.path)?, file.stack_bytes)
+            .with_context(|| format!("{} is no component", file.path.display()))?;
+        programs.push((&file.name, EntryKind::Component, component));
+    }
+    let image = build(kernel, &programs, contents)?;
+    verify(&image)?;
+    Ok(image.bytes)
 }
 
 /// An image and where its boot image begins.
 struct Image {
     bytes: Vec<u8>,
     boot_image: usize,
-}
-
-fn flatten(program: &Program) -> Result<FlatKernel> {
-    let base = program
-        .loads
-        .first()
-        .context("a program has segments")?
-        .address;
-    let end = program
-        .kernel_end
-        .context("it has no symbol `__kernel_end`")?;
-    let size = end
-        .checked_sub(base)
-        .context("`__kernel_end` lies below its first segment")?;
-    ensure!(
-        program.loads.iter().all(|l| l.end() <= end),
-        "it reaches beyond `__kernel_end`"
-    );
-    ensure!(size <= 1 << 30, "it is {size} bytes long");
-    let size = usize::try_from(size)?.next_multiple_of(usize::try_from(PAGE)?);
-    let mut bytes = vec![0; size];
-    for load in &program.loads {
-        let at = usize::try_from(load.address - base)?;
-        bytes[at..at + load.bytes.len()].copy_from_slice(&load.bytes);
-    }
-    ensure!(
-        bytes.get(IMAGE_MAGIC_OFFSET..IMAGE_MAGIC_OFFSET + 4) == Some(IMAGE_MAGIC),
-        "it does not begin with an arm64 Image header"
-    );
-    let constant = program
-        .loads
-        .iter()
-        .find(|load| load.rights.contains(Rights::WRITE))
-        .map_or(end, |load| load.address)
-        - base;
-    Ok(FlatKernel {
-        bytes,
-        constant_bytes: usize::try_from(constant)?,
-    })
-}
-
-/// The root task's segments, each whole pages with its zeros, and a stack above an unmapped page.
-struct RootTask {
-    entry_point: u64,
-    stack_top: u64,
-    loads: Vec<Load>,
-}
-
-fn whole_pages(program: &Program) -> Result<RootTask> {
-    let mut loads: Vec<Load> = Vec::new();
-    for load in &program.loads {
-        let start = load.address & !(PAGE - 1);
-        let end = load.end().next_multiple_of(PAGE);
-        let mut bytes = vec![0; usize::try_from(load.address - start)?];
-        bytes.extend(&load.bytes);
-        bytes.resize(usize::try_from(end - start)?, 0);
-        match loads.last_mut() {
-            Some(last) if start < last.end() => anyhow::bail!(
-                "segments share the page at {start:#x}; the linker script must align each to 4 KiB"
-            ),
-            Some(last) if start == last.end() && last.rights == load.rights => {
-                last.bytes.extend(&bytes);
-                last.memory_bytes += bytes.len() as u64;
-            }
-            _ => loads.push(Load {
-                address: start,
-                memory_bytes: bytes.len() as u64,
-                bytes,
-                rights: load.rights,
-            }),
-        }
-    }
-    let guard = loads.last().context("a program has segments")?.end();
-    let stack = Load {
-        address: guard + PAGE,
-        bytes: vec![0; usize::try_from(ROOT_STACK_PAGES * PAGE)?],
-        memory_bytes: ROOT_STACK_PAGES * PAGE,
-        rights: Rights::READ | Rights::WRITE,
-    };
-    let stack_top = stack.end();
-    loads.push(stack);
-    ensure!(
-        stack_top < 1 << 39,
-        "it lies outside the addresses of user space (39 bits)"
-    );
-    ensure!(
-        loads.len() <= SEGMENT_LIMIT,
-        "it has {} segments with its stack, and an entry takes {SEGMENT_LIMIT}",
-        loads.len()
-    );
-    Ok(RootTask {
-        entry_point: program.entry,
-        stack_top,
-        loads,
-    })
 }
 
 /// Grows payload by payload.
@@ -223,36 +158,57 @@ fn describe(name: &str, kind: EntryKind, offset: u64, payload: &[u8]) -> Result<
     })
 }
 
-fn root_entry(builder: &mut Builder, root: &RootTask) -> Result<Entry> {
+/// Adds a program with the segments that it is mapped as.
+fn program_entry(
+    builder: &mut Builder,
+    name: &str,
+    kind: EntryKind,
+    program: &Mapped,
+) -> Result<Entry> {
     let mut segments = [Segment::default(); SEGMENT_LIMIT];
     let start = builder.end();
-    for (segment, load) in segments.iter_mut().zip(&root.loads) {
+    for (segment, load) in segments.iter_mut().zip(&program.loads) {
         *segment = Segment {
             address: load.address,
             offset: builder.append(&load.bytes),
-            file_bytes: load.memory_bytes,
+            file_bytes: load.bytes.len() as u64,
             memory_bytes: load.memory_bytes,
             rights: load.rights.bits(),
         };
     }
     Ok(Entry {
-        entry_point: root.entry_point,
-        stack: root.stack_top,
-        segment_count: u32::try_from(root.loads.len())?,
+        entry_point: program.entry_point,
+        stack: program.stack,
+        segment_count: u32::try_from(program.loads.len())?,
         segments,
-        ..builder.entry("root", EntryKind::Root, start, builder.end() - start)?
+        ..builder.entry(name, kind, start, builder.end() - start)?
     })
 }
 
-fn build(mut kernel: FlatKernel, root: Option<&RootTask>, contents: &Contents) -> Result<Image> {
-    let mut builder = Builder::new(1 + usize::from(root.is_some()) + contents.data.len())?;
+/// Puts everything behind the kernel; `programs` with the names and kinds of their entries.
+fn build(
+    mut kernel: FlatKernel,
+    programs: &[(&str, EntryKind, Mapped)],
+    contents: &Contents,
+) -> Result<Image> {
+    let system = contents.system.iter();
+    let files: Vec<_> = system
+        .map(|table| (gritos_system::ENTRY_NAME, EntryKind::System, table))
+        .chain(
+            contents
+                .data
+                .iter()
+                .map(|(name, bytes)| (name.as_str(), EntryKind::Data, bytes)),
+        )
+        .collect();
+    let mut builder = Builder::new(1 + programs.len() + files.len())?;
     let mut rest = Vec::new();
-    if let Some(root) = root {
-        rest.push(root_entry(&mut builder, root)?);
+    for (name, kind, program) in programs {
+        rest.push(program_entry(&mut builder, name, *kind, program)?);
     }
-    for (name, bytes) in &contents.data {
+    for (name, kind, bytes) in files {
         let offset = builder.append(bytes);
-        rest.push(builder.entry(name, EntryKind::Data, offset, bytes.len() as u64)?);
+        rest.push(builder.entry(name, kind, offset, bytes.len() as u64)?);
     }
 
     let total = builder.end();

@@ -17,6 +17,7 @@ mod image;
 mod qemu;
 mod report;
 mod source;
+mod system;
 mod tidy;
 mod toolchain;
 mod verb;
@@ -46,8 +47,8 @@ enum Verb {
     /// Builds the flat image that a board boots
     #[command(
         after_help = "Example:\n  cargo xtask image --board rpi4 --out kernel8.img\n\n\
-        One image boots on all boards. For rpi4 its config.txt is written beside it; both belong\n\
-        on a FAT32 boot partition with the Raspberry Pi's firmware."
+        The kernel is the same for all boards; what it starts is what the board has. For rpi4 a card\n\
+        with the Raspberry Pi's firmware is written beside it."
     )]
     Image(verb::image::Options),
     /// Writes a card for the Raspberry Pi and reads it back
@@ -72,6 +73,9 @@ enum Verb {
     /// Measures the kernel against its budgets in ci/budgets.toml
     #[command(after_help = "Example:\n  cargo xtask size")]
     Size,
+    /// Checks servers/system.toml and prints what runs and who may reach whom
+    #[command(after_help = "Example:\n  cargo xtask system --board virt --memory 512M")]
+    System(verb::system::Options),
     /// Writes the files that are generated and committed: the C header and the interfaces' stubs
     #[command(after_help = "Example:\n  cargo xtask codegen --check")]
     Codegen(verb::codegen::Options),
@@ -127,6 +131,7 @@ fn main() -> ExitCode {
             Verb::Bench(options) => verb::bench::run(&workspace, &options).map(|()| 0),
             Verb::Gdb(options) => verb::gdb::run(&workspace, &options).map(|()| 0),
             Verb::Size => verb::size::run(&workspace),
+            Verb::System(options) => verb::system::run(&workspace, &options).map(|()| 0),
             Verb::Codegen(options) => verb::codegen::run(&workspace, &options).map(|()| 0),
             Verb::Check => verb::check::run(&workspace).map(|()| 0),
             Verb::Doc => verb::ci::doc(&workspace).map(|()| 0),

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
+use crate::system::units;
 use crate::toolchain::QEMU;
+use crate::verb::image::Destination;
 use crate::workspace::Workspace;
 
 /// Exit status when `--timeout` ended the run, as `timeout(1)` has it.
@@ -22,6 +24,16 @@ pub(crate) enum Board {
     Virt,
     /// Raspberry Pi 4 (QEMU's `raspi4b`)
     Rpi4,
+}
+
+impl Board {
+    /// The same board as the system table has it.
+    pub(crate) fn of_table(self) -> gritos_system::Board {
+        match self {
+            Self::Virt => gritos_system::Board::Virt,
+            Self::Rpi4 => gritos_system::Board::Rpi4,
+        }
+    }
 }
 
 /// A version of the interrupt controller of `virt`.
@@ -89,6 +101,14 @@ impl Machine {
             ),
         }
         Ok(machine)
+    }
+
+    /// What an image for this machine has to know of it.
+    pub(crate) fn destination(&self) -> Destination {
+        Destination {
+            board: self.board,
+            memory_bytes: units::machine_memory(&self.memory),
+        }
     }
 
     /// A word for each thing that tells this machine from others, for test reports.

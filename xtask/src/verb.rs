@@ -10,4 +10,5 @@ pub(crate) mod image;
 pub(crate) mod qemu;
 pub(crate) mod size;
 pub(crate) mod soak;
+pub(crate) mod system;
 pub(crate) mod test;

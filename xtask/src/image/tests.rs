@@ -1,6 +1,7 @@
 use gritos_abi::boot_image::{BootImage, EntryKind, FLAG_QUIET, PAGE, crc32c};
 
-use super::{Contents, Image, build, flatten, verify, whole_pages};
+use super::program::{component, flatten, root_task};
+use super::{Contents, Image, build, verify};
 use crate::elf::Program;
 use crate::elf::tests::{Part, elf};
 
@@ -41,14 +42,27 @@ fn program(bytes: &[u8]) -> Program {
 fn image() -> Image {
     let contents = Contents {
         flags: FLAG_QUIET,
+        system: Some(b"table".to_vec()),
+        components: Vec::new(),
         data: vec![
             ("cmdline".into(), b"ipc".to_vec()),
             ("empty".into(), Vec::new()),
         ],
     };
     let kernel = flatten(&kernel()).expect("a kernel");
-    let root = whole_pages(&root()).expect("a root task");
-    build(kernel, Some(&root), &contents).expect("an image")
+    let programs = [
+        (
+            "root",
+            EntryKind::Root,
+            root_task(&root()).expect("a root task"),
+        ),
+        (
+            "shell",
+            EntryKind::Component,
+            component(&root(), 0x8000).expect("a component"),
+        ),
+    ];
+    build(kernel, &programs, &contents).expect("an image")
 }
 
 #[test]
@@ -59,8 +73,14 @@ fn the_kernel_reads_back_what_was_put_in() {
     let parsed = BootImage::parse(&image.bytes[0x5000..], crc32c).expect("an intact image");
     assert_eq!(parsed.header().flags, FLAG_QUIET);
     let names: Vec<_> = parsed.entries().map(|e| e.name().to_string()).collect();
-    assert_eq!(names, ["kernel", "root", "cmdline", "empty"]);
-    let cmdline = parsed.entry(2).expect("entry 2");
+    assert_eq!(
+        names,
+        ["kernel", "root", "shell", "system", "cmdline", "empty"]
+    );
+    let system = parsed.entry(3).expect("entry 3");
+    assert_eq!(system.kind, EntryKind::System as u32);
+    assert_eq!(parsed.payload(&system), Some(&b"table"[..]));
+    let cmdline = parsed.entry(4).expect("entry 4");
     assert_eq!(cmdline.kind, EntryKind::Data as u32);
     assert_eq!(parsed.payload(&cmdline), Some(&b"ipc"[..]));
 }
@@ -88,7 +108,7 @@ fn the_image_header_names_the_size_of_everything() {
 
 #[test]
 fn the_root_task_is_whole_pages_with_a_guarded_stack() {
-    let root = whole_pages(&root()).expect("a root task");
+    let root = root_task(&root()).expect("a root task");
     for load in &root.loads {
         assert!(load.address.is_multiple_of(PAGE) && load.memory_bytes.is_multiple_of(PAGE));
         assert_eq!(load.bytes.len() as u64, load.memory_bytes);
@@ -102,8 +122,37 @@ fn the_root_task_is_whole_pages_with_a_guarded_stack() {
         data.end() + PAGE,
         "one page between them stays unmapped"
     );
-    assert_eq!(root.stack_top, stack.end());
+    assert_eq!(root.stack, stack.end());
     assert_eq!(&root.loads[1].bytes[0x10..0x19], b"constants");
+}
+
+#[test]
+fn the_zeros_of_a_component_stay_out_of_the_image() {
+    let image = image();
+    let parsed = BootImage::parse(&image.bytes[image.boot_image..], crc32c).expect("intact");
+    let shell = parsed.entry(2).expect("entry 2");
+    assert_eq!(
+        (shell.kind, shell.stack),
+        (EntryKind::Component as u32, 0x8000)
+    );
+    assert_eq!(shell.entry_point, 0x20_0000);
+    let segments: Vec<_> = shell
+        .segments()
+        .iter()
+        .map(|s| (s.address, s.file_bytes, s.memory_bytes))
+        .collect();
+    assert_eq!(
+        segments,
+        [
+            (0x20_0000, 4, 0x1000),
+            (0x20_1000, 0x19, 0x1000),
+            (0x20_3000, 9, 0x3000)
+        ]
+    );
+    let data = shell.segments()[2].offset - shell.offset;
+    let payload = parsed.payload(&shell).expect("in range");
+    let at = usize::try_from(data).expect("small");
+    assert_eq!(&payload[at..at + 9], b"variables");
 }
 
 #[test]
@@ -114,7 +163,7 @@ fn neighbours_with_the_same_rights_become_one_segment() {
         (0x3000, b"b", 1, 6),
         (0x5000, b"c", 1, 6),
     ];
-    let root = whole_pages(&program(&elf(0x1000, &parts, None))).expect("a root task");
+    let root = root_task(&program(&elf(0x1000, &parts, None))).expect("a root task");
     let ranges: Vec<_> = root.loads.iter().map(|l| (l.address, l.end())).collect();
     assert_eq!(
         ranges,
@@ -130,7 +179,7 @@ fn neighbours_with_the_same_rights_become_one_segment() {
 #[test]
 fn segments_that_share_a_page_are_refused() {
     let parts: [Part<'_>; 2] = [(0x1000, b"code", 4, 5), (0x1800, b"data", 4, 6)];
-    let error = whole_pages(&program(&elf(0x1000, &parts, None)))
+    let error = root_task(&program(&elf(0x1000, &parts, None)))
         .err()
         .expect("a refusal");
     assert!(error.to_string().contains("0x1000"), "{error}");
@@ -144,7 +193,7 @@ fn the_same_contents_give_the_same_bytes() {
 #[test]
 fn the_kernel_alone_is_an_image_too() {
     let kernel = flatten(&kernel()).expect("a kernel");
-    let image = build(kernel, None, &Contents::default()).expect("an image");
+    let image = build(kernel, &[], &Contents::default()).expect("an image");
     verify(&image).expect("an intact image");
     assert_eq!(image.bytes.len(), 0x5000 + 0x1000);
 }

@@ -118,10 +118,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let contents = Contents {
         flags: FLAG_SEMIHOSTING | FLAG_COUNTERS | FLAG_QUIET,
         data: vec![(verb::image::COMMAND_LINE.into(), b"bench".to_vec())],
+        ..Contents::default()
     };
     let image = workspace.output("bench.img")?;
     let programs = verb::image::ProgramOptions::starting(compile::TESTS);
-    let built = verb::image::write(workspace, &programs, &contents, &image)?;
+    let destination = verb::image::Destination::board(Board::Virt);
+    let built = verb::image::write(workspace, &programs, destination, contents, &image)?;
     let machine = Machine {
         clock: Clock::Instructions(0),
         ..Machine::new(Board::Virt, None, None)?

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::compile::TARGET;
 use crate::toolchain::run as must_run;
 use crate::workspace::Workspace;
-use crate::{report, tidy};
+use crate::{report, system, tidy};
 
 /// Runs every check that needs no test run; all of them, so that one failure does not hide another.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -43,6 +43,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
             clippy.args(["--package", package]);
         }
         must_run(clippy.args(deny))
+    });
+    check("what runs", &|| {
+        let path = workspace.root.join(system::SYSTEM_FILE);
+        system::inspect(workspace, &path, None).map(|_| ())
     });
     check("rules of the tree", &|| tidy::check(workspace));
     ensure!(failed.is_empty(), "not in order: {}", failed.join(", "));

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use gritos_system::Board;
 
 use crate::image::{Contents, assemble};
 use crate::toolchain::run as must_run;
 use crate::workspace::Workspace;
-use crate::{compile, report, verb};
+use crate::{compile, report, system, verb};
 
 /// The documentation of every crate; a broken link is an error.
 pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
@@ -51,21 +52,20 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
 /// Builds the image twice, the second time from nothing in another folder, and compares.
 fn reproducible(workspace: &Workspace) -> Result<()> {
     report::step("Comparing", "two images, built apart");
-    let image = |kernel: PathBuf, root: PathBuf| {
-        assemble(&kernel, Some(root.as_path()), &Contents::default())
+    let image = |build: &dyn Fn(&str) -> Result<PathBuf>| {
+        let path = workspace.root.join(system::SYSTEM_FILE);
+        let compiled = system::compile(workspace, &path, Board::Virt, None)?;
+        let mut contents = Contents::default();
+        let (kernel, root) = (build(compile::KERNEL)?, build(compile::ROOT)?);
+        contents.add_system(compiled, build)?;
+        assemble(&kernel, Some(root.as_path()), &contents)
     };
-    let first = image(
-        compile::build(workspace, compile::KERNEL)?,
-        compile::build(workspace, compile::ROOT)?,
-    )?;
+    let first = image(&|package| compile::build(workspace, package))?;
     let apart = workspace.output("apart")?;
     if apart.exists() {
         std::fs::remove_dir_all(&apart)?;
     }
-    let second = image(
-        compile::build_in(workspace, &apart, compile::KERNEL)?,
-        compile::build_in(workspace, &apart, compile::ROOT)?,
-    )?;
+    let second = image(&|package| compile::build_in(workspace, &apart, package))?;
     ensure!(first == second, "the same source gave two different images");
     Ok(())
 }

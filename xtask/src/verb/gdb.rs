@@ -41,7 +41,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         flags: FLAG_SEMIHOSTING,
         ..Contents::default()
     };
-    let symbols = verb::image::write(workspace, &options.programs, &contents, &image)?;
+    let destination = machine.destination();
+    let symbols = verb::image::write(workspace, &options.programs, destination, contents, &image)?;
     // The port is free now and QEMU takes it at once.
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())

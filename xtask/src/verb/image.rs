@@ -3,16 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::card::{self, BootFile, firmware};
 use crate::compile;
 use crate::image::{Contents, assemble};
 use crate::qemu::Board;
-use crate::report;
 use crate::toolchain::disk;
 use crate::workspace::Workspace;
+use crate::{report, system};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -52,6 +52,27 @@ pub(crate) struct ProgramOptions {
     /// Package to start as the root task; `none` boots the kernel alone
     #[arg(long, value_name = "PACKAGE", default_value = compile::ROOT)]
     root: String,
+    /// Description of what the root task starts [default: servers/system.toml]
+    #[arg(long, value_name = "FILE")]
+    system: Option<PathBuf>,
+}
+
+/// The machine that an image is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Destination {
+    pub(crate) board: Board,
+    /// Its memory, if that is known.
+    pub(crate) memory_bytes: Option<u64>,
+}
+
+impl Destination {
+    /// A board with as much memory as the description expects.
+    pub(crate) fn board(board: Board) -> Self {
+        Self {
+            board,
+            memory_bytes: None,
+        }
+    }
 }
 
 impl ProgramOptions {
@@ -59,7 +80,31 @@ impl ProgramOptions {
     pub(crate) fn starting(package: &str) -> Self {
         Self {
             root: package.to_string(),
+            system: None,
         }
+    }
+
+    /// Compiles what the root task starts on `destination`; nothing if something else takes its
+    /// place.
+    fn compile(
+        &self,
+        workspace: &Workspace,
+        destination: Destination,
+    ) -> Result<Option<system::Compiled>> {
+        if self.root != compile::ROOT {
+            ensure!(
+                self.system.is_none(),
+                "--system describes what {} starts, and --root takes its place",
+                compile::ROOT
+            );
+            return Ok(None);
+        }
+        let path = match &self.system {
+            Some(path) => path.clone(),
+            None => workspace.root.join(system::SYSTEM_FILE),
+        };
+        let board = destination.board.of_table();
+        system::compile(workspace, &path, board, destination.memory_bytes).map(Some)
     }
 }
 
@@ -68,12 +113,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Some(path) => path.clone(),
         None => workspace.output(KERNEL_FILE)?,
     };
-    write(
-        workspace,
-        &options.card.programs,
-        &Contents::default(),
-        &path,
-    )?;
+    let destination = Destination::board(options.board);
+    let programs = &options.card.programs;
+    write(workspace, programs, destination, Contents::default(), &path)?;
     println!("{}", path.display());
     if options.board == Board::Rpi4 {
         let card = path.with_file_name(CARD_FILE);
@@ -86,7 +128,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 /// Builds everything and writes the image of a card; returns its path.
 pub(crate) fn write_card(workspace: &Workspace, options: &CardOptions) -> Result<PathBuf> {
     let (kernel, card) = (workspace.output(KERNEL_FILE)?, workspace.output(CARD_FILE)?);
-    write(workspace, &options.programs, &Contents::default(), &kernel)?;
+    let destination = Destination::board(Board::Rpi4);
+    write(
+        workspace,
+        &options.programs,
+        destination,
+        Contents::default(),
+        &kernel,
+    )?;
     write_card_with(workspace, options, &kernel, &card)?;
     Ok(card)
 }
@@ -128,19 +177,25 @@ pub(crate) struct Programs {
     pub(crate) root: Option<PathBuf>,
 }
 
-/// Builds kernel and programs, and writes the image of them and `contents` to `path`.
+/// Builds kernel, root task and the programs that it starts on `destination`, and writes the image
+/// of them and `contents` to `path`.
 pub(crate) fn write(
     workspace: &Workspace,
     programs: &ProgramOptions,
-    contents: &Contents,
+    destination: Destination,
+    mut contents: Contents,
     path: &Path,
 ) -> Result<Programs> {
+    let system = programs.compile(workspace, destination)?;
     let kernel = compile::build(workspace, compile::KERNEL)?;
     let root = match programs.root.as_str() {
         "none" => None,
         package => Some(compile::build(workspace, package)?),
     };
-    let image = assemble(&kernel, root.as_deref(), contents)?;
+    if let Some(system) = system {
+        contents.add_system(system, &|package| compile::build(workspace, package))?;
+    }
+    let image = assemble(&kernel, root.as_deref(), &contents)?;
     fs::write(path, &image).with_context(|| format!("cannot write {}", path.display()))?;
     report::step(
         "Wrote",

@@ -53,7 +53,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         flags: FLAG_SEMIHOSTING,
         ..Contents::default()
     };
-    verb::image::write(workspace, &options.programs, &contents, &image)?;
+    let destination = machine.destination();
+    verb::image::write(workspace, &options.programs, destination, contents, &image)?;
     ensure!(
         options.timeout != Some(0),
         "--timeout 0 leaves no time to boot"

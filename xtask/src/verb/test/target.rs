@@ -66,10 +66,12 @@ pub(crate) fn write_image(workspace: &Workspace, filter: &str, emulator: bool) -
     let contents = Contents {
         flags: if emulator { FLAG_SEMIHOSTING } else { 0 },
         data: vec![(verb::image::COMMAND_LINE.into(), filter.into())],
+        ..Contents::default()
     };
     let image = workspace.output("test.img")?;
     let programs = verb::image::ProgramOptions::starting(compile::TESTS);
-    verb::image::write(workspace, &programs, &contents, &image)?;
+    let destination = verb::image::Destination::board(Board::Virt);
+    verb::image::write(workspace, &programs, destination, contents, &image)?;
     Ok(image)
 }
 
