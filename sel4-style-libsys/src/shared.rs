@@ -220,7 +220,7 @@ core::arch::global_asm!(
     ".size gritos_shared_copy, . - gritos_shared_copy",
     // gritos_shared_load(from: x0) -> x0: 0 done, 1 fault; x1: the value
     ".global gritos_shared_load",
-    ".type gritos_shared_load, ",
+    ".type gritos_shared_load, @function",
     "gritos_shared_load:",
     "    ldar w1, [x0]",
     "    mov  x0, #0",
@@ -228,7 +228,7 @@ core::arch::global_asm!(
     ".size gritos_shared_load, . - gritos_shared_load",
     // gritos_shared_store(to: x0, value: w1) -> 0 done, 1 fault
     ".global gritos_shared_store",
-    ".type gritos_shared_store, ",
+    ".type gritos_shared_store, @function",
     "gritos_shared_store:",
     "    stlr w1, [x0]",
     "    mov  x0, #0",

@@ -162,10 +162,6 @@ impl Findings {
             finding.render(&mut out, &sources, file);
             out.push('\n');
         }
-        let counted = |count: usize, word: &str| match count {
-            1 => format!("1 {word}"),
-            _ => format!("{count} {word}s"),
-        };
         match (self.errors(), self.warnings()) {
             (0, 0) => {}
             (0, warnings) => out += &counted(warnings, "warning"),
@@ -202,6 +198,14 @@ impl Finding {
         for help in &self.help {
             let _ = writeln!(out, "  = help: {help}");
         }
+    }
+}
+
+/// A number and what is counted.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use gritos_system::{AUTHORITY_POWER, Policy, RIGHT_GRANT, Restart};
 
+use super::findings::counted;
 use super::model::{DeviceLine, Line};
 use super::protocol::Protocols;
 use super::tree::list;
@@ -16,11 +17,11 @@ pub(crate) fn show(view: &View<'_>, protocols: Protocols<'_>) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{}: {} components, {} services, {} devices; quotas of {} out of {}",
+        "{}: {}, {}, {}; quotas of {} out of {}",
         view.board.name(),
-        view.rows.len(),
-        view.services.len(),
-        view.devices.len(),
+        counted(view.rows.len(), "component"),
+        counted(view.services.len(), "service"),
+        counted(view.devices.len(), "device"),
         show_size(view.promised_bytes()),
         show_size(view.memory_bytes)
     );
