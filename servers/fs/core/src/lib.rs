@@ -15,6 +15,7 @@ extern crate alloc;
 
 pub mod block;
 pub mod cache;
+pub mod ext4;
 pub mod memfs;
 pub mod partition;
 pub mod vfs;

@@ -3,5 +3,6 @@ mod cache;
 mod fsx;
 mod partitions;
 mod posix;
+mod power;
 mod support;
 mod tree;

@@ -1,6 +1,12 @@
 //! What the tests share: file systems to run on, and numbers that repeat.
 
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
 use gritos_fs_api::{FsError, OpenFlags};
+use gritos_fs_core::block::MemoryDisk;
+use gritos_fs_core::cache::Cache;
+use gritos_fs_core::ext4::Ext4Volume;
 use gritos_fs_core::memfs::MemoryVolume;
 use gritos_fs_core::vfs::{Handle, Vfs};
 
@@ -62,6 +68,96 @@ pub(crate) fn each(test: impl Fn(&mut Vfs, Abilities)) {
         &mut tree(Box::new(MemoryVolume::new(64 << 20, now))),
         memory,
     );
+    let ext4 = Abilities {
+        name: "ext4",
+        ..memory
+    };
+    if let Some(image) = ext4_image(64) {
+        let disk = Cache::new(MemoryDisk::from_image(image.to_vec()), 1 << 20);
+        let volume = Ext4Volume::mount(disk, false, now).expect("mounting ext4");
+        let mut vfs = tree(Box::new(volume));
+        test(&mut vfs, ext4);
+        vfs.unmount_all().expect("unmounting");
+    }
+}
+
+/// An empty ext4 image of so many MiB, made by `mke2fs`. Without `mke2fs` there is
+/// none, and the test says that it leaves ext4 out.
+pub(crate) fn ext4_image(mebibytes: u32) -> Option<&'static [u8]> {
+    static SMALL: OnceLock<Option<Vec<u8>>> = OnceLock::new();
+    static LARGE: OnceLock<Option<Vec<u8>>> = OnceLock::new();
+    let place = match mebibytes {
+        16 => &SMALL,
+        64 => &LARGE,
+        _ => return None,
+    };
+    let image = place.get_or_init(|| {
+        let path = scratch("mke2fs.img");
+        let file = std::fs::File::create(&path).expect("a file to format");
+        file.set_len(u64::from(mebibytes) << 20).expect("its size");
+        let made = Command::new("mke2fs")
+            .args([
+                "-q", "-t", "ext4", "-b", "4096", "-I", "256", "-J", "size=4", "-m", "0",
+            ])
+            .args([
+                "-O",
+                "^orphan_file,^metadata_csum_seed,^resize_inode",
+                "-U",
+                UUID,
+            ])
+            .args([
+                "-E",
+                &format!("lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}"),
+            ])
+            .arg(&path)
+            .env("E2FSPROGS_FAKE_TIME", "1700000000")
+            .env("PATH", tool_path())
+            .status();
+        let image = match made {
+            Ok(status) if status.success() => Some(std::fs::read(&path).expect("the image")),
+            _ => {
+                eprintln!("skipped: ext4, since `mke2fs` (Debian package e2fsprogs) is missing");
+                None
+            }
+        };
+        let _ = std::fs::remove_file(&path);
+        image
+    });
+    image.as_deref()
+}
+
+const UUID: &str = "7a3e5f10-4c1b-4d7e-9a51-0d6a1c2b3e4f";
+
+fn tool_path() -> String {
+    format!(
+        "{}:/usr/sbin:/sbin",
+        std::env::var("PATH").unwrap_or_default()
+    )
+}
+
+/// A path for a file of this test's own.
+pub(crate) fn scratch(name: &str) -> std::path::PathBuf {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    std::env::temp_dir().join(format!("gritos-fs-{}-{number}-{name}", std::process::id()))
+}
+
+/// What `e2fsck` says of an image: its exit code and its words; the image is changed
+/// as `mode` (`-fn` or `-fp`) says. Nothing without `e2fsck`.
+pub(crate) fn e2fsck(mode: &str, image: &mut Vec<u8>) -> Option<(i32, String)> {
+    let path = scratch("e2fsck.img");
+    std::fs::write(&path, &*image).expect("a file to check");
+    let result = Command::new("e2fsck")
+        .arg(mode)
+        .arg(&path)
+        .env("PATH", tool_path())
+        .stdin(Stdio::null())
+        .output();
+    *image = std::fs::read(&path).expect("the file");
+    let _ = std::fs::remove_file(&path);
+    let output = result.ok()?;
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some((output.status.code().unwrap_or(-1), words))
 }
 
 /// A tree with a file system at `/m` and another one at `/other`.
@@ -176,6 +272,7 @@ impl Paths for Vfs {
             }
         }
         self.close(folder);
+        names.retain(|name| name != "lost+found");
         names.sort();
         Ok(names)
     }
