@@ -1,0 +1,50 @@
+//! What the stack asks of the machine: frames and time.
+
+/// An Ethernet device.
+pub trait FrameDevice {
+    /// Its hardware address.
+    fn mac(&self) -> [u8; 6];
+
+    /// Bytes of the largest packet it carries, the Ethernet header not counted.
+    fn mtu(&self) -> usize;
+
+    /// Whether a cable is plugged in and somebody is at the other end.
+    fn link_up(&self) -> bool;
+
+    /// Takes the next frame that arrived into `frame`; its length, or `None` if
+    /// there is none. A frame that does not fit is dropped.
+    fn receive(&mut self, frame: &mut [u8]) -> Option<usize>;
+
+    /// Whether [`send`](Self::send) would take a frame. A device without a link
+    /// drops frames rather than refusing them.
+    fn can_send(&self) -> bool;
+
+    /// Sends a frame, or drops it if there is no space for it.
+    fn send(&mut self, frame: &[u8]);
+
+    /// Called at the end of each turn: frames that were sent may be announced to
+    /// whoever takes them.
+    fn flush(&mut self) {}
+}
+
+/// A clock that never goes back.
+pub trait Clock {
+    /// Nanoseconds since some moment in the past.
+    fn now_ns(&self) -> u64;
+}
+
+/// What went through a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Frames received.
+    pub received_frames: u64,
+    /// Frames sent.
+    pub sent_frames: u64,
+    /// Frames dropped: for want of space, or because no honest neighbour sends
+    /// them.
+    pub dropped_frames: u64,
+}

@@ -1,0 +1,199 @@
+//! The link below the stack: a device, a loop for frames to this machine, and
+//! what is dropped before the stack sees it.
+//!
+//! Frames that this machine sends to itself go round in memory. Frames from
+//! outside that claim to come from this machine, or are for its inside, are
+//! dropped. So are requests for connections to a listener whose queue is full:
+//! the peer asks again, and by then there may be room.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+use crate::frame::{Counters, FrameDevice};
+
+mod inspect;
+mod inward;
+
+pub(crate) use inspect::{Protocol, Seen, Unreachable};
+
+/// Bytes of an Ethernet header.
+pub(crate) const HEADER_BYTES: usize = 14;
+/// Most bytes of a packet that the link carries.
+const MTU_LIMIT: usize = 9000;
+/// Most frames that wait in the loop.
+const LOOP_LIMIT: usize = 256;
+
+/// A device with a loop.
+pub(crate) struct Link<D> {
+    pub(crate) wire: Wire<D>,
+    /// Ports at which connections are not taken at the moment.
+    pub(crate) closed_ports: Vec<u16>,
+    /// What was noticed about the last frame.
+    pub(crate) seen: Seen,
+    loop_next: bool,
+    incoming: Vec<u8>,
+}
+
+/// The sending side.
+pub(crate) struct Wire<D> {
+    pub(crate) device: D,
+    pub(crate) counters: Counters,
+    /// Addresses of this machine, so that it can tell itself from others.
+    pub(crate) own: Vec<IpAddr>,
+    looped: VecDeque<Vec<u8>>,
+    mac: [u8; 6],
+    outgoing: Vec<u8>,
+}
+
+impl<D: FrameDevice> Link<D> {
+    pub(crate) fn new(device: D) -> Self {
+        let bytes = device.mtu().min(MTU_LIMIT) + HEADER_BYTES;
+        Self {
+            closed_ports: Vec::new(),
+            seen: Seen::default(),
+            loop_next: false,
+            incoming: vec![0; bytes],
+            wire: Wire {
+                counters: Counters::default(),
+                own: Vec::new(),
+                looped: VecDeque::new(),
+                mac: device.mac(),
+                outgoing: vec![0; bytes],
+                device,
+            },
+        }
+    }
+
+    /// Whether a frame waits in the loop.
+    pub(crate) fn has_looped(&self) -> bool {
+        !self.wire.looped.is_empty()
+    }
+
+    /// Length of the next frame for the stack, now in `incoming`; 0 for one that
+    /// was dropped. Loop and device take turns.
+    fn take(&mut self) -> Option<usize> {
+        self.loop_next = !self.loop_next;
+        if self.loop_next
+            && let Some(length) = self.take_looped()
+        {
+            return Some(length);
+        }
+        self.take_received().or_else(|| self.take_looped())
+    }
+
+    fn take_looped(&mut self) -> Option<usize> {
+        let frame = self.wire.looped.pop_front()?;
+        self.incoming
+            .get_mut(..frame.len())?
+            .copy_from_slice(&frame);
+        Some(self.admit(frame.len(), true))
+    }
+
+    fn take_received(&mut self) -> Option<usize> {
+        let length = self.wire.device.receive(&mut self.incoming)?;
+        self.wire.counters.received_frames += 1;
+        self.wire.counters.received_bytes += length as u64;
+        Some(self.admit(length, false))
+    }
+
+    fn admit(&mut self, length: usize, looped: bool) -> usize {
+        let frame = self.incoming.get(..length).unwrap_or(&[]);
+        self.seen = inspect::inspect(frame);
+        let forged = !looped && self.seen.is_forged(&self.wire.own);
+        let refused = self
+            .seen
+            .opens_port
+            .is_some_and(|port| self.closed_ports.contains(&port));
+        if forged || refused {
+            self.wire.counters.dropped_frames += 1;
+            self.seen.unreachable = None;
+            return 0;
+        }
+        length
+    }
+}
+
+impl<D: FrameDevice> Wire<D> {
+    /// Sends the frame that was written to `outgoing`.
+    fn pass(&mut self, length: usize) {
+        let Some(frame) = self.outgoing.get(..length) else {
+            return;
+        };
+        if let Some(answer) = inward::advertisement(frame, self.mac, &self.own) {
+            self.enqueue(answer);
+        } else if inward::is_for_inside(frame, self.mac, &self.own) {
+            let frame = frame.to_vec();
+            self.enqueue(frame);
+        } else {
+            self.counters.sent_frames += 1;
+            self.counters.sent_bytes += length as u64;
+            self.device.send(frame);
+        }
+    }
+
+    fn enqueue(&mut self, frame: Vec<u8>) {
+        if self.looped.len() < LOOP_LIMIT {
+            self.looped.push_back(frame);
+        } else {
+            self.counters.dropped_frames += 1;
+        }
+    }
+}
+
+impl<D: FrameDevice> Device for Link<D> {
+    type RxToken<'a>
+        = Incoming<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Outgoing<'a, D>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        let length = self.take()?;
+        let frame = self.incoming.get(..length).unwrap_or(&[]);
+        Some((Incoming(frame), Outgoing(&mut self.wire)))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
+        let room = self.wire.device.can_send() && self.wire.looped.len() < LOOP_LIMIT;
+        room.then_some(Outgoing(&mut self.wire))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = self.incoming.len();
+        capabilities
+    }
+}
+
+/// A frame that arrived.
+pub(crate) struct Incoming<'a>(&'a [u8]);
+
+impl RxToken for Incoming<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+/// The right to send one frame.
+pub(crate) struct Outgoing<'a, D>(&'a mut Wire<D>);
+
+impl<D: FrameDevice> TxToken for Outgoing<'_, D> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
+        let wire = self.0;
+        if wire.outgoing.len() < length {
+            wire.outgoing.resize(length, 0);
+        }
+        let result = f(wire.outgoing.get_mut(..length).unwrap_or(&mut []));
+        wire.pass(length);
+        result
+    }
+}

@@ -1,0 +1,165 @@
+//! What the link looks at in frames that arrive. Nothing here trusts a length.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::HEADER_BYTES;
+
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// What a frame is, as far as the link cares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Source and destination, if it is an IP packet.
+    pub(crate) addresses: Option<(IpAddr, IpAddr)>,
+    /// The port with which it asks for a TCP connection.
+    pub(crate) opens_port: Option<u16>,
+    /// It says that a packet from here did not arrive.
+    pub(crate) unreachable: Option<Unreachable>,
+}
+
+/// Protocol of a packet that did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// A packet from here that did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreachable {
+    pub(crate) protocol: Protocol,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    /// The host is there, but nobody listens at the port.
+    pub(crate) port_closed: bool,
+}
+
+impl Seen {
+    /// Whether no honest neighbour sends this: it comes from or goes to what is
+    /// inside of a machine only, or comes from an address of this one.
+    pub(crate) fn is_forged(&self, own: &[IpAddr]) -> bool {
+        self.addresses.is_some_and(|(source, destination)| {
+            source.is_loopback() || destination.is_loopback() || own.contains(&source)
+        })
+    }
+}
+
+/// Looks at a frame.
+pub(crate) fn inspect(frame: &[u8]) -> Seen {
+    let packet = frame.get(HEADER_BYTES..).unwrap_or(&[]);
+    match frame.get(12..HEADER_BYTES) {
+        Some(kind) if kind == IPV4 => inspect_ipv4(packet),
+        Some(kind) if kind == IPV6 => inspect_ipv6(packet),
+        _ => None,
+    }
+    .unwrap_or_default()
+}
+
+fn inspect_ipv4(packet: &[u8]) -> Option<Seen> {
+    let (protocol, source, destination, payload) = ipv4(packet)?;
+    let mut seen = Seen {
+        addresses: Some((source, destination)),
+        ..Seen::default()
+    };
+    match protocol {
+        TCP => seen.opens_port = opened_port(payload),
+        // Destination unreachable; the code says what of it.
+        ICMP if payload.first() == Some(&3) => {
+            let quoted = payload.get(8..).and_then(ipv4);
+            seen.unreachable = unreachable(quoted, payload.get(1) == Some(&3));
+        }
+        _ => {}
+    }
+    Some(seen)
+}
+
+fn inspect_ipv6(packet: &[u8]) -> Option<Seen> {
+    let (protocol, source, destination, payload) = ipv6(packet)?;
+    let mut seen = Seen {
+        addresses: Some((source, destination)),
+        ..Seen::default()
+    };
+    match protocol {
+        TCP => seen.opens_port = opened_port(payload),
+        ICMPV6 if payload.first() == Some(&1) => {
+            let quoted = payload.get(8..).and_then(ipv6);
+            seen.unreachable = unreachable(quoted, payload.get(1) == Some(&4));
+        }
+        _ => {}
+    }
+    Some(seen)
+}
+
+/// Protocol, source, destination and payload of a first fragment.
+type Packet<'a> = (u8, IpAddr, IpAddr, &'a [u8]);
+
+fn ipv4(packet: &[u8]) -> Option<Packet<'_>> {
+    let header = packet.first_chunk::<20>()?;
+    let words = usize::from(header[0] & 0xf);
+    let offset = u16::from_be_bytes([header[6] & 0x1f, header[7]]);
+    if header[0] >> 4 != 4 || words < 5 {
+        return None;
+    }
+    let address = |at: usize| {
+        let octets = header.get(at..at + 4)?.first_chunk::<4>()?;
+        Some(IpAddr::from(Ipv4Addr::from(*octets)))
+    };
+    let payload = if offset == 0 {
+        packet.get(words * 4..).unwrap_or(&[])
+    } else {
+        &[]
+    };
+    Some((header[9], address(12)?, address(16)?, payload))
+}
+
+fn ipv6(packet: &[u8]) -> Option<Packet<'_>> {
+    let header = packet.first_chunk::<40>()?;
+    if header[0] >> 4 != 6 {
+        return None;
+    }
+    let address = |at: usize| {
+        let octets = header.get(at..at + 16)?.first_chunk::<16>()?;
+        Some(IpAddr::from(Ipv6Addr::from(*octets)))
+    };
+    Some((
+        header[6],
+        address(8)?,
+        address(24)?,
+        packet.get(40..).unwrap_or(&[]),
+    ))
+}
+
+/// The destination of a TCP segment with SYN and without ACK and RST.
+fn opened_port(segment: &[u8]) -> Option<u16> {
+    let flags = segment.get(13)? & 0b1_0110;
+    let (_, port) = ports(segment)?;
+    (flags == 0b10).then_some(port)
+}
+
+fn ports(segment: &[u8]) -> Option<(u16, u16)> {
+    let [a, b, c, d] = *segment.first_chunk::<4>()?;
+    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+}
+
+fn unreachable(quoted: Option<Packet<'_>>, port_closed: bool) -> Option<Unreachable> {
+    let (protocol, source, destination, segment) = quoted?;
+    let protocol = match protocol {
+        TCP => Protocol::Tcp,
+        UDP => Protocol::Udp,
+        _ => return None,
+    };
+    let (from, to) = ports(segment)?;
+    Some(Unreachable {
+        protocol,
+        local: SocketAddr::new(source, from),
+        remote: SocketAddr::new(destination, to),
+        port_closed,
+    })
+}

@@ -1,0 +1,209 @@
+//! The network service: the protocols of `net.gidl` over a [`Stack`].
+//!
+//! A method that would have to wait keeps its caller and returns; after each
+//! message and each wait the stack takes a turn, and callers that can be
+//! answered are. Nobody waits with anybody else.
+
+use alloc::vec::Vec;
+
+use gritos_base_api::BaseError;
+use gritos_idl_runtime::object::Notification;
+use gritos_idl_runtime::{Address, Cap, Hooks, ServerPort};
+use gritos_net_api::NetError;
+use gritos_service::{BufferMemory, Buffers, MapMemory, Mapped};
+use gritos_sys::shared::BufferError;
+
+use crate::buffers::{Sink, Source};
+use crate::frame::{Clock, FrameDevice};
+use crate::stack::Stack;
+
+mod session;
+mod socket;
+mod sockets;
+mod waiting;
+mod watch;
+
+use waiting::Waiting;
+use watch::Watch;
+
+/// Turns of the stack in a row, before others are heard.
+const TURNS: usize = 4;
+
+/// Notifications of clients.
+pub trait Signals {
+    /// Keeps a notification that came with a message. `None` if there is no
+    /// space.
+    fn keep(&mut self, notification: Cap<Notification>) -> Option<Cap<Notification>>;
+
+    /// Signals one that is kept. A badge on the capability takes the place of
+    /// `bits`.
+    fn signal(&mut self, notification: Cap<Notification>, bits: u64);
+
+    /// Gives one back.
+    fn release(&mut self, notification: Cap<Notification>);
+}
+
+/// What ends a server's wait when no message comes.
+pub trait Alarm {
+    /// Ends each wait at `at_ns` of the server's [`Clock`]; `None` for never.
+    fn set_alarm(&mut self, at_ns: Option<u64>);
+}
+
+impl<const REPLIES: usize> Alarm for gritos_service::Port<REPLIES> {
+    fn set_alarm(&mut self, at_ns: Option<u64>) {
+        self.set_deadline(at_ns.map(gritos_sys::time::ticks));
+    }
+}
+
+/// How much there may be of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceLimits {
+    /// Callers of one client's sockets that may wait at a time.
+    pub waiting: usize,
+    /// Sockets that are watched, of all clients.
+    pub watches: usize,
+}
+
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self {
+            waiting: 16,
+            watches: 128,
+        }
+    }
+}
+
+/// The server: `D` has the frames, `C` the time, `P` maps memory of clients, up
+/// to `N` buffers, `S` signals their notifications.
+pub struct Service<D, C, P: MapMemory, S, const N: usize> {
+    stack: Stack<D>,
+    clock: C,
+    buffers: Buffers<P, N>,
+    signals: S,
+    endpoint: Address,
+    generation: u64,
+    limits: ServiceLimits,
+    waiting: Vec<Waiting>,
+    watches: Vec<Watch>,
+}
+
+impl<D, C, P: MapMemory, S, const N: usize> core::fmt::Debug for Service<D, C, P, S, N> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Service")
+            .field("stack", &self.stack)
+            .field("waiting", &self.waiting.len())
+            .field("watches", &self.watches.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service<D, C, P, S, N> {
+    /// A server whose capabilities are made from the one in slot `endpoint`.
+    /// `generation` counts its lives.
+    pub const fn new(
+        stack: Stack<D>,
+        clock: C,
+        buffers: Buffers<P, N>,
+        signals: S,
+        endpoint: Address,
+        generation: u64,
+        limits: ServiceLimits,
+    ) -> Self {
+        Self {
+            stack,
+            clock,
+            buffers,
+            signals,
+            endpoint,
+            generation,
+            limits,
+            waiting: Vec::new(),
+            watches: Vec::new(),
+        }
+    }
+
+    /// The stack.
+    pub const fn stack(&mut self) -> &mut Stack<D> {
+        &mut self.stack
+    }
+
+    /// When the server has something to do at the latest, in nanoseconds.
+    pub fn next_ns(&mut self) -> Option<u64> {
+        let deadlines = self
+            .waiting
+            .iter()
+            .filter_map(|waiting| waiting.deadline_ns);
+        deadlines.chain(self.stack.next_turn_ns()).min()
+    }
+
+    /// Moves everything that can be moved, and answers who can be answered.
+    fn advance<Q: ServerPort>(&mut self, port: &mut Q) {
+        let now_ns = self.clock.now_ns();
+        for _ in 0..TURNS {
+            self.stack.turn(now_ns);
+            let answered = self.serve_waiting(port, now_ns);
+            let more = self.stack.next_turn_ns().is_some_and(|at| at <= now_ns);
+            if !answered && !more {
+                break;
+            }
+        }
+        self.signal_watches();
+    }
+}
+
+impl<D, C, P, S, Q, const N: usize> Hooks<Q> for Service<D, C, P, S, N>
+where
+    D: FrameDevice,
+    C: Clock,
+    P: MapMemory,
+    S: Signals,
+    Q: ServerPort + Alarm,
+{
+    fn turn(&mut self, port: &mut Q) {
+        self.advance(port);
+        let next = if self.settle_fresh() {
+            Some(self.clock.now_ns())
+        } else {
+            self.next_ns()
+        };
+        port.set_alarm(next);
+    }
+}
+
+/// A range of a client's memory as the stack uses it.
+struct Range<M>(Mapped<M>);
+
+impl<M: BufferMemory> Source for Range<M> {
+    fn length(&self) -> usize {
+        usize::try_from(self.0.len()).unwrap_or(usize::MAX)
+    }
+
+    fn read(&mut self, offset: usize, to: &mut [u8]) -> Result<(), NetError> {
+        self.0.read(offset as u64, to).map_err(bad_memory)
+    }
+}
+
+impl<M: BufferMemory> Sink for Range<M> {
+    fn length(&self) -> usize {
+        usize::try_from(self.0.len()).unwrap_or(usize::MAX)
+    }
+
+    fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), NetError> {
+        self.0.write(offset as u64, from).map_err(bad_memory)
+    }
+}
+
+const fn bad_memory(_: BufferError) -> NetError {
+    NetError::BadBuffer
+}
+
+/// What is wrong with a buffer, as a socket's method says it.
+const fn bad_buffer(error: BaseError) -> NetError {
+    match error {
+        BaseError::NoMemory => NetError::NoMemory,
+        BaseError::Access => NetError::Access,
+        BaseError::Limit => NetError::NoBuffers,
+        BaseError::NotRegistered => NetError::BadBuffer,
+        _ => NetError::Invalid,
+    }
+}

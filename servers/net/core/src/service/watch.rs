@@ -1,0 +1,84 @@
+//! Sockets whose readiness somebody wants to be told.
+
+use gritos_idl_runtime::Cap;
+use gritos_idl_runtime::object::Notification;
+use gritos_net_api::{NetError, Readiness};
+use gritos_service::MapMemory;
+
+use super::{Service, Signals};
+use crate::frame::{Clock, FrameDevice};
+use crate::socket::SocketId;
+
+/// A socket that is watched.
+#[derive(Debug)]
+pub(super) struct Watch {
+    socket: SocketId,
+    notification: Cap<Notification>,
+    interest: Readiness,
+    /// What it was ready for when it was last looked at.
+    before: Readiness,
+}
+
+impl<D, C, P, S, const N: usize> Service<D, C, P, S, N>
+where
+    D: FrameDevice,
+    C: Clock,
+    P: MapMemory,
+    S: Signals,
+{
+    /// Watches a socket, in place of whoever watched it before. What it is ready
+    /// for already.
+    pub(super) fn set_watch(
+        &mut self,
+        socket: SocketId,
+        notification: Cap<Notification>,
+        interest: Readiness,
+    ) -> Result<Readiness, NetError> {
+        let ready = self.stack.readiness(socket)?;
+        let known = self.watches.iter().position(|watch| watch.socket == socket);
+        if let Some(known) = known {
+            let old = self.watches.swap_remove(known);
+            self.signals.release(old.notification);
+        }
+        if interest.is_empty() {
+            return Ok(ready & interest);
+        }
+        if self.watches.len() >= self.limits.watches {
+            return Err(NetError::ServerLimit);
+        }
+        let notification = self.signals.keep(notification).ok_or(NetError::NoMemory)?;
+        self.watches.push(Watch {
+            socket,
+            notification,
+            interest,
+            before: ready,
+        });
+        Ok(ready & interest)
+    }
+
+    /// Tells who watches what has become ready.
+    pub(super) fn signal_watches(&mut self) {
+        for watch in &mut self.watches {
+            let ready = self.stack.readiness(watch.socket);
+            let ready = ready.unwrap_or(Readiness::empty());
+            let news = ready.difference(watch.before) & watch.interest;
+            watch.before = ready;
+            if !news.is_empty() {
+                self.signals
+                    .signal(watch.notification, u64::from(news.bits()));
+            }
+        }
+    }
+
+    /// Forgets watches of sockets that are gone.
+    pub(super) fn drop_unwatched(&mut self) {
+        let (stack, signals) = (&self.stack, &mut self.signals);
+        self.watches.retain(|watch| {
+            let stays = stack.owner(watch.socket).is_ok();
+            if !stays {
+                signals.release(watch.notification);
+            }
+            stays
+        });
+    }
+}

@@ -1,0 +1,340 @@
+//! The stack: frames below, sockets above.
+//!
+//! Nothing here waits. [`Stack::turn`] moves what can be moved, a bounded
+//! number of frames at a time; operations on sockets say `WOULD_BLOCK` when
+//! they have to be tried again after a turn.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use gritos_net_api::{Domain, IpProtocol, NetError, Readiness, ShutdownHow, SocketType};
+use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet};
+use smoltcp::time::Instant;
+use smoltcp::wire::IpCidr;
+
+use crate::entropy::{Entropy, Generator};
+use crate::filter::Rules;
+use crate::frame::FrameDevice;
+use crate::link::Link;
+use crate::resolver::Resolver;
+use crate::socket::{Body, Socket, SocketId, Table};
+
+mod configure;
+mod datagram;
+mod linger;
+mod listener;
+mod names;
+mod observe;
+mod options;
+mod route;
+mod stream;
+mod transfer;
+
+use linger::Lingering;
+
+/// Frames that one turn takes in, and rounds in which each socket may send.
+const BUDGET: usize = 64;
+
+/// How an interface gets its addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Ask for an IPv4 address, a gateway and name servers with DHCP.
+    pub dhcp: bool,
+    /// Take IPv6 addresses from what routers announce.
+    pub slaac: bool,
+    /// Fixed addresses, each with the bits of its network. Those that are no
+    /// addresses of a single machine are left out, and so is what exceeds four.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Fixed gateways, at most one of each family.
+    pub gateways: Vec<IpAddr>,
+    /// Fixed name servers; those of DHCP come behind them.
+    pub name_servers: Vec<IpAddr>,
+}
+
+/// How much there may be of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets, at most 1024.
+    pub sockets: usize,
+    /// Sockets of one client.
+    pub client_sockets: usize,
+    /// Bytes of all socket buffers.
+    pub bytes: usize,
+    /// Bytes of the socket buffers of one client.
+    pub client_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sockets: 256,
+            client_sockets: 128,
+            bytes: 16 << 20,
+            client_bytes: 8 << 20,
+        }
+    }
+}
+
+/// A network stack over one device and the machine's own loop.
+pub struct Stack<D> {
+    link: Link<D>,
+    interface: Interface,
+    set: SocketSet<'static>,
+    table: Table,
+    lingering: Vec<Lingering>,
+    random: Generator,
+    rules: Rules,
+    limits: Limits,
+    config: Config,
+    dhcp: Option<SocketHandle>,
+    dhcp_servers: Vec<IpAddr>,
+    /// The interface's addresses when they were last looked at.
+    known: Vec<IpCidr>,
+    resolver: Resolver,
+    scratch: Vec<u8>,
+    now_ns: u64,
+    /// Frames were left over in the last turn.
+    more: bool,
+}
+
+impl<D> core::fmt::Debug for Stack<D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Stack")
+            .field("sockets", &self.table.iter().count())
+            .field("addresses", &self.known)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: FrameDevice> Stack<D> {
+    /// A stack over `device`, at the time `now_ns`.
+    pub fn new(
+        device: D,
+        config: Config,
+        limits: Limits,
+        rules: Rules,
+        entropy: &mut impl Entropy,
+        now_ns: u64,
+    ) -> Self {
+        let mut random = Generator::new(entropy);
+        let mut link = Link::new(device);
+        let interface = configure::interface(&mut link, &config, random.any_u64(), instant(now_ns));
+        let mut stack = Self {
+            link,
+            interface,
+            set: SocketSet::new(Vec::new()),
+            table: Table::default(),
+            lingering: Vec::new(),
+            random,
+            rules,
+            limits,
+            config,
+            dhcp: None,
+            dhcp_servers: Vec::new(),
+            known: Vec::new(),
+            resolver: Resolver::default(),
+            scratch: Vec::new(),
+            now_ns,
+            more: false,
+        };
+        stack.start_configuration();
+        stack
+    }
+
+    /// The device.
+    pub const fn device(&mut self) -> &mut D {
+        &mut self.link.wire.device
+    }
+
+    /// What clients may do.
+    pub const fn rules(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+
+    /// Takes in frames, sends frames, and carries out what is due by `now_ns`.
+    pub fn turn(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+        let now = instant(now_ns);
+        self.interface.poll_maintenance(now);
+        self.take_in(now);
+        self.observe(observe::Cause::Peer);
+        self.follow_configuration();
+        self.turn_resolver();
+        self.tend_listeners();
+        self.send_out(now);
+        self.observe(observe::Cause::Time);
+        self.reap();
+        self.link.wire.device.flush();
+    }
+
+    fn take_in(&mut self, now: Instant) {
+        for _ in 0..BUDGET {
+            let taken = self
+                .interface
+                .poll_ingress_single(now, &mut self.link, &mut self.set);
+            if taken == PollIngressSingleResult::None {
+                self.more = false;
+                return;
+            }
+            let seen = self.link.seen;
+            if let Some(port) = seen.opens_port {
+                self.tend_port(port);
+            }
+            if let Some(packet) = seen.unreachable {
+                self.note_unreachable(packet);
+            }
+        }
+        self.more = true;
+    }
+
+    fn send_out(&mut self, now: Instant) {
+        for _ in 0..BUDGET {
+            let sent = self
+                .interface
+                .poll_egress(now, &mut self.link, &mut self.set);
+            if sent == PollResult::None {
+                return;
+            }
+        }
+        self.more = true;
+    }
+
+    /// When [`turn`](Self::turn) has something to do at the latest, in
+    /// nanoseconds, if no frame arrives and nobody uses a socket before that.
+    pub fn next_turn_ns(&mut self) -> Option<u64> {
+        if self.more || self.link.has_looped() {
+            return Some(self.now_ns);
+        }
+        let stack = self
+            .interface
+            .poll_at(instant(self.now_ns), &self.set)
+            .map(|at| u64::try_from(at.total_micros()).unwrap_or(0) * 1000)
+            .map(|at| at.max(self.now_ns));
+        [stack, self.next_lingering(), self.resolver.next_ns()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Makes a socket.
+    ///
+    /// # Errors
+    /// `PROTOCOL_NOT_SUPPORTED` if the protocol does not fit, `CLIENT_LIMIT` and
+    /// `SERVER_LIMIT`.
+    pub fn socket(
+        &mut self,
+        client: u32,
+        domain: Domain,
+        kind: SocketType,
+        protocol: IpProtocol,
+    ) -> Result<SocketId, NetError> {
+        let fits = match (kind, protocol) {
+            (SocketType::Stream, IpProtocol::Any | IpProtocol::Tcp)
+            | (SocketType::Datagram, IpProtocol::Any | IpProtocol::Udp) => true,
+            (SocketType::Raw, IpProtocol::Icmp) => domain == Domain::Inet,
+            (SocketType::Raw, IpProtocol::Icmpv6) => domain == Domain::Inet6,
+            _ => false,
+        };
+        if !fits {
+            return Err(NetError::ProtocolNotSupported);
+        }
+        self.add(Socket::new(client, domain, kind))
+    }
+
+    fn add(&mut self, socket: Socket) -> Result<SocketId, NetError> {
+        if self.table.of(socket.client).count() >= self.limits.client_sockets {
+            return Err(NetError::ClientLimit);
+        }
+        self.table.add(socket, self.limits.sockets)
+    }
+
+    /// The client that made a socket.
+    ///
+    /// # Errors
+    /// `BAD_SOCKET`.
+    pub fn owner(&self, id: SocketId) -> Result<u32, NetError> {
+        Ok(self.table.get(id)?.client)
+    }
+
+    /// Whether a socket carries a stream rather than messages.
+    pub(crate) fn is_stream(&self, id: SocketId) -> Result<bool, NetError> {
+        Ok(self.table.get(id)?.kind == SocketType::Stream)
+    }
+
+    /// What a socket is ready for.
+    ///
+    /// # Errors
+    /// `BAD_SOCKET`.
+    pub fn readiness(&mut self, id: SocketId) -> Result<Readiness, NetError> {
+        self.drop_unwanted(id)?;
+        let socket = self.table.get(id)?;
+        let mut ready = match &socket.body {
+            Body::Fresh if socket.kind == SocketType::Stream => Readiness::empty(),
+            Body::Fresh => Readiness::WRITABLE,
+            Body::Listener(listener) if listener.ready.is_empty() => Readiness::empty(),
+            Body::Listener(_) => Readiness::READABLE,
+            Body::Stream(stream) => self.stream_readiness(socket, stream),
+            Body::Datagram(handle) => self.datagram_readiness(*handle),
+            Body::Echo(handle) => self.echo_readiness(*handle),
+        };
+        if socket.error.is_some() {
+            ready |= Readiness::ERROR | Readiness::READABLE | Readiness::WRITABLE;
+        }
+        Ok(ready)
+    }
+
+    /// Shuts down one half of a connection, or both. What was sent is still
+    /// delivered, and followed by the end of the stream.
+    ///
+    /// # Errors
+    /// `NOT_CONNECTED`, `BAD_SOCKET`.
+    pub fn shutdown(&mut self, id: SocketId, how: ShutdownHow) -> Result<(), NetError> {
+        let socket = self.table.get_mut(id)?;
+        let connected = match &socket.body {
+            Body::Stream(stream) => stream.phase != crate::socket::Phase::Connecting,
+            Body::Listener(_) => false,
+            _ => socket.remote.is_some(),
+        };
+        if !connected {
+            return Err(NetError::NotConnected);
+        }
+        if how != ShutdownHow::Send {
+            socket.receive_shut = true;
+        }
+        if how != ShutdownHow::Receive {
+            socket.send_shut = true;
+            if let Body::Stream(stream) = &mut socket.body {
+                let tcp = self
+                    .set
+                    .get_mut::<smoltcp::socket::tcp::Socket<'_>>(stream.handle);
+                tcp.close();
+                stream.last = tcp.state();
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes a socket. What was sent is still delivered; if something that was
+    /// received has not been read, the peer is told that it is lost.
+    ///
+    /// # Errors
+    /// `BAD_SOCKET`.
+    pub fn close(&mut self, id: SocketId) -> Result<(), NetError> {
+        let socket = self.table.remove(id)?;
+        self.linger(socket);
+        Ok(())
+    }
+
+    /// Closes every socket of a client; how many there were.
+    pub fn client_gone(&mut self, client: u32) -> u32 {
+        let ids: Vec<_> = self.table.of(client).map(|(id, _)| id).collect();
+        ids.iter()
+            .map(|id| u32::from(self.close(*id).is_ok()))
+            .sum()
+    }
+}
+
+/// A moment as smoltcp has it.
+pub(crate) fn instant(now_ns: u64) -> Instant {
+    Instant::from_micros(i64::try_from(now_ns / 1000).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,216 @@
+//! Addresses, gateways and name servers: fixed ones, DHCP's, and routers'.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use gritos_net_api::{InterfaceStatus, Network};
+use smoltcp::iface::{Config as InterfaceConfig, Interface};
+use smoltcp::socket::dhcpv4;
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
+
+use super::{Config, Stack};
+use crate::address;
+use crate::frame::{Counters, FrameDevice};
+use crate::link::{HEADER_BYTES, Link};
+
+/// Most fixed addresses.
+const FIXED_LIMIT: usize = 4;
+
+/// An interface that has no address but those inside of the machine.
+pub(super) fn interface<D: FrameDevice>(
+    link: &mut Link<D>,
+    config: &Config,
+    seed: u64,
+    now: Instant,
+) -> Interface {
+    let mac = usable_mac(link.wire.device.mac());
+    let mut settings = InterfaceConfig::new(EthernetAddress(mac).into());
+    settings.random_seed = seed;
+    settings.slaac = config.slaac;
+    let mut interface = Interface::new(settings, link, now);
+    let mut addresses: Vec<IpCidr> = fixed(&config.addresses).collect();
+    addresses.push(IpCidr::new(IpAddr::V6(link_local(mac)).into(), 64));
+    // Those inside come last, so that they are no source for packets outside.
+    addresses.push(IpCidr::new(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), 8));
+    addresses.push(IpCidr::new(IpAddr::V6(Ipv6Addr::LOCALHOST).into(), 128));
+    interface.update_ip_addrs(|list| {
+        for address in addresses {
+            // The list has room for eight.
+            let _ = list.push(address);
+        }
+    });
+    for gateway in &config.gateways {
+        // There is room for one of each family.
+        let _ = match gateway {
+            IpAddr::V4(v4) => interface.routes_mut().add_default_ipv4_route(*v4),
+            IpAddr::V6(v6) => interface.routes_mut().add_default_ipv6_route(*v6),
+        };
+    }
+    interface
+}
+
+/// A device whose address is none gets one that is administered locally.
+fn usable_mac(mac: [u8; 6]) -> [u8; 6] {
+    if EthernetAddress(mac).is_unicast() && mac != [0; 6] {
+        mac
+    } else {
+        [2, 0, 0, 0, 0, 1]
+    }
+}
+
+fn fixed(addresses: &[(IpAddr, u8)]) -> impl Iterator<Item = IpCidr> + '_ {
+    addresses
+        .iter()
+        .filter(|(ip, bits)| is_usable(*ip) && *bits <= if ip.is_ipv4() { 32 } else { 128 })
+        .map(|(ip, bits)| IpCidr::new((*ip).into(), *bits))
+        .take(FIXED_LIMIT)
+}
+
+fn is_usable(ip: IpAddr) -> bool {
+    !ip.is_unspecified() && !ip.is_loopback() && !address::is_group(ip)
+}
+
+/// RFC 4291, "Modified EUI-64 Format Interface Identifiers".
+fn link_local(mac: [u8; 6]) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac;
+    let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+    Ipv6Addr::new(
+        0xfe80,
+        0,
+        0,
+        0,
+        pair(a ^ 2, b),
+        pair(c, 0xff),
+        pair(0xfe, d),
+        pair(e, f),
+    )
+}
+
+impl<D: FrameDevice> Stack<D> {
+    pub(super) fn start_configuration(&mut self) {
+        if self.config.dhcp {
+            self.dhcp = Some(self.set.add(dhcpv4::Socket::new()));
+        }
+        self.follow_addresses();
+        self.follow_name_servers();
+    }
+
+    /// Takes over what DHCP and routers said since the last turn.
+    pub(super) fn follow_configuration(&mut self) {
+        if let Some(handle) = self.dhcp {
+            let socket = self.set.get_mut::<dhcpv4::Socket<'_>>(handle);
+            match socket.poll() {
+                Some(dhcpv4::Event::Configured(lease)) => {
+                    let servers = lease.dns_servers.iter().map(|ip| IpAddr::V4(*ip));
+                    let servers = servers.filter(|ip| is_usable(*ip)).collect();
+                    let (address, router) = (lease.address, lease.router);
+                    self.lease(Some(address), router, servers);
+                }
+                Some(dhcpv4::Event::Deconfigured) => self.lease(None, None, Vec::new()),
+                None => {}
+            }
+        }
+        self.follow_addresses();
+    }
+
+    fn lease(&mut self, network: Option<Ipv4Cidr>, router: Option<Ipv4Addr>, servers: Vec<IpAddr>) {
+        let network = network.filter(|network| is_usable(network.address().into()));
+        let is_fixed = |cidr: &IpCidr| fixed(&self.config.addresses).any(|fixed| fixed == *cidr);
+        self.interface.update_ip_addrs(|list| {
+            list.retain(|cidr| {
+                let ip = IpAddr::from(cidr.address());
+                ip.is_ipv6() || ip.is_loopback() || is_fixed(cidr)
+            });
+            if let Some(network) = network {
+                // At most five others are there.
+                let _ = list.insert(0, IpCidr::Ipv4(network));
+            }
+        });
+        let routes = self.interface.routes_mut();
+        let fixed_gateway = self.config.gateways.iter().any(IpAddr::is_ipv4);
+        if !fixed_gateway {
+            routes.remove_default_ipv4_route();
+            if let Some(router) = router.filter(|router| is_usable((*router).into())) {
+                let _ = routes.add_default_ipv4_route(router);
+            }
+        }
+        self.dhcp_servers = servers;
+        self.follow_name_servers();
+    }
+
+    fn follow_name_servers(&mut self) {
+        let fixed = self.config.name_servers.iter();
+        let servers = fixed.chain(&self.dhcp_servers).copied().collect();
+        self.resolver.set_servers(servers);
+    }
+
+    fn follow_addresses(&mut self) {
+        if self.known != self.interface.ip_addrs() {
+            self.known = self.interface.ip_addrs().to_vec();
+            let own = self.known.iter().map(|cidr| cidr.address().into());
+            self.link.wire.own = own.collect();
+        }
+    }
+
+    /// What went through the device.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.link.wire.counters
+    }
+
+    /// What is known of the interface.
+    #[must_use]
+    pub fn status(&self) -> InterfaceStatus {
+        let counters = self.counters();
+        let first = |is_wanted: &dyn Fn(IpAddr) -> bool| {
+            self.known
+                .iter()
+                .find(|cidr| is_wanted(cidr.address().into()))
+                .map(|cidr| Network {
+                    address: address::ip_to_api(cidr.address().into()),
+                    prefix_bits: cidr.prefix_len(),
+                })
+        };
+        let is_v4 = |ip: IpAddr| ip.is_ipv4() && !ip.is_loopback();
+        let is_global = |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if !v6.is_loopback() && !v6.is_unicast_link_local());
+        let is_v6 = |ip: IpAddr| ip.is_ipv6() && !ip.is_loopback();
+        let gateway = self.gateway(true).or_else(|| self.gateway(false));
+        InterfaceStatus {
+            received_bytes: counters.received_bytes,
+            sent_bytes: counters.sent_bytes,
+            received_packets: counters.received_frames,
+            sent_packets: counters.sent_frames,
+            dropped_packets: counters.dropped_frames,
+            mtu: self.mtu() as u32,
+            mac: self.link.wire.device.mac(),
+            link_up: self.link.wire.device.link_up(),
+            ipv4: first(&is_v4),
+            ipv6: first(&is_global).or_else(|| first(&is_v6)),
+            gateway: gateway.map(address::ip_to_api),
+            name_server: self
+                .resolver
+                .servers()
+                .first()
+                .copied()
+                .map(address::ip_to_api),
+        }
+    }
+
+    /// The default gateway of a family.
+    pub(super) fn gateway(&self, ipv4: bool) -> Option<IpAddr> {
+        let routes = self.interface.routes();
+        let route = if ipv4 {
+            routes.get_default_ipv4_route()
+        } else {
+            routes.get_default_ipv6_route()
+        };
+        route.map(|route| route.via_router.into())
+    }
+
+    /// Bytes of the largest packet.
+    pub(super) fn mtu(&self) -> usize {
+        use smoltcp::phy::Device;
+        self.link.capabilities().max_transmission_unit - HEADER_BYTES
+    }
+}

@@ -1,0 +1,9 @@
+//! Two stacks, back to back.
+
+mod datagrams;
+mod ends;
+mod hostile;
+mod limits;
+mod names;
+mod sim;
+mod streams;
