@@ -11,7 +11,8 @@ use gritos_console_api::{
     ConsoleWriteTicket, InputEvents, LineCounters, MAX_READ,
 };
 use gritos_idl_runtime::object::{MemoryObject, Notification};
-use gritos_idl_runtime::{Bytes, Caller, Cap, EndpointCap, Later, Response, ServerPort};
+use gritos_idl_runtime::{Bytes, Caller, Cap, EndpointCap, Hooks, Later, Response, ServerPort};
+use gritos_service::Port;
 
 use crate::input::Input;
 use crate::output::{Next, Output, WRITER_LIMIT};
@@ -428,6 +429,13 @@ impl<R: Registers, O: Outside> SessionServer for Service<R, O> {
 impl<R: Registers, O: Outside> SupervisionServer for Service<R, O> {
     fn client_gone(&mut self, _caller: Caller, client: u32) -> Result<u32, BaseError> {
         Ok(self.forget(client))
+    }
+}
+
+impl<R: Registers, O: Outside, const N: usize> Hooks<Port<N>> for Service<R, O> {
+    fn turn(&mut self, port: &mut Port<N>) {
+        Self::turn(self, port);
+        port.set_deadline(self.deadline.map(gritos_sys::time::ticks));
     }
 }
 

@@ -1,0 +1,340 @@
+//! Commands about components, memory and the machine.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use gritos_idl_runtime::Text;
+use gritos_service::Kernel;
+use gritos_shell_core::builtins::{no_arguments, one_argument};
+use gritos_shell_core::{Command, Completes, Context, Failure, status};
+use gritos_sys::abi::{ObjectType, Rights};
+use gritos_sys::environment::Environment;
+use gritos_system_api::{Component, ComponentState, System, SystemClient, ThreadState};
+
+const KIB: u64 = 1 << 10;
+/// Pause between two pictures of `top`, in nanoseconds.
+const TOP_PAUSE: u64 = 1_000_000_000;
+
+/// The table.
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "ps",
+        summary: "lists the components: what they do, with which priority, and how much processor time they used",
+        arguments: "",
+        example: "ps",
+        completes: Completes::Nothing,
+        run: ps,
+    },
+    Command {
+        name: "caps",
+        summary: "lists the capabilities that a component holds, the shell's own unless told",
+        arguments: "[COMPONENT]",
+        example: "caps console",
+        completes: Completes::Components,
+        run: caps,
+    },
+    Command {
+        name: "top",
+        summary: "shows each second who uses the processor, so many times or until Ctrl-C",
+        arguments: "[TIMES]",
+        example: "top 1",
+        completes: Completes::Nothing,
+        run: top,
+    },
+    Command {
+        name: "mem",
+        summary: "tells how much memory the components have and how much is free",
+        arguments: "",
+        example: "mem",
+        completes: Completes::Nothing,
+        run: mem,
+    },
+    Command {
+        name: "kill",
+        summary: "stops a component and takes back everything that it holds",
+        arguments: "COMPONENT",
+        example: "kill log",
+        completes: Completes::Components,
+        run: kill,
+    },
+    Command {
+        name: "restart",
+        summary: "starts a component, anew if it runs",
+        arguments: "COMPONENT",
+        example: "restart log",
+        completes: Completes::Components,
+        run: restart,
+    },
+    Command {
+        name: "reboot",
+        summary: "starts the machine anew",
+        arguments: "",
+        example: "reboot",
+        completes: Completes::Nothing,
+        run: reboot,
+    },
+    Command {
+        name: "poweroff",
+        summary: "switches the machine off; an emulator ends with the status that is given, or 0",
+        arguments: "[STATUS]",
+        example: "poweroff",
+        completes: Completes::Nothing,
+        run: power_off,
+    },
+];
+
+fn system() -> Result<SystemClient<Kernel>, Failure> {
+    Ok(SystemClient::new(
+        super::service::<System>("system")?,
+        Kernel,
+    ))
+}
+
+/// All components, by number.
+fn all(system: &mut SystemClient<Kernel>) -> Result<Vec<Component>, Failure> {
+    let count = system.machine().map_err(Failure::new)?.components;
+    (0..count)
+        .map(|number| system.component(number).map_err(Failure::new))
+        .collect()
+}
+
+/// Names of all components; none if they cannot be asked for.
+pub(crate) fn names() -> Vec<String> {
+    let found = system().and_then(|mut system| all(&mut system));
+    let components = found.unwrap_or_default();
+    components
+        .iter()
+        .map(|component| component.name.to_string())
+        .collect()
+}
+
+/// The number of the component that an argument names.
+fn number(system: &mut SystemClient<Kernel>, name: &str) -> Result<u32, Failure> {
+    let unknown = || {
+        Failure::new(format_args!(
+            "there is no component `{name}`; `ps` lists them"
+        ))
+    };
+    let text = Text::new(name).map_err(|_| unknown())?;
+    system.find(text).map_err(|_| unknown())
+}
+
+const fn state(component: &Component) -> &'static str {
+    match component.state {
+        ComponentState::New => "new",
+        ComponentState::Ended => "ended",
+        ComponentState::Failed => "failed",
+        ComponentState::Stopped => "stopped",
+        ComponentState::Restarting => "restarting",
+        ComponentState::Running => match component.thread {
+            ThreadState::Inactive => "inactive",
+            ThreadState::Ready => "ready",
+            ThreadState::Running => "running",
+            ThreadState::Sending => "calling",
+            ThreadState::Receiving => "receiving",
+            ThreadState::Waiting => "waiting",
+            ThreadState::Sleeping => "sleeping",
+            ThreadState::Terminated => "terminated",
+            _ => "running?",
+        },
+        _ => "?",
+    }
+}
+
+fn ps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    no_arguments(arguments)?;
+    let now = context.host.now().max(1);
+    let components = all(&mut system()?)?;
+    writeln!(
+        context,
+        "{:>3}  {:<16} {:<11} {:>4} {:>8} {:>12} {:>6}",
+        "NO", "COMPONENT", "STATE", "PRIO", "RESTARTS", "TIME/ms", "SHARE"
+    )?;
+    for (number, component) in components.iter().enumerate() {
+        let share = component.used_ns.saturating_mul(1000) / now;
+        writeln!(
+            context,
+            "{number:>3}  {:<16} {:<11} {:>4} {:>8} {:>8}.{:03} {:>4}.{}%",
+            component.name.as_str(),
+            state(component),
+            component.priority,
+            component.restarts,
+            component.used_ns / 1_000_000,
+            component.used_ns / 1000 % 1000,
+            share / 10,
+            share % 10
+        )?;
+    }
+    Ok(status::OK)
+}
+
+fn top(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let times = match arguments {
+        [] => u64::MAX,
+        _ => {
+            let text = one_argument(arguments, "how often")?;
+            text.parse()
+                .map_err(|_| Failure::usage(format_args!("`{text}` does not say how often")))?
+        }
+    };
+    let mut system = system()?;
+    let (mut before, mut since) = (all(&mut system)?, context.host.now());
+    for _ in 0..times {
+        context.host.sleep(TOP_PAUSE)?;
+        let (components, now) = (all(&mut system)?, context.host.now());
+        let time = now.saturating_sub(since).max(1);
+        writeln!(context, "{:>6}  COMPONENT", "SHARE")?;
+        let mut shares: Vec<(u64, &str)> = components
+            .iter()
+            .zip(
+                before
+                    .iter()
+                    .map(|old| old.used_ns)
+                    .chain(core::iter::repeat(0)),
+            )
+            .map(|(new, old)| {
+                // A component that was started anew counts from zero.
+                let used = new.used_ns.checked_sub(old).unwrap_or(new.used_ns);
+                (used.saturating_mul(1000) / time, new.name.as_str())
+            })
+            .collect();
+        shares.sort_by(|a, b| b.cmp(a));
+        for (share, name) in shares.iter().filter(|(share, _)| *share > 0) {
+            writeln!(context, "{:>4}.{}%  {name}", share / 10, share % 10)?;
+        }
+        (before, since) = (components, now);
+    }
+    Ok(status::OK)
+}
+
+fn mem(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    no_arguments(arguments)?;
+    let mut system = system()?;
+    let machine = system.machine().map_err(Failure::new)?;
+    writeln!(context, "{:>10}  COMPONENT", "KiB")?;
+    for component in all(&mut system)?.iter().skip(1) {
+        let kib = component.memory_bytes / KIB;
+        writeln!(context, "{kib:>10}  {}", component.name.as_str())?;
+    }
+    writeln!(context, "{:>10}  free", machine.free_bytes / KIB)?;
+    writeln!(context, "{:>10}  in all", machine.memory_bytes / KIB)?;
+    Ok(status::OK)
+}
+
+/// Rights in letters; those of servers as their bits' numbers.
+fn rights(bits: u32) -> String {
+    const LETTERS: [(Rights, char); 10] = [
+        (Rights::READ, 'r'),
+        (Rights::WRITE, 'w'),
+        (Rights::EXECUTE, 'x'),
+        (Rights::GRANT, 'g'),
+        (Rights::MANAGE, 'm'),
+        (Rights::MAP, 'a'),
+        (Rights::DMA, 'd'),
+        (Rights::SEND, 's'),
+        (Rights::RECV, 'v'),
+        (Rights::CONTROL, 'c'),
+    ];
+    let mut text: String = LETTERS
+        .iter()
+        .map(|(right, letter)| match bits & right.bits() {
+            0 => '-',
+            _ => *letter,
+        })
+        .collect();
+    match bits >> 16 {
+        0 => {}
+        0xffff => text.push_str("+all"),
+        server => {
+            for bit in (0..16).filter(|bit| server & 1 << bit != 0) {
+                text.push('+');
+                text.push_str(&(bit + 16).to_string());
+            }
+        }
+    }
+    text
+}
+
+fn caps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let environment = Environment::own().map_err(Failure::new)?;
+    let name = match arguments {
+        [] => environment.name(),
+        _ => one_argument(arguments, "the component")?,
+    };
+    let mut system = system()?;
+    let number = number(&mut system, name)?;
+    writeln!(
+        context,
+        "{:>5}  {:<21} {:<14} {:>10} {:>12}  NAME",
+        "SLOT", "OBJECT", "RIGHTS", "BADGE", "SIZE"
+    )?;
+    let mut slot = 0;
+    while let Some(held) = system.held(number, slot).map_err(Failure::new)? {
+        let found = ObjectType::from_number(held.object);
+        let object = found.map_or("?".to_string(), |object| alloc::format!("{object:?}"));
+        let object = object + if held.device { " (device)" } else { "" };
+        let is_memory = matches!(found, Some(ObjectType::MemoryObject | ObjectType::Untyped));
+        let dma = is_memory && !held.device && held.rights & Rights::DMA.bits() != 0;
+        writeln!(
+            context,
+            "{:>5}  {object:<21} {:<14} {:>10} {:>12}  {}{}",
+            held.slot,
+            rights(held.rights),
+            dash(held.badge.into(), 16),
+            dash(held.size, 10),
+            held.name.as_str(),
+            if dma { "  [DMA]" } else { "" }
+        )?;
+        context.check()?;
+        let Some(next) = held.slot.checked_add(1) else {
+            break;
+        };
+        slot = next;
+    }
+    Ok(status::OK)
+}
+
+/// A number, or a dash for none.
+fn dash(number: u64, base: u32) -> String {
+    match (number, base) {
+        (0, _) => "-".to_string(),
+        (number, 16) => alloc::format!("{number:#x}"),
+        (number, _) => number.to_string(),
+    }
+}
+
+fn kill(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let name = one_argument(arguments, "the component")?;
+    let mut system = system()?;
+    let number = number(&mut system, name)?;
+    system.kill(number).map_err(Failure::new)?;
+    Ok(status::OK)
+}
+
+fn restart(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let name = one_argument(arguments, "the component")?;
+    let mut system = system()?;
+    let number = number(&mut system, name)?;
+    system.restart(number).map_err(Failure::new)?;
+    Ok(status::OK)
+}
+
+fn reboot(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    no_arguments(arguments)?;
+    system()?.reboot().map_err(Failure::new)?;
+    Ok(status::OK)
+}
+
+fn power_off(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let code = match arguments {
+        [] => 0,
+        _ => {
+            let text = one_argument(arguments, "the status")?;
+            text.parse::<u8>()
+                .map_err(|_| Failure::usage(format_args!("`{text}` is no status from 0 to 255")))?
+        }
+    };
+    system()?.power_off(code.into()).map_err(Failure::new)?;
+    Ok(status::OK)
+}
