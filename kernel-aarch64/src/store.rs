@@ -20,7 +20,8 @@ use core::ptr;
 use gritos_abi::ObjectType;
 use gritos_kernel_core::handle::{ObjectRef, TableRef, TimerRef};
 use gritos_kernel_core::object::{
-    CNode, Context, Endpoint, Header, Notification, Reply, Slot, Space, Table, Tcb, TimerNode,
+    CNode, Context, Endpoint, Header, Notification, ROOT_LEN_SHIFT, Reply, Slot, Space, Table, Tcb,
+    TimerNode,
 };
 use gritos_kernel_core::store::Store;
 
@@ -58,7 +59,7 @@ impl LinearStore {
     }
 
     /// The object at a physical address below that of all handles; for slots,
-    /// up to four times as far, where nothing is mapped.
+    /// up to four times as far and 8 MiB, where nothing is mapped.
     #[inline(always)]
     fn at_offset<T>(&self, offset: usize) -> &T {
         let object = ptr::with_exposed_provenance::<T>(self.base + offset);
@@ -96,9 +97,11 @@ impl Store for LinearStore {
         self.at(handle.raw(), 0)
     }
 
+    /// The mask costs nothing: the compiler has seen the comparison.
     #[inline(always)]
-    fn slot_line(&self, line: u32) -> &Slot {
-        self.at_offset((line as usize) << 6)
+    fn slot_below(&self, root: u64, index: u32) -> &Slot {
+        const INDEX: u32 = (1 << (64 - ROOT_LEN_SHIFT)) - 1;
+        self.at_offset((root as u32 as usize + (index & INDEX) as usize) << 6)
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use gritos_abi::{Address, ObjectType, Rights, Status};
 use crate::handle::{CNodeRef, SlotRef, TcbRef};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
-use crate::object::{Slot, Tcb};
+use crate::object::{ROOT_LEN_SHIFT, Slot, Tcb};
 use crate::store::Store;
 
 impl<S: Store, M: Machine> Kernel<S, M> {
@@ -84,9 +84,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 fn root_slot(t: &Tcb, address: Address) -> Result<SlotRef, Status> {
     let root = t.root.get();
     let index = u32::from(address.index());
-    if index >= root as u32 {
+    if u64::from(index) >= root >> ROOT_LEN_SHIFT {
         return Err(Status::InvalidAddress);
     }
-    let line = ((root >> 32) as u32).wrapping_add(index);
-    SlotRef::from_line(line).ok_or(Status::InvalidAddress)
+    SlotRef::from_line((root as u32).wrapping_add(index)).ok_or(Status::InvalidAddress)
 }

@@ -26,9 +26,9 @@ use reader::{Token, Tree, name_at};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformInfo {
     /// All RAM.
-    pub ram: RegionSet<8>,
+    pub ram: RegionSet<32>,
     /// Parts of RAM that somebody else uses, spin tables included; not the device tree itself.
-    pub reserved: RegionSet<16>,
+    pub reserved: RegionSet<32>,
     /// The interrupt controller.
     pub gic: Gic,
     /// The UART to print on.
@@ -199,8 +199,8 @@ const DEVICES: &[(&str, Kind)] = &[
 /// What has been found so far.
 #[derive(Default)]
 struct Found<'a> {
-    ram: RegionSet<8>,
-    reserved: RegionSet<16>,
+    ram: RegionSet<32>,
+    reserved: RegionSet<32>,
     gic: Option<Gic>,
     /// PL011s and the names of their nodes.
     uarts: [Option<(&'a [u8], Uart)>; UARTS],

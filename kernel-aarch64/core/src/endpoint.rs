@@ -2,7 +2,7 @@
 
 use gritos_abi::{Address, Control, Kind, ObjectType, Outcome, Rights, Status};
 
-use crate::handle::{EndpointRef, ReplyRef, TcbRef};
+use crate::handle::{EndpointRef, ReplyRef, SlotRef, TcbRef};
 use crate::kernel::{Done, Kernel, Stop};
 use crate::machine::Machine;
 use crate::object::{State, flag, reply_state};
@@ -22,18 +22,20 @@ pub(crate) enum Source {
 const FAILED_SENDERS: u32 = 4;
 
 impl<S: Store, M: Machine> Kernel<S, M> {
-    /// The running thread calls through an endpoint capability with this badge
-    /// and these rights.
-    pub(crate) fn call_endpoint(
-        &mut self,
-        current: TcbRef,
-        endpoint: EndpointRef,
-        badge: u32,
-        rights: u32,
-    ) -> Done {
+    /// The endpoint, badge and rights of a capability to send through.
+    fn sending(&self, cap: SlotRef) -> Result<(EndpointRef, u32, u32), Status> {
+        let s = self.slot(cap);
+        let (badge, rights) = (s.badge.get(), s.rights.get());
         if rights & Rights::SEND.bits() == 0 {
-            return Err(Status::MissingRight.into());
+            return Err(Status::MissingRight);
         }
+        let endpoint = EndpointRef::from_raw(s.object.get()).ok_or(Status::InvalidState)?;
+        Ok((endpoint, badge, rights))
+    }
+
+    /// The running thread calls through an endpoint capability.
+    pub(crate) fn call_endpoint(&mut self, current: TcbRef, cap: SlotRef) -> Done {
+        let (endpoint, badge, rights) = self.sending(cap)?;
         let t = self.tcb(current);
         let deadline = Control(t.x::<10>()).has_deadline().then(|| t.x::<17>());
         t.badge.set(badge);
@@ -95,12 +97,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return Err(Status::PassiveReceiver.into());
         }
         let s = self.tcb(sender);
-        if s.has(flag::FAULTED) || Control(s.x::<10>()).cap_count() == 0 {
+        if s.has(flag::FAULTED) {
             return Ok(());
         }
-        let grant = s.rights.get() & Rights::GRANT.bits() != 0;
-        self.drain()?;
-        self.plan(sender, Some(via), grant, receiver, plan)
+        self.plan(sender, Some(via), s.rights.get(), receiver, plan)
     }
 
     /// Makes the checked message of `sender`, which is not running and in no
@@ -110,12 +110,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let s = self.tcb(sender);
         s.set_state(State::Reply);
         s.awaits.set(Some(reply));
-        let rights = s.rights.get() << reply_state::RIGHTS_SHIFT;
         let r = self.reply(reply);
         r.caller.set(Some(sender));
         r.server.set(Some(receiver));
-        r.header.clear(reply_state::ALL);
-        r.header.set(reply_state::OWED | rights);
+        r.header.set(reply_state::IN_USE);
         let t = self.tcb(receiver);
         t.armed.set(Some(reply));
         t.header.clear(flag::ARMED);
@@ -126,11 +124,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// The message registers, as the receiver finds them.
     fn write_message(&mut self, sender: TcbRef, receiver: TcbRef, plan: &Plan) {
-        self.carry_out(plan, receiver);
         let (s, r) = (self.tcb(sender), self.tcb(receiver));
-        let control = Control(s.x::<10>());
-        r.set_x::<8>(u64::from(s.badge.get()) | u64::from(s.rights.get()) << 32);
+        let authority = u64::from(s.badge.get()) | u64::from(s.rights.get()) << 32;
         if s.has(flag::FAULTED) {
+            r.clear_caps();
+            r.set_x::<8>(authority);
             r.set_x::<0>(s.fault_address.get());
             r.set_x::<1>(s.frame.pc.get());
             r.set_x::<2>(s.frame.sp.get());
@@ -142,10 +140,26 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             r.set_x::<9>(u64::from(s.fault_kind.get()));
             r.set_x::<10>(Outcome::message(Kind::Fault, 5, 0).0);
         } else {
-            r.copy_words(s);
-            r.set_x::<9>(s.x::<9>());
-            r.set_x::<10>(Outcome::message(Kind::Call, control.word_count(), plan.count()).0);
+            self.deliver(sender, receiver, Kind::Call, authority, plan);
         }
+    }
+
+    /// Words, tag and capabilities of `sender` arrive.
+    pub(crate) fn deliver(
+        &mut self,
+        sender: TcbRef,
+        receiver: TcbRef,
+        kind: Kind,
+        authority: u64,
+        plan: &Plan,
+    ) {
+        self.carry_out(plan, receiver);
+        let (s, r) = (self.tcb(sender), self.tcb(receiver));
+        let words = Control(s.x::<10>()).word_count();
+        r.copy_words(s);
+        r.set_x::<8>(authority);
+        r.set_x::<9>(s.x::<9>());
+        r.set_x::<10>(Outcome::message(kind, words, plan.count()).0);
     }
 
     /// Lends the context of a caller, which is not running, to a passive
@@ -171,16 +185,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 
     /// Sends a one-way message now, or not at all.
-    pub(crate) fn send_async(
-        &mut self,
-        current: TcbRef,
-        endpoint: EndpointRef,
-        badge: u32,
-        rights: u32,
-    ) -> Done {
-        if rights & Rights::SEND.bits() == 0 {
-            return Err(Status::MissingRight.into());
-        }
+    pub(crate) fn send_async(&mut self, current: TcbRef, cap: SlotRef) -> Done {
+        let (endpoint, badge, rights) = self.sending(cap)?;
         let e = self.endpoint(endpoint);
         let receiver = e
             .plain
@@ -190,21 +196,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if self.tcb(receiver).has(flag::PASSIVE) {
             return Err(Status::PassiveReceiver.into());
         }
-        let control = Control(self.tcb(current).x::<10>());
         let mut plan = Plan::default();
-        if control.cap_count() != 0 {
-            self.drain()?;
-            let grant = rights & Rights::GRANT.bits() != 0;
-            self.plan(current, Some(endpoint), grant, receiver, &mut plan)?;
-        }
+        self.plan(current, Some(endpoint), rights, receiver, &mut plan)?;
         self.leave_endpoint(receiver);
         self.clear_deadline(receiver);
-        self.carry_out(&plan, receiver);
-        let (s, r) = (self.tcb(current), self.tcb(receiver));
-        r.copy_words(s);
-        r.set_x::<8>(u64::from(badge) | u64::from(rights) << 32);
-        r.set_x::<9>(s.x::<9>());
-        r.set_x::<10>(Outcome::message(Kind::OneWay, control.word_count(), plan.count()).0);
+        let authority = u64::from(badge) | u64::from(rights) << 32;
+        self.deliver(current, receiver, Kind::OneWay, authority, &plan);
         self.make_ready(receiver);
         self.succeed(current, 0);
         Ok(())
@@ -226,7 +223,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if armed {
             t.header.clear(flag::ARMED);
             if let Some(reply) = t.armed.get() {
-                self.reply(reply).header.clear(reply_state::ALL);
+                self.reply(reply).header.clear(reply_state::IN_USE);
             }
         }
     }
@@ -288,7 +285,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let slot = self.lookup_cap(current, address, ObjectType::Reply, Rights::RECV)?;
         let slot = self.slot(slot);
         let reply = ReplyRef::from_raw(slot.object.get()).ok_or(Status::InvalidState)?;
-        if answered != Some(reply) && self.reply(reply).header.bits() & reply_state::ALL != 0 {
+        if answered != Some(reply) && self.reply(reply).header.has(reply_state::IN_USE) {
             return Err(Status::ReplyInUse);
         }
         Ok(Some(reply))
@@ -395,7 +392,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 t.armed.set(Some(reply));
                 t.header.set(flag::ARMED);
                 let r = self.store.reply(reply);
-                r.header.set(reply_state::ARMED);
+                r.header.set(reply_state::IN_USE);
                 r.server.set(Some(current));
                 queue::push_back(&self.store, &e.armed, current);
             }

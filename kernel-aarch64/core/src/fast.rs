@@ -16,7 +16,7 @@ use gritos_abi::{Kind, ObjectType, Outcome, Rights};
 use crate::handle::{ContextRef, NotificationRef, ReplyRef, TcbRef};
 use crate::kernel::{Cpu, Kernel};
 use crate::machine::Machine;
-use crate::object::{Endpoint, Slot, State, Tag, Tcb, flag, reply_state};
+use crate::object::{Endpoint, ROOT_LEN_SHIFT, Slot, State, Tag, Tcb, flag};
 use crate::queue;
 use crate::sched::Ready;
 use crate::store::Store;
@@ -71,17 +71,13 @@ mod answer {
 
 /// Whether a control word has neither capabilities nor deadline, and is valid.
 /// The entry code asks this before it comes here.
-///
-/// More than 8 words carry out of their field in the sum.
 #[must_use]
 pub const fn is_plain(control: u64) -> bool {
-    control as u32 & PLAIN_ZERO == 0
-        && (control as u32 | (control as u32).wrapping_add(7)) & PLAIN_ZERO == 0
+    control as u32 & !WINDOW_COUNT <= 8
 }
 
-/// Bits of a control word that are zero in a plain one: all but words and
-/// window.
-pub const PLAIN_ZERO: u32 = !(7 << 11 | 0xf);
+/// The part of a control word that is the window's length.
+pub const WINDOW_COUNT: u32 = 7 << 11;
 
 #[inline(always)]
 const fn outcome(kind: Kind, control: u64) -> u64 {
@@ -92,8 +88,10 @@ const fn outcome(kind: Kind, control: u64) -> u64 {
 #[inline(always)]
 fn slot_of<'a, S: Store>(store: &'a S, t: &Tcb, address: u32) -> Option<&'a Slot> {
     let root = t.root.get();
-    let first = (root >> 32) as u32;
-    (address < root as u32).then(|| store.slot_line(first.wrapping_add(address)))
+    if u64::from(address) >= root >> ROOT_LEN_SHIFT {
+        return None;
+    }
+    Some(store.slot_below(root, address))
 }
 
 /// Takes the processor's context from a thread that blocks and gives it that of
@@ -105,19 +103,21 @@ fn switch_context<S: Store, M: Machine>(
     machine: &mut M,
     new: Option<ContextRef>,
 ) -> Option<()> {
+    let (end, timer_set) = (cpu.budget_end, cpu.timer_set);
     let now = machine.now();
     let available = store.context_at(new.map_or(0, ContextRef::raw)).left.get();
-    if cpu.budget_end <= now || available == 0 {
+    if available == 0 {
         return None;
     }
     let old = store.context_at(cpu.context.map_or(0, ContextRef::raw));
-    old.left.set(cpu.budget_end - now);
+    old.left.set(end.saturating_sub(now));
     cpu.context = new;
     // Both are below 2^63: see `MAX_PERIOD_TICKS`.
-    cpu.budget_end = now.wrapping_add(available);
-    if cpu.budget_end < cpu.timer_set {
-        cpu.timer_set = cpu.budget_end;
-        machine.set_timer(cpu.budget_end);
+    let end = now.wrapping_add(available);
+    cpu.budget_end = end;
+    if end < timer_set {
+        cpu.timer_set = end;
+        machine.set_timer(end);
     }
     Some(())
 }
@@ -197,10 +197,8 @@ fn deliver_call<S: Store>(
     let authority = u64::from(slot.badge.get()) | u64::from(slot.rights.get()) << 32;
     let reply = r.armed.get();
     let answer = store.reply_at(reply.map_or(0, ReplyRef::raw));
-    let rights = (authority >> 32) as u32;
-    let owed = Tag::Reply as u32 | reply_state::OWED | rights << reply_state::RIGHTS_SHIFT;
-    answer.header.word.set(owed);
     answer.caller.set(from);
+    t.rights.set((authority >> 32) as u32);
     t.awaits.set(reply);
     if lends {
         r.donor.set(from);
@@ -248,15 +246,12 @@ pub fn reply_recv<S: Store, M: Machine>(
     let reply = store.reply_at(named.object.get());
     // Then the Reply need not be told who arms it. The thread must be told: it
     // may have armed another since.
-    if reply.server.get() != cpu.current {
-        return None;
-    }
-    if reply.header.word.get() & 0xfff != Tag::Reply as u32 | reply_state::OWED
+    if reply.server.get().map_or(0, TcbRef::raw) != cpu.current.map_or(0, TcbRef::raw)
         || e.senders.head.get().is_some()
-        || t.notification.get().is_some()
     {
         return None;
     }
+    // A Reply has a caller as long as it owes an answer.
     let to = reply.caller.get()?;
     let c = store.tcb(to);
     if c.priority.get() > cpu.best {
@@ -265,6 +260,8 @@ pub fn reply_recv<S: Store, M: Machine>(
     let (word, theirs) = (t.header.word.get(), c.header.word.get());
     let difference = word ^ theirs;
     let from = cpu.current;
+    // A thread with a bound notification is never passive.
+    let is_active = || word & flag::PASSIVE == 0 && t.notification.get().is_none();
     macro_rules! deliver {
         ($returns:expr) => {
             deliver_reply(cpu, store, from, t, slot, named, to, word, theirs, $returns)
@@ -280,7 +277,7 @@ pub fn reply_recv<S: Store, M: Machine>(
     }
     machine.keep_apart::<2>();
     // Two that borrow do not differ either, but this one must give back.
-    if difference == answer::KEEP && word & flag::PASSIVE == 0 {
+    if difference == answer::KEEP && is_active() {
         switch_context(cpu, store, machine, c.context.get())?;
         let delivery = deliver!(false);
         machine.keep_apart::<3>();
@@ -292,7 +289,7 @@ pub fn reply_recv<S: Store, M: Machine>(
     }
     let returns = difference == answer::RETURN | flag::FAULTED && t.donor.get() == Some(to);
     let tag = t.x::<9>();
-    let keeps = difference == answer::KEEP | flag::FAULTED && word & flag::PASSIVE == 0;
+    let keeps = difference == answer::KEEP | flag::FAULTED && is_active();
     if !(returns || keeps) || theirs & flag::FP != 0 || tag > FaultReply::Skip as u64 {
         return None;
     }
@@ -368,11 +365,7 @@ fn deliver_reply<S: Store>(
     let (e, reply) = (store.endpoint_at(slot.object.get()), named.object.get());
     t.queued_on.set(slot.object.get());
     t.armed.set(ReplyRef::from_raw(reply));
-    let reply = store.reply_at(reply);
-    reply
-        .header
-        .word
-        .set(Tag::Reply as u32 | reply_state::ARMED);
+    store.reply_at(reply).caller.set(None);
     if lends {
         c.header.word.set(theirs ^ (TO_AWAIT | flag::LENT));
         t.header.word.set(word ^ (TO_SERVE | flag::BORROWS));

@@ -48,6 +48,13 @@ pub struct Cpu {
     pub current: Option<TcbRef>,
     /// The context it runs on.
     pub context: Option<ContextRef>,
+    /// When the budget of `context` is used up, in counter ticks.
+    pub budget_end: u64,
+    /// For when the timer interrupt is set. May be earlier than needed, never
+    /// later.
+    pub timer_set: u64,
+    /// Priority of the best thread in the ready queues; 256 if there is none.
+    pub best: u32,
     /// The last thread that the operation under way has made ready, and that is
     /// in no queue yet; none between operations.
     pub woken: Option<TcbRef>,
@@ -56,26 +63,20 @@ pub struct Cpu {
     /// Threads that found the context they borrowed gone, and fault for it at the
     /// end of the operation under way; empty between operations.
     pub lost: Queue,
-    /// Priority of the best thread in the ready queues; 256 if there is none.
-    pub best: u32,
-    /// When the budget of `context` is used up, in counter ticks.
-    pub budget_end: u64,
-    /// For when the timer interrupt is set. May be earlier than needed, never
-    /// later.
-    pub timer_set: u64,
     /// Threads that could run.
     pub ready: Ready,
     /// Deadlines and refills.
     pub timers: TimerTree,
 }
 
-/// The kernel.
+/// The kernel. What the fast path needs comes first.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Kernel<S, M> {
-    /// This processor's state; first, so that the entry code finds it.
-    pub cpu: Cpu,
     /// Objects.
     pub store: S,
+    /// This processor's state.
+    pub cpu: Cpu,
     /// Effects.
     pub machine: M,
     /// Objects whose last capability is gone and that are not yet dismantled.

@@ -1,7 +1,7 @@
 //! Replies: answering a caller, and the ways in which an answer becomes
 //! impossible.
 
-use gritos_abi::{Address, Control, Kind, ObjectType, Outcome, Rights, Status};
+use gritos_abi::{Address, Kind, ObjectType, Rights, Status};
 
 use crate::handle::{ReplyRef, TcbRef};
 use crate::kernel::{Done, Kernel};
@@ -25,7 +25,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// receive that is preempted needs something to run on.
     pub(crate) fn answer(&mut self, current: TcbRef, reply: ReplyRef, receives: bool) -> Done {
         let r = self.reply(reply);
-        let Some(caller) = r.caller.get().filter(|_| r.header.has(reply_state::OWED)) else {
+        let Some(caller) = r.caller.get() else {
             return Err(Status::ReplySpent.into());
         };
         if self.tcb(caller).has(flag::FAULTED) {
@@ -37,20 +37,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return Ok(());
         }
         let mut plan = Plan::default();
-        let control = Control(self.tcb(current).x::<10>());
-        if control.cap_count() != 0 {
-            let grant = r.header.has(reply_state::GRANT);
-            self.drain()?;
-            self.plan(current, None, grant, caller, &mut plan)?;
-        }
+        let rights = self.tcb(caller).rights.get();
+        self.plan(current, None, rights, caller, &mut plan)?;
         self.clear_deadline(caller);
         self.free_reply(caller);
-        self.carry_out(&plan, caller);
-        let (s, c) = (self.tcb(current), self.tcb(caller));
-        c.copy_words(s);
-        c.set_x::<8>(0);
-        c.set_x::<9>(s.x::<9>());
-        c.set_x::<10>(Outcome::message(Kind::Reply, control.word_count(), plan.count()).0);
+        self.deliver(current, caller, Kind::Reply, 0, &plan);
         if receives {
             self.make_ready_first(caller);
         } else {
@@ -79,7 +70,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 c.borrower.set(r.server.get());
             }
             r.caller.set(None);
-            r.header.clear(reply_state::ALL);
+            r.header.clear(reply_state::IN_USE);
         }
     }
 

@@ -88,11 +88,11 @@ pub trait Store {
         self.table_at(handle.raw())
     }
 
-    /// The slot in the 64-byte line with this number, counted from physical
-    /// address 0.
+    /// Slot `index` of the CNode that `root` describes, a [`Tcb::root`] in which
+    /// the caller has found `index` to be below the number of slots.
     #[inline(always)]
-    fn slot_line(&self, line: u32) -> &Slot {
-        self.slot_at(line.wrapping_mul(4))
+    fn slot_below(&self, root: u64, index: u32) -> &Slot {
+        self.slot_at((root as u32).wrapping_add(index).wrapping_mul(4))
     }
 
     /// Makes `bytes` of zeroed memory an object of type `object`; `slots` is

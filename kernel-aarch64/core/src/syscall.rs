@@ -3,7 +3,7 @@
 use gritos_abi::message::Control;
 use gritos_abi::{Address, ObjectType, Outcome, Status, Syscall};
 
-use crate::handle::{EndpointRef, TcbRef};
+use crate::handle::TcbRef;
 use crate::kernel::{Done, Kernel, Stop};
 use crate::machine::Machine;
 use crate::object::{Tag, flag};
@@ -48,12 +48,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             Syscall::Call => {
                 let cap = self.lookup(current, Address(t.x::<8>() as u32))?;
                 let s = self.slot(cap);
-                match EndpointRef::from_raw(s.object.get()).filter(|_| s.is(ObjectType::Endpoint)) {
-                    Some(endpoint) => {
-                        let (badge, rights) = (s.badge.get(), s.rights.get());
-                        self.call_endpoint(current, endpoint, badge, rights)
-                    }
-                    None => self.invoke(current, cap),
+                if s.is(ObjectType::Endpoint) {
+                    self.call_endpoint(current, cap)
+                } else {
+                    self.invoke(current, cap)
                 }
             }
             Syscall::SendAsync => {
@@ -62,12 +60,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 match s.object_type() {
                     ObjectType::Null => Err(Status::EmptySlot.into()),
                     ObjectType::Notification => self.signal_through(current, cap),
-                    ObjectType::Endpoint => {
-                        let endpoint = EndpointRef::from_raw(s.object.get());
-                        let (badge, rights) = (s.badge.get(), s.rights.get());
-                        let endpoint = endpoint.ok_or(Status::InvalidState)?;
-                        self.send_async(current, endpoint, badge, rights)
-                    }
+                    ObjectType::Endpoint => self.send_async(current, cap),
                     _ => Err(Status::WrongType.into()),
                 }
             }

@@ -371,7 +371,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if let Some(donor) = donor {
             self.tcb(donor).header.clear(flag::LENT);
             self.tcb(donor).borrower.set(None);
-            self.context(context).holder.set(Some(donor));
+            // Its field too: a call that lends on does not keep it up.
+            self.hold(donor, Some(context));
             if self.tcb(donor).state() == State::Ready {
                 self.admit(donor, false);
             }

@@ -73,20 +73,24 @@ pub(crate) fn caps_in(t: &Tcb) -> CapsIn {
 impl<S: Store, M: Machine> Kernel<S, M> {
     /// Checks the transfer of the capabilities in `sender`'s registers to the
     /// window of `receiver`. `via` is the endpoint that the message travels
-    /// through, if it is not a reply; `grant` whether that may carry
-    /// capabilities. Fills in `plan`, which is empty.
+    /// through, if it is not a reply; `rights` those of the capability that was
+    /// called. Fills in `plan`, which is empty.
     pub(crate) fn plan(
-        &self,
+        &mut self,
         sender: TcbRef,
         via: Option<EndpointRef>,
-        grant: bool,
+        rights: u32,
         receiver: TcbRef,
         plan: &mut Plan,
     ) -> Done {
-        let s = self.tcb(sender);
-        let control = Control(s.x::<10>());
+        let control = Control(self.tcb(sender).x::<10>());
         plan.count = control.cap_count();
-        let caps = caps_in(s);
+        if plan.count == 0 {
+            return Ok(());
+        }
+        self.drain()?;
+        let grant = rights & Rights::GRANT.bits() != 0;
+        let caps = caps_in(self.tcb(sender));
         let window = Control(self.tcb(receiver).frame.window.get());
         let mut used = 0;
         for i in 0..plan.count.min(CAP_SLOTS as u32) {

@@ -248,14 +248,14 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     fn destroy_reply(&mut self, reply: ReplyRef) {
         let r = self.reply(reply);
-        if let Some(caller) = r.caller.get().filter(|_| r.header.has(reply_state::OWED)) {
+        if let Some(caller) = r.caller.get() {
             self.free_reply(caller);
             if self.tcb(caller).has(flag::FAULTED) {
                 self.abandon_fault(caller);
             } else {
                 self.wake(caller, Outcome::error(Status::ServerDied));
             }
-        } else if let Some(server) = r.server.get().filter(|_| r.header.has(reply_state::ARMED)) {
+        } else if let Some(server) = r.server.get().filter(|_| r.header.has(reply_state::IN_USE)) {
             self.leave_endpoint(server);
             self.wake(server, Outcome::error(Status::Deleted));
         }

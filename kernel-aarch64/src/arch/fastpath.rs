@@ -19,6 +19,10 @@ use gritos_kernel_core::store::Store;
 use super::trap::{Processor, TargetKernel};
 
 const FRAME: usize = offset_of!(Tcb, frame);
+/// Where `SP_EL1` points in the TCB of the thread that runs: x8 is saved there, and
+/// the room below, for x0-x7, is the stack of the functions here.
+pub(super) const SCRATCH: usize = FRAME + offset_of!(Frame, x) + 64;
+const _: () = assert!(SCRATCH.is_multiple_of(16));
 
 /// Leaves for the thread that the message was delivered to: the address of its
 /// TCB, its x8–x10, and the data words.
@@ -31,21 +35,21 @@ macro_rules! leave {
         // written.
         unsafe {
             asm!(
-                "mov sp, {to}",
-                "ldr x15, [sp, #{TTBR0}]",
-                "ldp x12, x13, [sp, #{SP}]",
-                "ldp x14, x18, [sp, #{TP}]",
+                "add sp, {to}, #{SCRATCH}",
+                "ldr x15, [{to}, #{TTBR0}]",
+                "ldp x12, x13, [sp, #{SP} - {SCRATCH}]",
+                "ldp x14, x18, [sp, #{TP} - {SCRATCH}]",
                 "msr ttbr0_el1, x15",
                 "msr sp_el0, x12",
                 "msr elr_el1, x13",
                 "msr spsr_el1, xzr",
                 "msr tpidr_el0, x14",
-                "ldp x19, x20, [sp, #{PRESERVED}]",
-                "ldp x21, x22, [sp, #{PRESERVED} + 16]",
-                "ldp x23, x24, [sp, #{PRESERVED} + 32]",
-                "ldp x25, x26, [sp, #{PRESERVED} + 48]",
-                "ldp x27, x28, [sp, #{PRESERVED} + 64]",
-                "ldp x29, x30, [sp, #{PRESERVED} + 80]",
+                "ldp x19, x20, [sp, #{PRESERVED} - {SCRATCH}]",
+                "ldp x21, x22, [sp, #{PRESERVED} + 16 - {SCRATCH}]",
+                "ldp x23, x24, [sp, #{PRESERVED} + 32 - {SCRATCH}]",
+                "ldp x25, x26, [sp, #{PRESERVED} + 48 - {SCRATCH}]",
+                "ldp x27, x28, [sp, #{PRESERVED} + 64 - {SCRATCH}]",
+                "ldp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]",
                 "mov x11, #0",
                 "mov x12, #0",
                 "mov x13, #0",
@@ -54,6 +58,7 @@ macro_rules! leave {
                 "mov x16, #0",
                 "mov x17, #0",
                 "eret",
+                SCRATCH = const SCRATCH,
                 TTBR0 = const offset_of!(Tcb, ttbr0),
                 SP = const FRAME + offset_of!(Frame, sp),
                 TP = const FRAME + offset_of!(Frame, thread_pointer),

@@ -1,7 +1,6 @@
 //! Exceptions of the kernel itself, and panics: report on the console, then stop.
 
 use core::{
-    arch::global_asm,
     panic::PanicInfo,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -13,8 +12,6 @@ use aarch64_cpu::{
 
 use super::semihosting;
 use crate::drivers::console::Console;
-
-global_asm!(include_str!("vectors.s"));
 
 /// General-purpose registers as `vectors.s` leaves them on the emergency stack.
 #[repr(C)]

@@ -14,7 +14,7 @@ pub(crate) const BLOCK: usize = 2 << 20;
 /// address, for the first 64 GiB of physical addresses.
 pub(crate) const LINEAR_BASE: usize = 0xffff_ff80_0000_0000;
 /// Start of the window: 512 slots of one block each, for devices, and during boot for memory.
-pub(crate) const WINDOW_BASE: usize = 0xffff_ffc0_0000_0000;
+pub(crate) const WINDOW_BASE: usize = 0xffff_ffc0_4000_0000;
 /// Start of the kernel image. `kernel.ld` says so too.
 pub(crate) const KERNEL_BASE: usize = 0xffff_ffff_8000_0000;
 

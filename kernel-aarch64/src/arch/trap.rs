@@ -7,7 +7,7 @@ use core::mem::offset_of;
 use aarch64_cpu::registers::{TPIDR_EL1, Writeable};
 use gritos_abi::Syscall;
 use gritos_abi::fault::FaultKind;
-use gritos_kernel_core::fast::PLAIN_ZERO;
+use gritos_kernel_core::fast::WINDOW_COUNT;
 use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::kernel::Kernel;
 use gritos_kernel_core::object::{FP_OFFSET, Frame, Tcb, flag};
@@ -32,6 +32,8 @@ const FRAME: usize = offset_of!(Tcb, frame);
 
 global_asm!(
     include_str!("trap.s"),
+    include_str!("vectors.s"),
+    SCRATCH = const super::fastpath::SCRATCH,
     X = const FRAME + offset_of!(Frame, x),
     PRESERVED = const FRAME + offset_of!(Frame, preserved),
     SP = const FRAME + offset_of!(Frame, sp),
@@ -49,7 +51,7 @@ const _: () = {
     assert!(offset_of!(Frame, pc) == offset_of!(Frame, sp) + 8);
     assert!(offset_of!(Frame, x18) == offset_of!(Frame, thread_pointer) + 8);
     assert!(offset_of!(Frame, pstate) == offset_of!(Frame, window) + 8);
-    assert!(PLAIN_ZERO == !0x380f, "trap.s has it as an immediate");
+    assert!(WINDOW_COUNT == 0x3800, "trap.s has it as an immediate");
 };
 
 /// Leaves the boot code for the first thread.

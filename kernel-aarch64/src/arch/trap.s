@@ -1,7 +1,8 @@
 // Exceptions from EL0: saving, and the one way back.
 //
-// While a thread runs SP_EL1 is the address of its TCB, so its registers are saved without a
-// scratch register. Rust code preserves x19-x28 by itself: they are saved only when the processor
+// While a thread runs SP_EL1 points into its TCB, so its registers are saved without a scratch
+// register: to where x8 is saved. Below that is room for x0-x7, which the fast path leaves in their
+// registers: 64 bytes for it to use as a stack. Rust code preserves x19-x28 by itself: they are saved only when the processor
 // goes to another thread. SP_EL0, TPIDR_EL0 and SPSR likewise stay in their registers until then,
 // but are stored at once: the core shows and changes them.
 
@@ -14,34 +15,34 @@
 // Saves x0-x18 and the system registers; moves to the kernel's stack. x29 and x30 are saved.
 // Out: x29 the TCB, x0 the processor block.
 .macro trap_save
-    stp x0, x1, [sp, #{X}]
-    stp x2, x3, [sp, #{X} + 16]
-    stp x4, x5, [sp, #{X} + 32]
-    stp x6, x7, [sp, #{X} + 48]
-    stp x8, x9, [sp, #{X} + 64]
-    stp x10, x11, [sp, #{X} + 80]
-    stp x12, x13, [sp, #{X} + 96]
-    stp x14, x15, [sp, #{X} + 112]
-    stp x16, x17, [sp, #{X} + 128]
+    stp x0, x1, [sp, #{X} - {SCRATCH}]
+    stp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
+    stp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
+    stp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
+    stp x8, x9, [sp, #{X} + 64 - {SCRATCH}]
+    stp x10, x11, [sp, #{X} + 80 - {SCRATCH}]
+    stp x12, x13, [sp, #{X} + 96 - {SCRATCH}]
+    stp x14, x15, [sp, #{X} + 112 - {SCRATCH}]
+    stp x16, x17, [sp, #{X} + 128 - {SCRATCH}]
     mrs x0, sp_el0
     mrs x1, elr_el1
     mrs x2, spsr_el1
     mrs x3, tpidr_el0
-    stp x0, x1, [sp, #{SP}]
-    stp x3, x18, [sp, #{TP}]
-    str x2, [sp, #{WINDOW} + 8]
-    mov x29, sp
+    sub x29, sp, #{SCRATCH}
+    stp x0, x1, [x29, #{SP}]
+    stp x3, x18, [x29, #{TP}]
+    str x2, [x29, #{WINDOW} + 8]
     adrp x1, __kernel_stack_top
     mrs x0, tpidr_el1
     mov sp, x1
 .endm
 
-.macro trap_preserved op, base
-    \op x19, x20, [\base, #{PRESERVED}]
-    \op x21, x22, [\base, #{PRESERVED} + 16]
-    \op x23, x24, [\base, #{PRESERVED} + 32]
-    \op x25, x26, [\base, #{PRESERVED} + 48]
-    \op x27, x28, [\base, #{PRESERVED} + 64]
+.macro trap_preserved op, base, offset
+    \op x19, x20, [\base, #{PRESERVED} - \offset]
+    \op x21, x22, [\base, #{PRESERVED} + 16 - \offset]
+    \op x23, x24, [\base, #{PRESERVED} + 32 - \offset]
+    \op x25, x26, [\base, #{PRESERVED} + 48 - \offset]
+    \op x27, x28, [\base, #{PRESERVED} + 64 - \offset]
 .endm
 
 // v0-v31 to or from x2.
@@ -64,44 +65,71 @@
     \op q30, q31, [x2, #480]
 .endm
 
-// Saves what a call preserves and x8-x10, and goes to the Rust function `to` with the data words in
-// x0-x7. Only for plain control words: x11-x17 are not kept. The saved flags are zero, as a call
-// leaves them.
-.macro trap_fast to
-    movn w29, #0x380f               // fast::PLAIN_ZERO
-    add w30, w10, #7
-    orr w30, w30, w10
-    tst w30, w29
-    b.ne trap_general
-    trap_preserved stp, sp
-    mrs x19, sp_el0
-    mrs x20, elr_el1
-    mrs x21, tpidr_el0
-    stp x19, x20, [sp, #{SP}]
-    stp x21, x18, [sp, #{TP}]
-    stp x10, xzr, [sp, #{WINDOW}]
-    stp x8, x9, [sp, #{X} + 64]
-    adrp x20, __kernel_stack_top
-    mov sp, x20
-    b \to
+// Saves what a call preserves and x8-x10. The saved flags are zero, as a call leaves them.
+.macro trap_keep
+    trap_preserved stp, sp, {SCRATCH}
+    mrs x29, sp_el0
+    mrs x30, elr_el1
+    stp x29, x30, [sp, #{SP} - {SCRATCH}]
+    mrs x29, tpidr_el0
+    stp x29, x18, [sp, #{TP} - {SCRATCH}]
+    stp x10, xzr, [sp, #{WINDOW} - {SCRATCH}]
+    stp x8, x9, [sp, #{X} + 64 - {SCRATCH}]
 .endm
 
-.globl lower_sync
-.type lower_sync, %function
-lower_sync:
-    stp x29, x30, [sp, #{PRESERVED} + 80]
+// Goes to the Rust function `to` with the data words in x0-x7 if the control word is plain: words
+// up to 8, any window, nothing else. x11-x17 are not kept then.
+.macro trap_plain to
+    and w30, w10, #~0x3800          // fast::WINDOW_COUNT
+    cmp w30, #8
+    b.ls \to
+.endm
+
+// In the vector itself: Call comes first and saves a branch.
+.macro trap_sync
+    .balign 128
+    stp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     mrs x29, esr_el1
     mov w30, #0x56000000            // SVC in AArch64 state, 32-bit instruction, number 0
     subs w30, w29, w30
+    b.ne lower_sync
+    trap_keep
+    trap_plain fast_call
+    b trap_kept
+.endm
+
+.type lower_sync, %function
+lower_sync:
+    cmp w30, #1
     b.ne 1f
-    trap_fast fast_call
-1:  cmp w30, #1
-    b.ne 2f
-    trap_fast fast_reply_recv
-2:  cmp w30, #2
+    trap_keep
+    trap_plain fast_reply_recv
+// Not a plain control word. Saved is what `trap_keep` saves.
+trap_kept:
+    stp x0, x1, [sp, #{X} - {SCRATCH}]
+    stp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
+    stp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
+    stp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
+    stp x10, x11, [sp, #{X} + 80 - {SCRATCH}]
+    stp x12, x13, [sp, #{X} + 96 - {SCRATCH}]
+    stp x14, x15, [sp, #{X} + 112 - {SCRATCH}]
+    stp x16, x17, [sp, #{X} + 128 - {SCRATCH}]
+    mrs x2, spsr_el1
+    sub x29, sp, #{SCRATCH}
+    mrs x1, esr_el1
+    str x2, [x29, #{WINDOW} + 8]
+    adrp x2, __kernel_stack_top
+    mrs x0, tpidr_el1
+    and w1, w1, #0xffff
+    mov sp, x2
+    bl trap_system_call
+    cmp x0, x29
+    b.ne trap_left
+    b trap_resume
+1:  cmp w30, #2
     b.eq trap_send
     cmp w30, #8
-    b.hs 3f
+    b.hs 2f
 trap_general:
     mrs x30, esr_el1
     trap_save
@@ -110,21 +138,21 @@ trap_general:
     cmp x0, x29
     b.eq trap_resume
 trap_leave:
-    trap_preserved stp, x29
+    trap_preserved stp, x29, 0
 trap_left:
     ldr w1, [x29]
     tbz w1, #{FP_BIT}, trap_switch
     mrs x2, fpcr                    // a call that switches loses all else of FP
     str x2, [x29, #{FP_CONTROL}]
     b trap_switch
-3:  cmp w30, #0x10, lsl #12
-    b.hs 4f
+2:  cmp w30, #0x10, lsl #12
+    b.hs 3f
     mov x8, #0                      // no such system call: its status, and nothing else happened
     mov x9, #0
     mov x10, #1
     b trap_clear
-4:  trap_save
-    trap_preserved stp, x29         // trap_fault may leave by itself
+3:  trap_save
+    trap_preserved stp, x29, 0      // trap_fault may leave by itself
     mrs x1, esr_el1
     mrs x2, far_el1
     bl trap_fault
@@ -134,21 +162,18 @@ trap_left:
 // SendAsync: a signal that wakes nobody changes x8-x17 alone.
 .type trap_send, %function
 trap_send:
-    movn w29, #0x380f               // as in trap_fast
-    add w30, w10, #7
-    orr w30, w30, w10
-    tst w30, w29
-    b.ne trap_general
-    stp x0, x1, [sp, #{X}]
-    stp x2, x3, [sp, #{X} + 16]
-    stp x4, x5, [sp, #{X} + 32]
-    stp x6, x7, [sp, #{X} + 48]
-    stp x8, x9, [sp, #{X} + 64]
-    str x10, [sp, #{WINDOW}]
-    str x18, [sp, #{TP} + 8]
+    trap_plain 4f
+    b trap_general
+4:  stp x0, x1, [sp, #{X} - {SCRATCH}]
+    stp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
+    stp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
+    stp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
+    stp x8, x9, [sp, #{X} + 64 - {SCRATCH}]
+    sub x29, sp, #{SCRATCH}
+    str x10, [x29, #{WINDOW}]
+    str x18, [x29, #{TP} + 8]
     mov x1, x0
     mov x2, x8
-    mov x29, sp
     adrp x30, __kernel_stack_top
     mrs x0, tpidr_el1
     mov sp, x30
@@ -156,12 +181,12 @@ trap_send:
     cbz x0, trap_send_slow
     cmp x0, #1
     b.ne trap_send_leave
-    mov sp, x29
-    ldp x0, x1, [sp, #{X}]
-    ldp x2, x3, [sp, #{X} + 16]
-    ldp x4, x5, [sp, #{X} + 32]
-    ldp x6, x7, [sp, #{X} + 48]
-    ldr x18, [sp, #{TP} + 8]
+    add sp, x29, #{SCRATCH}
+    ldp x0, x1, [x29, #{X}]
+    ldp x2, x3, [x29, #{X} + 16]
+    ldp x4, x5, [x29, #{X} + 32]
+    ldp x6, x7, [x29, #{X} + 48]
+    ldr x18, [x29, #{TP} + 8]
     mov x8, #0
     mov x9, #0
     mov x10, #4 << 18               // Outcome: Reply, Ok
@@ -173,7 +198,7 @@ trap_clear:
     mov x15, #0
     mov x16, #0
     mov x17, #0
-    ldp x29, x30, [sp, #{PRESERVED} + 80]
+    ldp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     eret
 trap_send_leave:                        // a better thread was woken
     mrs x1, sp_el0
@@ -212,7 +237,7 @@ trap_slow:
     bl trap_system_call
     cmp x0, x29
     b.ne trap_left
-    trap_preserved ldp, x29
+    trap_preserved ldp, x29, 0
     b trap_resume
 .size trap_slow, . - trap_slow
 
@@ -234,33 +259,32 @@ trap_slow_unsaved:
     b trap_leave
 .size trap_slow_unsaved, . - trap_slow_unsaved
 
-.globl lower_serror
-.type lower_serror, %function
-lower_serror:
-    stp x29, x30, [sp, #{PRESERVED} + 80]
+// In the vectors themselves.
+.macro trap_serror
+    .balign 128
+    stp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     trap_save
-    trap_preserved stp, x29
+    trap_preserved stp, x29, 0
     mrs x1, esr_el1
     mov x2, #0
     bl trap_fault
     b trap_interrupted
-.size lower_serror, . - lower_serror
+.endm
 
-.globl lower_irq
-.type lower_irq, %function
-lower_irq:
-    stp x29, x30, [sp, #{PRESERVED} + 80]
+.macro trap_irq
+    .balign 128
+    stp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     trap_save
     bl trap_interrupt
-    // Falls through.
-.size lower_irq, . - lower_irq
+    b trap_interrupted
+.endm
 
 // A thread x29 that was interrupted keeps everything. In: x0 who runs now.
 .type trap_interrupted, %function
 trap_interrupted:
     cmp x0, x29
     b.eq trap_resume
-    trap_preserved stp, x29
+    trap_preserved stp, x29, 0
     ldr w1, [x29]
     tbz w1, #{FP_BIT}, trap_switch
     add x2, x29, #{FP}
@@ -288,15 +312,15 @@ trap_switch:
     cmp x2, x3
     b.eq 2f
     msr ttbr0_el1, x2               // see docs/reference/memory-map.md for why there is no barrier
-2:  mov sp, x0
-    ldp x1, x2, [sp, #{SP}]
-    ldp x4, x18, [sp, #{TP}]
-    ldr x3, [sp, #{WINDOW} + 8]
+2:  add sp, x0, #{SCRATCH}
+    ldp x1, x2, [x0, #{SP}]
+    ldp x4, x18, [x0, #{TP}]
+    ldr x3, [x0, #{WINDOW} + 8]
     msr sp_el0, x1
     msr elr_el1, x2
     msr spsr_el1, x3
     msr tpidr_el0, x4
-    trap_preserved ldp, sp
+    trap_preserved ldp, x0, 0
     b trap_return
 .size trap_switch, . - trap_switch
 
@@ -334,25 +358,25 @@ trap_resume:
     cmp x2, x3
     b.eq 1f
     msr ttbr0_el1, x2
-1:  mov sp, x29
-    ldr x2, [sp, #{SP} + 8]
+1:  ldr x2, [x29, #{SP} + 8]
+    add sp, x29, #{SCRATCH}
     msr elr_el1, x2
     // Falls through.
 .size trap_resume, . - trap_resume
 
 .type trap_return, %function
 trap_return:
-    ldp x29, x30, [sp, #{PRESERVED} + 80]
-    ldp x2, x3, [sp, #{X} + 16]
-    ldp x4, x5, [sp, #{X} + 32]
-    ldp x6, x7, [sp, #{X} + 48]
-    ldp x8, x9, [sp, #{X} + 64]
-    ldp x10, x11, [sp, #{X} + 80]
-    ldp x12, x13, [sp, #{X} + 96]
-    ldp x14, x15, [sp, #{X} + 112]
-    ldp x16, x17, [sp, #{X} + 128]
-    ldr x18, [sp, #{TP} + 8]
-    ldp x0, x1, [sp, #{X}]
+    ldp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
+    ldr x18, [sp, #{TP} + 8 - {SCRATCH}]
+    ldp x0, x1, [sp, #{X} - {SCRATCH}]
+    ldp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
+    ldp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
+    ldp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
+    ldp x8, x9, [sp, #{X} + 64 - {SCRATCH}]
+    ldp x10, x11, [sp, #{X} + 80 - {SCRATCH}]
+    ldp x12, x13, [sp, #{X} + 96 - {SCRATCH}]
+    ldp x14, x15, [sp, #{X} + 112 - {SCRATCH}]
+    ldp x16, x17, [sp, #{X} + 128 - {SCRATCH}]
     eret
 .size trap_return, . - trap_return
 

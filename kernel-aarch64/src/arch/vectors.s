@@ -15,11 +15,6 @@
     b vectors_fault
 .endm
 
-.macro vectors_to target
-    .balign 128
-    b \target
-.endm
-
 .balign 2048
 .globl vectors
 .type vectors, %object
@@ -32,10 +27,10 @@ vectors:
     vectors_report 5
     vectors_report 6
     vectors_report 7
-    vectors_to lower_sync       // EL0, AArch64
-    vectors_to lower_irq
+    trap_sync                   // EL0, AArch64
+    trap_irq
     vectors_report 10
-    vectors_to lower_serror
+    trap_serror
     vectors_report 12           // EL0, AArch32: no such code is ever started
     vectors_report 13
     vectors_report 14

@@ -27,6 +27,9 @@ struct Budgets {
     kernel_recursions: u64,
 }
 
+/// Room in a TCB for the frames of the fast path: x0-x7, see the kernel's `fastpath.rs`.
+const FAST_STACK: u64 = 64;
+
 /// Sizes of the kernel's parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sizes {
@@ -81,6 +84,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
             "bytes of the emergency stack in use",
             stacks.emergency.deepest,
             stacks.emergency.bytes,
+        ),
+        (
+            "bytes of the fast path's stack in use",
+            stacks.fast_frame,
+            FAST_STACK,
         ),
         (
             "calls on the fast path",

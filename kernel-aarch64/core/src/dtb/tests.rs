@@ -180,7 +180,7 @@ fn every_pi_has_its_banks_and_devices_where_the_processor_sees_them() {
     for gib in [1, 2, 4, 8] {
         let pi = Pi::with_ram(gib);
         let info = read(&pi.blob());
-        let mut ram = RegionSet::<8>::new();
+        let mut ram = RegionSet::<32>::new();
         pi.memory
             .iter()
             .for_each(|&bank| ram.insert(bank).expect("four banks"));
@@ -293,7 +293,7 @@ fn errors_name_what_is_wrong() {
         "an empty bank is no RAM"
     );
 
-    let banks = (0..9).map(|n| region(n * GIB, MIB)).collect();
+    let banks = (0..33).map(|n| region(n * GIB, MIB)).collect();
     let blob = Pi {
         memory: banks,
         ..Pi::with_ram(2)
@@ -454,9 +454,9 @@ const NASTY: [u32; 12] = [
 fn survives(blob: &[u8]) -> Result<(), String> {
     match PlatformInfo::from_device_tree(blob) {
         Ok(info) => {
-            let free: Result<RegionSet<64>, _> =
+            let free: Result<RegionSet<128>, _> =
                 info.ram.free_pages(info.reserved.as_slice(), 64 * GIB);
-            let free = free.map_err(|_| String::from("8 banks and 16 holes are too many"))?;
+            let free = free.map_err(|_| String::from("32 banks and 32 holes are too many"))?;
             let ram = |page: &Region| info.ram.as_slice().iter().any(|bank| bank.contains(page));
             let taken = |page: &Region| {
                 info.reserved

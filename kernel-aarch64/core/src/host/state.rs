@@ -124,10 +124,8 @@ fn object<F: Facts>(kernel: &HostKernel, handle: ObjectRef, object: &Object, out
         }
         Object::Notification(n) => notification(n, out),
         Object::Reply(r) => {
-            let caller = r.caller.get().map_or(0, TcbRef::raw);
-            let owed = r.header.has(crate::object::reply_state::OWED);
-            out.put("caller", if owed { caller.into() } else { 0 });
-            if r.header.has(crate::object::reply_state::ARMED) {
+            out.put("caller", r.caller.get().map_or(0, |c| c.raw().into()));
+            if r.header.has(crate::object::reply_state::IN_USE) && r.caller.get().is_none() {
                 out.put("server", r.server.get().map_or(0, |s| s.raw().into()));
             }
         }
@@ -186,6 +184,7 @@ fn thread<F: Facts>(kernel: &HostKernel, handle: TcbRef, out: &mut F) {
     }
     if state == State::Reply {
         out.put("awaits", t.awaits.get().map_or(0, |r| r.raw().into()));
+        out.put("called with", t.rights.get().into());
     }
     let queued = matches!(state, State::Send | State::Receive | State::Wait);
     if queued {

@@ -54,7 +54,7 @@ pub struct Notification {
 pub struct Reply {
     /// Common header; see [`reply_state`].
     pub header: Header,
-    /// Who waits for the answer.
+    /// Who waits for the answer; none unless an answer is owed.
     pub caller: Cell<Option<TcbRef>>,
     /// Who armed it.
     pub server: Cell<Option<TcbRef>>,
@@ -62,16 +62,9 @@ pub struct Reply {
 
 /// State bits of a Reply; none set means free.
 pub mod reply_state {
-    /// A receiver waits with it.
-    pub const ARMED: u32 = 1 << 8;
-    /// A caller waits for the answer.
-    pub const OWED: u32 = 1 << 9;
-    /// While owed: the kernel's rights of the endpoint capability of the call.
-    pub const RIGHTS_SHIFT: u32 = 12;
-    /// GRANT among them.
-    pub const GRANT: u32 = 8 << RIGHTS_SHIFT;
-    /// Everything but the tag.
-    pub const ALL: u32 = !0xff;
+    /// A receiver waits with it, or a caller waits for the answer. One bit for
+    /// both, so that it stays while calls come and go.
+    pub const IN_USE: u32 = 1 << 8;
 }
 
 const _: () = assert!(size_of::<Endpoint>() <= 64 && size_of::<Reply>() <= 64);

@@ -61,6 +61,9 @@ pub mod flag {
     pub const FP_SAVED: u32 = 1 << 12;
 }
 
+/// Where the number of slots begins in [`Tcb::root`].
+pub const ROOT_LEN_SHIFT: u32 = 47;
+
 /// The registers of a thread that is not running.
 ///
 /// In the order in which the entry code saves them: what a call preserves
@@ -116,8 +119,8 @@ pub struct Tcb {
     pub next: Cell<Option<TcbRef>>,
     /// Previous in that queue; none at its head.
     pub prev: Cell<Option<TcbRef>>,
-    /// Root CNode: number of slots `[31:0]`, line (see `Store::slot_line`) of the
-    /// first `[63:32]`.
+    /// Root CNode: number of slots `[63:47]`, line (see `Store::slot_below`) of the
+    /// first `[31:0]`.
     pub root: Cell<u64>,
     /// The context it holds; see `Kernel::context_of` for when this is valid.
     pub context: Cell<Option<ContextRef>>,
@@ -137,7 +140,7 @@ pub struct Tcb {
     pub timer: TimerNode,
     /// Badge of the endpoint capability it sends through.
     pub badge: Cell<u32>,
-    /// Rights of that capability.
+    /// Rights of that capability, until it has its answer.
     pub rights: Cell<u32>,
     /// Highest priority it can hand out.
     pub ceiling: Cell<u32>,
@@ -195,7 +198,8 @@ impl Tcb {
     /// Sets the root CNode: its first slot and the number of slots.
     pub fn set_root(&self, first: Option<SlotRef>, len: u32) {
         let first = first.map_or(0, SlotRef::line);
-        self.root.set(u64::from(len) | u64::from(first) << 32);
+        self.root
+            .set(u64::from(len) << ROOT_LEN_SHIFT | u64::from(first));
     }
 
     /// Register x`N`, `N` at most 17.

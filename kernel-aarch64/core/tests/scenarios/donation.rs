@@ -210,3 +210,15 @@ fn a_destroyed_context_makes_the_borrower_fault() {
     let got = s.world.succeed(root, &Ask::recv(handler, reply));
     assert_eq!((got.kind(), got.tag(), got.badge()), (Kind::Fault, 7, 9));
 }
+
+#[test]
+fn a_context_that_was_lent_on_can_be_taken_from_its_owner() {
+    let Chain { mut s, second } = Chain::new();
+    let (client, server) = (s.clients[0], s.server.tcb);
+    s.world.wait(server, &Ask::call(NEXT));
+    let unbind = Ask::invoke(client.cap, method::Tcb::UnbindContext as u64);
+    s.world.succeed(s.world.root, &unbind);
+    for thread in [client.tcb, server, second.tcb] {
+        assert_eq!(s.world.kernel.context_of(thread), None);
+    }
+}

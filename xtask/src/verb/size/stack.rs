@@ -30,6 +30,8 @@ pub(crate) struct Stacks {
     pub(crate) emergency: Stack,
     /// Calls in the functions of the fast path.
     pub(crate) fast_calls: u64,
+    /// Largest frame of a function of the fast path. Their stack is part of a TCB.
+    pub(crate) fast_frame: u64,
     /// Ways around through functions that call each other and take stack.
     pub(crate) recursions: Vec<String>,
 }
@@ -79,6 +81,7 @@ pub(crate) fn measure(kernel: &Path) -> Result<Stacks> {
         path: path(&functions, &depths, root),
     };
     let deepest = (0..functions.len()).max_by_key(|&i| depths[i]);
+    let fast = || functions.iter().filter(|f| FAST.contains(&f.name.as_str()));
     let emergency = functions.iter().position(|f| f.name == EMERGENCY);
     for name in FAST {
         ensure!(
@@ -95,11 +98,8 @@ pub(crate) fn measure(kernel: &Path) -> Result<Stacks> {
             address("__emergency_stack_top")? - address("__emergency_stack")?,
             emergency.with_context(|| format!("the kernel has no function {EMERGENCY}"))?,
         ),
-        fast_calls: functions
-            .iter()
-            .filter(|f| FAST.contains(&f.name.as_str()))
-            .map(|f| f.calls)
-            .sum(),
+        fast_calls: fast().map(|f| f.calls).sum(),
+        fast_frame: fast().map(|f| f.frame).max().unwrap_or_default(),
         recursions,
     })
 }

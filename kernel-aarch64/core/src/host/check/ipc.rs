@@ -43,13 +43,12 @@ pub(super) fn check(view: &View<'_>) -> Result<(), Broken> {
             }
             Object::Reply(r) => {
                 let state = r.header.bits();
+                let owed = r.caller.get().is_some();
                 ensure!(
-                    state & !reply_state::ALL == 0
-                        && (state & reply_state::ARMED == 0 || state == reply_state::ARMED)
-                        && (state & reply_state::GRANT == 0 || state & reply_state::OWED != 0),
+                    state == reply_state::IN_USE || state == 0 && !owed,
                     "Reply {handle:x?} has state {state:x}"
                 );
-                if state & reply_state::OWED != 0 {
+                if owed {
                     let caller = r.caller.get().and_then(|c| view.thread(c));
                     ensure!(
                         caller.is_some_and(|c| c.state() == State::Reply
@@ -57,7 +56,7 @@ pub(super) fn check(view: &View<'_>) -> Result<(), Broken> {
                         "Reply {handle:x?} owes an answer that nobody waits for"
                     );
                 }
-                if state == reply_state::ARMED {
+                if state == reply_state::IN_USE && !owed {
                     let server = r.server.get().and_then(|s| view.thread(s));
                     ensure!(
                         server
@@ -121,7 +120,7 @@ fn thread(view: &View<'_>, handle: TcbRef) -> Result<(), Broken> {
     if state == State::Reply {
         let right = t.awaits.get().is_some_and(|reply| {
             matches!(view.object(reply.raw()), Some(Object::Reply(r))
-                if r.header.has(reply_state::OWED) && r.caller.get() == Some(handle))
+                if r.caller.get() == Some(handle))
         });
         ensure!(right, "{handle:x?} awaits a Reply that does not know it");
     }
@@ -129,11 +128,14 @@ fn thread(view: &View<'_>, handle: TcbRef) -> Result<(), Broken> {
         let right = state == State::Receive
             && t.armed.get().is_some_and(|reply| {
                 matches!(view.object(reply.raw()), Some(Object::Reply(r))
-                    if r.header.bits() == reply_state::ARMED && r.server.get() == Some(handle))
+                    if r.header.has(reply_state::IN_USE)
+                        && r.caller.get().is_none()
+                        && r.server.get() == Some(handle))
             });
         ensure!(right, "{handle:x?} is armed with a Reply that denies it");
     }
     if let Some(n) = t.notification.get() {
+        ensure!(!t.has(flag::PASSIVE), "passive {handle:x?} is bound");
         let right = matches!(view.object(n.raw()), Some(Object::Notification(n))
             if n.bound.get() == Some(handle));
         ensure!(
