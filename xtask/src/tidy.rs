@@ -129,6 +129,8 @@ fn may_depend(from: &str, to: &str) -> bool {
         ("gritos-sys", to) => to == "gritos-abi",
         ("gritos-system", _) => false,
         ("xtask", to) => ["gritos-abi", "gritos-board", "gritos-system", "idlc"].contains(&to),
+        // Tests of user space run on the kernel itself.
+        ("gritos-testing", to) => !["gritos-kernel", "xtask", "idlc"].contains(&to),
         // Everything else is user space: it never sees a kernel crate or a tool.
         (_, to) => !KERNEL.contains(&to) && !["xtask", "idlc"].contains(&to),
     }

@@ -22,6 +22,9 @@ use crate::transport::{filled, incoming, issue};
 #[derive(Debug)]
 pub struct Port<const REPLIES: usize> {
     endpoint: Cap<Endpoint>,
+    /// An endpoint that nobody sends to: receiving there tells whether a Reply
+    /// is free.
+    quiet: Cap<Endpoint>,
     replies: [Place; REPLIES],
     /// Which of them receives; `None` while every one owes an answer.
     current: Option<usize>,
@@ -54,7 +57,12 @@ impl Port<1> {
             generation: 0,
             kept: false,
         };
-        Self::of(endpoint, [place], (Address::NULL, 0))
+        Self::of(
+            endpoint,
+            Cap::at(Address::NULL),
+            [place],
+            (Address::NULL, 0),
+        )
     }
 }
 
@@ -78,16 +86,19 @@ impl<const REPLIES: usize> Port<REPLIES> {
             0 => (Address::NULL, 0),
             count => (own::take_run(count)?.address(), count),
         };
-        Ok(Self::of(endpoint, replies, window))
+        let quiet = Environment::MEMORY.create::<Endpoint>(own::take()?)?;
+        Ok(Self::of(endpoint, quiet, replies, window))
     }
 
     const fn of(
         endpoint: Cap<Endpoint>,
+        quiet: Cap<Endpoint>,
         replies: [Place; REPLIES],
         window: (Address, u32),
     ) -> Self {
         Self {
             endpoint,
+            quiet,
             replies,
             current: Some(0),
             owes: false,
@@ -130,8 +141,28 @@ impl<const REPLIES: usize> Port<REPLIES> {
 
     /// Whether a further caller can be kept waiting.
     #[must_use]
-    pub fn can_keep(&self) -> bool {
-        self.spare().is_some()
+    pub fn can_keep(&mut self) -> bool {
+        self.spare().is_some() || self.reclaim()
+    }
+
+    /// Takes back the Replies of callers that stopped waiting, at a deadline or
+    /// because they died. Their tickets answer nobody from now on.
+    #[cold]
+    fn reclaim(&mut self) -> bool {
+        let nothing = Outgoing::new(0, [0; 8], 0);
+        let mut found = false;
+        for place in self.replies.iter_mut().filter(|place| place.kept) {
+            let (quiet, reply) = (self.quiet.address(), place.reply.address());
+            let none = (Address::NULL, 0);
+            let returned = issue(Syscall::Poll, quiet, reply, &nothing, none, None);
+            // A Reply that owes an answer is refused before anything else.
+            if returned.outcome.status() == Ok(Status::WouldBlock) {
+                place.kept = false;
+                place.generation = place.generation.wrapping_add(1);
+                found = true;
+            }
+        }
+        found
     }
 
     fn spare(&self) -> Option<usize> {
@@ -219,7 +250,9 @@ impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
     }
 
     fn ticket(&mut self) -> Option<Ticket> {
-        self.spare()?;
+        if !self.can_keep() {
+            return None;
+        }
         let place = self.replies.get(self.current?)?;
         Some(Ticket {
             reply: place.reply.address(),

@@ -253,6 +253,14 @@ impl World {
         }
     }
 
+    /// The root runs only while no other thread can: it is what the processor
+    /// idles in, until [`focus`](Self::focus) calls it back.
+    pub fn rest(&mut self) {
+        self.unfocus();
+        self.set_priority(self.root, 255);
+        self.kernel.reschedule();
+    }
+
     /// As `SetPriority` does.
     fn set_priority(&mut self, thread: TcbRef, priority: u32) {
         if !self.kernel.header(thread.into()).is(Tag::Tcb) {
@@ -285,7 +293,7 @@ impl World {
     }
 
     /// The running thread runs its preempted system call again.
-    fn resume_call(&mut self, number: u16) -> Progress {
+    pub fn resume_call(&mut self, number: u16) -> Progress {
         let caller = self.current();
         self.system_call(number);
         self.kernel.progress(caller)
