@@ -13,12 +13,16 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "host")]
+extern crate std;
 
 mod address;
 mod buffers;
 mod entropy;
 mod filter;
 mod frame;
+#[cfg(feature = "host")]
+pub mod host;
 mod link;
 mod resolver;
 mod service;

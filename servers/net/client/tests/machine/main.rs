@@ -1,0 +1,6 @@
+//! The client library and the service, over calls, in one machine.
+
+mod bsd;
+mod common;
+mod hostile;
+mod rust;
