@@ -835,3 +835,57 @@ fn buffers_are_ranges_of_registered_or_given_memory() {
         Answer::Refused(WireError::BadCap)
     );
 }
+
+/// Methods of the shapes that only take and give numbers, and one that does not.
+const TAGS: [u32; 7] = [
+    1,
+    0xec9c_2dd0,
+    0x8a9e_707e,
+    0xafc0_f7bf,
+    0xa0cf_c4b1,
+    0x8c56_5738,
+    0xb71a_91be,
+];
+
+proptest! {
+    #[test]
+    fn what_is_answered_quickly_is_answered_as_by_dispatch(
+        method in 0..TAGS.len(),
+        words in proptest::array::uniform8(prop_oneof![any::<u64>(), 0..4_u64, Just(0x0101_0101)]),
+        (count, caps, kind) in (0..9_u32, 0..3_u32, prop_oneof![3 => Just(Kind::Call), 1 => Just(Kind::OneWay)]),
+    ) {
+        let incoming = Incoming {
+            words,
+            tag: u64::from(TAGS[method]),
+            outcome: Outcome::message(kind, count, caps),
+            ..Incoming::failed(Status::Ok)
+        };
+        let (mut one, mut other) = (Mirror::default(), Mirror::default());
+        let quick = <Everything as Dispatch<Mirror>>::quick(&mut one, &incoming);
+        let answer = Everything::dispatch(&mut other, &incoming, || None);
+        match quick {
+            Some(reply) => assert_eq!(answer, Answer::Words(reply)),
+            None => {
+                assert!(matches!(answer, Answer::Refused(_)) || method == 6);
+                assert_eq!((one.calls, one.caller), (0, None), "nothing was done");
+            }
+        }
+    }
+
+    #[test]
+    fn well_formed_numbers_are_answered_quickly(a: u64, b: u64) {
+        let incoming = Incoming {
+            words: [a, b, 0, 0, 0, 0, 0, 0],
+            tag: 1,
+            outcome: Outcome::message(Kind::Call, 2, 0),
+            ..Incoming::failed(Status::Ok)
+        };
+        let quick = Shapes::quick(&mut Mirror::default(), &incoming).expect("they are numbers");
+        let expected = if a == b {
+            Outgoing::error(ShapeError::TooLarge.number())
+        } else {
+            Outgoing::new(0, [a.wrapping_add(b), a.wrapping_sub(b), 0, 0, 0, 0, 0, 0], 2)
+        };
+        assert_eq!(quick, expected);
+    }
+}

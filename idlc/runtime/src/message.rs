@@ -43,6 +43,13 @@ impl Outgoing<0> {
         }
     }
 
+    /// A reply that is an error of the protocol.
+    #[inline(always)]
+    #[must_use]
+    pub const fn error(number: u32) -> Self {
+        Self::new(number as u64, [0; WORDS], 0)
+    }
+
     /// A reply that says that something was wrong with the message.
     #[must_use]
     pub const fn refusal(error: WireError) -> Self {

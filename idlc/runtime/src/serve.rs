@@ -77,6 +77,17 @@ impl Answer {
 /// What decodes messages, calls methods of `S` and encodes their answers.
 /// Implemented by generated code for protocols and servers.
 pub trait Dispatch<S> {
+    /// Answers a message at once, if it is a well-formed request of a method
+    /// that takes and gives nothing but numbers. `None`, without having done
+    /// anything, for all others: [`dispatch`](Self::dispatch) takes them, and says what is wrong.
+    ///
+    /// The message stays in registers here; that is what makes the way short.
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &Incoming) -> Option<Outgoing<0>> {
+        let _ = (server, incoming);
+        None
+    }
+
     /// Handles one message. `ticket` gives that of the current caller, if it
     /// can be kept.
     fn dispatch(
@@ -150,31 +161,50 @@ pub trait Hooks<P> {
 /// served: `serve::<Calculator, _, _>(&mut port, &mut calculator)`.
 #[inline]
 pub fn serve<D: Dispatch<S>, P: ServerPort, S: Hooks<P>>(port: &mut P, server: &mut S) -> Status {
-    let mut incoming = port.recv();
+    // What is handed out by reference lies in memory. It is never the message
+    // in hand, which so can stay in registers.
+    let mut parked = port.recv();
     loop {
-        if !incoming.outcome.is_ok() {
-            if let Some(status) = lasting(incoming.outcome) {
-                return status;
-            }
+        let mut incoming = parked;
+        while let Some(reply) = D::quick(server, &incoming) {
+            server.turn(port);
+            incoming = port.reply_recv(reply);
+        }
+        parked = incoming;
+        if let Some(status) = step::<D, P, S>(port, server, &mut parked) {
+            return status;
+        }
+    }
+}
+
+/// A turn of [`serve`] that is not quick: handles a message and puts the next
+/// in its place. A status is why there is no next.
+#[inline(never)]
+fn step<D: Dispatch<S>, P: ServerPort, S: Hooks<P>>(
+    port: &mut P,
+    server: &mut S,
+    incoming: &mut Incoming,
+) -> Option<Status> {
+    if !incoming.outcome.is_ok() {
+        let status = lasting(incoming.outcome);
+        if status.is_none() {
             // An answer that could not be delivered, or a wait without a message.
             server.turn(port);
-            incoming = port.recv();
-            continue;
+            *incoming = port.recv();
         }
-        let answer = match incoming.outcome.kind() {
-            Ok(Kind::Call | Kind::OneWay) => D::dispatch(server, &incoming, || port.ticket()),
-            Ok(Kind::Notification) => {
-                server.notified(port, incoming.words[0]);
-                Answer::Nothing
-            }
-            _ => Answer::Nothing,
-        };
-        server.turn(port);
-        incoming = match answer {
-            Answer::Words(reply) => port.reply_recv(reply),
-            other => finish(port, &incoming, other),
-        };
+        return status;
     }
+    let answer = match incoming.outcome.kind() {
+        Ok(Kind::Call | Kind::OneWay) => D::dispatch(server, incoming, || port.ticket()),
+        Ok(Kind::Notification) => {
+            server.notified(port, incoming.words[0]);
+            Answer::Nothing
+        }
+        _ => Answer::Nothing,
+    };
+    server.turn(port);
+    *incoming = finish(port, incoming, answer);
+    None
 }
 
 /// The rarer endings of a turn.

@@ -1,16 +1,16 @@
 //! Where a server receives and answers.
 
 use gritos_idl_runtime::{
-    Address, Incoming, Kind, Outgoing, ServerPort, Status, Ticket, WireError,
+    Address, Incoming, Kind, Outcome, Outgoing, ServerPort, Status, Ticket, WireError,
 };
-use gritos_sys::abi::Syscall;
+use gritos_sys::abi::{Arrival, Control, Syscall};
 use gritos_sys::cap::{Endpoint, Reply};
 use gritos_sys::environment::Environment;
-use gritos_sys::raw::Returned;
+use gritos_sys::raw::{RawCalls, Request, Returned, kernel};
 use gritos_sys::slots::{Slot, own};
 use gritos_sys::{Cap, Error};
 
-use crate::transport::{filled, incoming, issue};
+use crate::transport::{incoming, issue};
 
 /// The endpoint of a server, with `REPLIES` Reply objects: one for the call in
 /// hand, the others for callers that are kept waiting.
@@ -28,13 +28,20 @@ pub struct Port<const REPLIES: usize> {
     replies: [Place; REPLIES],
     /// Which of them receives; `None` while every one owes an answer.
     current: Option<usize>,
+    /// Endpoint and current Reply as the kernel takes them.
+    target: u64,
     /// Whether the current Reply owes an answer.
     owes: bool,
     /// First slot and number of slots for capabilities of messages.
     window: (Address, u32),
+    /// The same as the kernel takes it.
+    offer: u64,
     /// Positions of the window that the last message filled.
     arrived: u32,
     deadline: Option<u64>,
+    /// Whether receiving is more than a system call that answers: nobody waits
+    /// for an answer, something arrived that is to be deleted, or there is a deadline.
+    attention: bool,
 }
 
 /// A Reply and how it is used.
@@ -51,7 +58,7 @@ impl Port<1> {
     /// A port of a task that is no component, such as the root task: with a
     /// Reply of its own making, and without a window.
     #[must_use]
-    pub const fn with_reply(endpoint: Cap<Endpoint>, reply: Cap<Reply>) -> Self {
+    pub fn with_reply(endpoint: Cap<Endpoint>, reply: Cap<Reply>) -> Self {
         let place = Place {
             reply,
             generation: 0,
@@ -90,22 +97,34 @@ impl<const REPLIES: usize> Port<REPLIES> {
         Ok(Self::of(endpoint, quiet, replies, window))
     }
 
-    const fn of(
+    fn of(
         endpoint: Cap<Endpoint>,
         quiet: Cap<Endpoint>,
         replies: [Place; REPLIES],
         window: (Address, u32),
     ) -> Self {
-        Self {
+        let mut port = Self {
             endpoint,
             quiet,
             replies,
             current: Some(0),
+            target: 0,
             owes: false,
             window,
+            offer: Control::words(0).with_window(window.0, window.1).0,
             arrived: 0,
             deadline: None,
-        }
+            attention: true,
+        };
+        port.choose(Some(0));
+        port
+    }
+
+    /// Makes a Reply the one that receives.
+    fn choose(&mut self, current: Option<usize>) {
+        self.current = current;
+        let endpoint = u64::from(self.endpoint.address().0);
+        self.target = endpoint | u64::from(self.current_reply().0) << 32;
     }
 
     /// Answers the current caller and receives nothing.
@@ -124,6 +143,7 @@ impl<const REPLIES: usize> Port<REPLIES> {
         );
         let result = result_of(&returned);
         self.owes &= result.is_err();
+        self.settle();
         result
     }
 
@@ -137,6 +157,7 @@ impl<const REPLIES: usize> Port<REPLIES> {
     /// `turn` then runs without a message. Stays until it is changed.
     pub const fn set_deadline(&mut self, ticks: Option<u64>) {
         self.deadline = ticks;
+        self.settle();
     }
 
     /// Whether a further caller can be kept waiting.
@@ -177,49 +198,82 @@ impl<const REPLIES: usize> Port<REPLIES> {
 
     #[inline(always)]
     fn receive<const CAPS: usize>(&mut self, call: Syscall, message: &Outgoing<CAPS>) -> Incoming {
-        if self.arrived != 0 {
-            self.empty_window();
+        if CAPS > 0 || self.attention {
+            let returned = self.receive_with(call, *message);
+            return incoming(&returned, self.window.0);
         }
-        let returned = issue(
-            call,
-            self.endpoint.address(),
-            self.current_reply(),
-            message,
-            self.window,
-            self.deadline,
-        );
-        let incoming = incoming(&returned, self.window.0);
-        if incoming.outcome.is_ok() {
-            self.owes = matches!(incoming.outcome.kind(), Ok(Kind::Call | Kind::Fault));
-            if incoming.outcome.cap_count() != 0 {
-                self.note_arrivals(&incoming);
-            }
-        } else if incoming.outcome.status() == Ok(Status::TimedOut) {
-            // Only a wait times out, and the answer goes out before it begins.
-            self.owes = false;
+        let control = Control(Control::words(message.word_count).0 | self.offer);
+        let request = Request {
+            words: message.words,
+            target: self.target,
+            tag: message.tag,
+            control,
+        };
+        let incoming = incoming(&kernel().short(call, request), self.window.0);
+        let plain = Outcome::message(Kind::Call, incoming.outcome.word_count(), 0);
+        // A call was answered, and another one came: nothing changes.
+        if incoming.outcome != plain {
+            self.note(incoming.outcome, incoming.arrivals);
         }
         incoming
     }
 
-    fn note_arrivals(&mut self, incoming: &Incoming) {
-        let first = self.window.0.0;
-        self.arrived = filled(incoming).fold(0, |seen, address| seen | 1 << (address.0 - first));
+    /// Receives where that is more than a system call.
+    #[inline(never)]
+    fn receive_with<const CAPS: usize>(
+        &mut self,
+        call: Syscall,
+        message: Outgoing<CAPS>,
+    ) -> Returned {
+        self.empty_window();
+        let returned = issue(
+            call,
+            self.endpoint.address(),
+            self.current_reply(),
+            &message,
+            self.window,
+            self.deadline,
+        );
+        self.note(returned.outcome, returned.arrivals);
+        returned
+    }
+
+    /// Keeps in mind what came.
+    #[inline(never)]
+    fn note(&mut self, outcome: Outcome, arrivals: u64) {
+        if outcome.is_ok() {
+            self.owes = matches!(outcome.kind(), Ok(Kind::Call | Kind::Fault));
+            let slots = 0..outcome.cap_count() as usize;
+            self.arrived = slots.fold(0, |seen, slot| match Arrival::of_slot(arrivals, slot) {
+                Arrival::InSlot { position, .. } => seen | 1_u32.wrapping_shl(u32::from(position)),
+                Arrival::None | Arrival::Unwrapped => seen,
+            });
+        } else if outcome.status() == Ok(Status::TimedOut) {
+            // Only a wait times out, and the answer goes out before it begins.
+            self.owes = false;
+        }
+        self.settle();
+    }
+
+    const fn settle(&mut self) {
+        self.attention = !self.owes || self.arrived != 0 || self.deadline.is_some();
     }
 
     /// Deletes what nobody took over.
-    #[cold]
     fn empty_window(&mut self) {
         for position in (0..4).filter(|position| self.arrived & 1 << position != 0) {
             // What was moved away is gone already, which is no error.
             let _ = own::at(Address(self.window.0.0 + position)).delete();
         }
         self.arrived = 0;
+        self.settle();
     }
 
     /// Answers the current caller that nobody answered.
     #[cold]
     fn give_up(&mut self) {
         self.owes = false;
+        self.settle();
         let refusal = Outgoing::refusal(WireError::Dropped);
         issue(
             Syscall::Reply,
@@ -233,7 +287,7 @@ impl<const REPLIES: usize> Port<REPLIES> {
 }
 
 impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
-    #[inline]
+    #[inline(never)]
     fn recv(&mut self) -> Incoming {
         if self.owes {
             self.give_up();
@@ -266,7 +320,8 @@ impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
             place.kept = true;
         }
         self.owes = false;
-        self.current = spare;
+        self.settle();
+        self.choose(spare);
     }
 
     fn answer<const CAPS: usize>(

@@ -123,8 +123,13 @@ pub(crate) fn issue<const CAPS: usize>(
 ) -> Returned {
     let mut control = Control::words(message.word_count).with_window(window.0, window.1);
     if CAPS == 0 && deadline.is_none() {
-        let request = Request::new(target, message.tag, message.words, control);
-        return kernel().short(call, request.with_reply(reply));
+        let request = Request {
+            words: message.words,
+            target: u64::from(target.0) | u64::from(reply.0) << 32,
+            tag: message.tag,
+            control,
+        };
+        return kernel().short(call, request);
     }
     let mut caps = CapsIn::default();
     let mut moved = 0;

@@ -156,6 +156,14 @@ pub trait SessionServer {
 }
 
 impl<S: SessionServer> rt::Dispatch<S> for Session {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4099 => on_generation(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -166,7 +174,7 @@ impl<S: SessionServer> rt::Dispatch<S> for Session {
         let answer = match incoming.tag {
             4097 => on_register(server, incoming),
             4098 => on_unregister(server, incoming),
-            4099 => on_generation(server, incoming),
+            4099 => on_generation(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -204,14 +212,17 @@ fn on_unregister<S: SessionServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_unregister(server.unregister(caller, incoming.endpoint_cap(0, rt::Rights::empty())?)))
+    Ok(rt::Answer::Words(answer_unregister(server.unregister(
+        caller,
+        incoming.endpoint_cap(0, rt::Rights::empty())?,
+    ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_generation<S: SessionServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -239,34 +250,22 @@ fn answer_register(result: Result<SessionRegisterAnswer, crate::BaseError>) -> r
                 ],
             )
         }),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_unregister(result: Result<(), crate::BaseError>) -> rt::Answer {
+fn answer_unregister(result: Result<(), crate::BaseError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_generation(result: Result<u64, crate::BaseError>) -> rt::Answer {
+fn answer_generation(result: Result<u64, crate::BaseError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -67,6 +67,14 @@ pub trait SupervisionServer {
 }
 
 impl<S: SupervisionServer> rt::Dispatch<S> for Supervision {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4100 => on_client_gone(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -75,18 +83,18 @@ impl<S: SupervisionServer> rt::Dispatch<S> for Supervision {
     ) -> rt::Answer {
         let _ = ticket;
         let answer = match incoming.tag {
-            4100 => on_client_gone(server, incoming),
+            4100 => on_client_gone(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_client_gone<S: SupervisionServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -98,17 +106,9 @@ fn on_client_gone<S: SupervisionServer>(
 }
 
 #[inline]
-fn answer_client_gone(result: Result<u32, crate::BaseError>) -> rt::Answer {
+fn answer_client_gone(result: Result<u32, crate::BaseError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

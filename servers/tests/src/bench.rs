@@ -8,8 +8,12 @@
 //! The other side of a measurement lives in an AddressSpace of its own that
 //! holds this program's text and nothing else.
 
+use core::hint::black_box;
+
+use gritos_idl_runtime::serve;
+use gritos_service::{Kernel, Port, call_cap};
 use gritos_sys::abi::message::Kind;
-use gritos_sys::abi::{CapsIn, Control, ObjectType, Rights, Syscall, method};
+use gritos_sys::abi::{CapsIn, Control, ObjectType, Outcome, Rights, Syscall, method};
 use gritos_sys::cap::{AddressSpace, CNode, Endpoint, Notification, Tcb};
 use gritos_sys::invoke::{Permissions, Wanted};
 use gritos_sys::raw::Request;
@@ -17,9 +21,11 @@ use gritos_sys::shared::SHARED_BASE;
 use gritos_sys::svc::probe::{self, loops};
 use gritos_sys::thread::ThreadBuilder;
 use gritos_sys::{Cap, Mask, time};
+use gritos_test_shapes_api::{ShapeError, Shapes, ShapesClient, ShapesTwoReply};
+use gritos_wire_cases::Mirror;
 
 use crate::check::{Verdict, check, check_eq};
-use crate::env::{ABOVE, BELOW, Env, cell, end, eventually, pack, set_cell};
+use crate::env::{ABOVE, BELOW, Env, cell, end, eventually, high, low, pack, set_cell};
 use crate::runner::tell_result;
 
 /// A measurement.
@@ -53,6 +59,7 @@ benches![
     map_and_unmap,
     retype,
     revoke,
+    stubs,
 ];
 
 /// Repetitions of a measurement.
@@ -457,4 +464,77 @@ fn revoke(env: &mut Env) -> Verdict {
     }
     samples.tell("revoke_64", 1);
     Ok(())
+}
+
+/// Serves the shapes with generated stubs.
+extern "C" fn stub_server(argument: u64) -> ! {
+    let mut port = Port::with_reply(low(argument), high(argument));
+    serve::<Shapes, _, _>(&mut port, &mut Mirror);
+    end()
+}
+
+/// A call by itself: it gets its arguments in registers and returns a result,
+/// as any other function does.
+#[inline(never)]
+fn call_two(
+    client: &mut ShapesClient<Kernel>,
+    a: u64,
+    b: u64,
+) -> Result<ShapesTwoReply, gritos_idl_runtime::Error<ShapeError>> {
+    client.two(a, b)
+}
+
+/// What generated stubs execute for a method with two words each way. Client
+/// and server share an AddressSpace, which a round trip of nothing but
+/// assembly, measured the same way, takes off.
+fn stubs(env: &mut Env) -> Verdict {
+    let (endpoint, reply) = env.endpoint_and_reply()?;
+    let here = Other {
+        cnode: Env::CNODE,
+        space: Env::SPACE,
+    };
+    let registers = [pack(endpoint, reply), Control::words(2).0];
+    let bare = here.start(env, loops::echo, registers, false, 0)?;
+    let kernel = raw_round_trip::<20>(endpoint, 1)? - 1 - loops::ECHO;
+    bare.suspend()?;
+
+    let (endpoint, reply) = env.endpoint_and_reply()?;
+    env.spawn(ABOVE, stub_server, pack(endpoint, reply))?;
+    let with_server = raw_round_trip::<21>(endpoint, 1)?;
+    let server = with_server - 1 - kernel;
+
+    let mut client = ShapesClient::new(call_cap(endpoint), Kernel);
+    let mut samples = Samples::new();
+    for i in 0..u64::from(ROUNDS) {
+        let (a, b) = (black_box(i), black_box(7));
+        let begin = probe::cycles();
+        let answer = call_two(&mut client, a, b);
+        let end = probe::cycles();
+        let expected = ShapesTwoReply {
+            sum: i + 7,
+            difference: i.wrapping_sub(7),
+        };
+        check_eq!(answer, Ok(expected));
+        samples.add(end - begin - probe::timed_nothing());
+    }
+    tell_result(format_args!(
+        "stub_client user={} n={ROUNDS}",
+        // Without the call of the function that makes the call.
+        samples.mode() - kernel - server - 2
+    ));
+    tell_result(format_args!("stub_server user={server} n={ROUNDS}"));
+    Ok(())
+}
+
+/// The commonest number of cycles of a call with two words.
+fn raw_round_trip<const ID: u16>(endpoint: Cap<Endpoint>, tag: u64) -> Verdict<u64> {
+    let mut samples = Samples::new();
+    let mut request = request(endpoint, tag, Control::words(2));
+    request.words[0] = 5;
+    for _ in 0..ROUNDS {
+        let timed = probe::timed::<CALL, ID>(&request, &CapsIn::default(), 0);
+        check_eq!(timed.returned.outcome, Outcome::message(Kind::Reply, 2, 0));
+        samples.add(timed.cycles());
+    }
+    Ok(samples.mode() - probe::timed_nothing())
 }

@@ -71,6 +71,13 @@ const ROWS: &[Row] = rows! {
     "revoke_64" "revoke, 64 children", "14,973", "15,516", 12_000;
 };
 
+/// What generated stubs execute for a method with two words each way: name, what, most
+/// instructions that are acceptable.
+const STUBS: &[(&str, &str, u64)] = &[
+    ("stub_client", "stub of a client, 2 words each way", 25),
+    ("stub_server", "loop of a server, the same", 40),
+];
+
 /// A measurement as the task reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Measurement {
@@ -156,6 +163,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     ensure!(!measurements.is_empty(), "the bench image measured nothing");
+    for (name, what, target) in STUBS {
+        let user = measurements.iter().find(|m| m.name == *name);
+        ensure!(
+            user.and_then(|m| m.value("user"))
+                .is_some_and(|user| user <= *target),
+            "{what}: more than {target} instructions"
+        );
+    }
     ensure!(
         code == Some(0),
         "the bench image ended with {code:?} instead of status 0"
@@ -206,10 +221,29 @@ fn print_table(measurements: &[Measurement]) {
             number(value("user")),
         );
     }
-    for other in measurements
-        .iter()
-        .filter(|m| ROWS.iter().all(|row| row.name != m.name))
-    {
+    println!();
+    println!(
+        "{:<48} {:>39} {:>7}",
+        "user instructions", "target", "gRiTOS"
+    );
+    for (name, what, target) in STUBS {
+        let found = measurements.iter().find(|m| m.name == *name);
+        let user = found.and_then(|m| m.value("user"));
+        let verdict = match user {
+            None => "  not measured",
+            Some(user) if user > *target => "  over",
+            Some(_) => "",
+        };
+        println!(
+            "{what:<48} {:>39} {:>7}{verdict}",
+            format!("≤ {target}"),
+            number(user)
+        );
+    }
+    let is_known = |name: &str| {
+        ROWS.iter().any(|row| row.name == name) || STUBS.iter().any(|stub| stub.0 == name)
+    };
+    for other in measurements.iter().filter(|m| !is_known(&m.name)) {
         let values: Vec<_> = other
             .values
             .iter()

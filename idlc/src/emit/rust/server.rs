@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use super::client::expect_many;
 use super::messages::{Side, has_optional};
-use super::{Emitter, docs, fresh, ident, literal, ordinal};
+use super::{Emitter, docs, fresh, ident, is_plain, literal, ordinal};
 use crate::ir::{BadgeClass, Method, Param, Protocol, Reference, Server};
 use crate::names::camel;
 
@@ -28,8 +28,22 @@ impl Emitter<'_> {
             } else {
                 quote! { server, incoming }
             };
-            quote! { #ordinal => #handler(#arguments) }
+            if is_quick(method) {
+                quote! { #ordinal => #handler(#arguments).map(rt::Answer::Words) }
+            } else {
+                quote! { #ordinal => #handler(#arguments) }
+            }
         });
+        let quick = quick(
+            protocol
+                .methods
+                .iter()
+                .filter(|method| is_quick(method))
+                .map(|method| {
+                    let (ordinal, handler) = (ordinal(method.ordinal), handler_name(method));
+                    quote! { #ordinal => #handler(server, incoming).ok() }
+                }),
+        );
         let handlers = protocol
             .methods
             .iter()
@@ -63,6 +77,8 @@ impl Emitter<'_> {
             #(#tickets)*
 
             impl<S: #name> rt::Dispatch<S> for #marker {
+                #quick
+
                 #[inline]
                 fn dispatch(
                     server: &mut S,
@@ -171,9 +187,23 @@ impl Emitter<'_> {
         } else {
             (TokenStream::new(), false)
         };
+        let (returns, inline) = if is_quick(method) {
+            (quote! { rt::Outgoing<0> }, quote! { #[inline(always)] })
+        } else {
+            (quote! { rt::Answer }, quote! { #[inline] })
+        };
+        let words = |result: TokenStream| {
+            let answer = if is_quick(method) {
+                quote! { #encode(#result) }
+            } else {
+                encoded(method, &result)
+            };
+            quote! { Ok(#answer) }
+        };
         let finish = if method.oneway {
             quote! { #call; Ok(rt::Answer::Nothing) }
         } else if argument {
+            let now = encoded(method, &quote! { result });
             let later = quote! { rt::Later::new(ticket, &mut kept) };
             quote! {
                 let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
@@ -181,20 +211,21 @@ impl Emitter<'_> {
                 let response = server.#name(caller, #later, #(#values),*);
                 Ok(match response {
                     _ if kept => rt::Answer::Kept,
-                    rt::Response::Now(result) => #encode(result),
+                    rt::Response::Now(result) => #now,
                     rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
                 })
             }
         } else if method.error.is_some() {
-            quote! { Ok(#encode(#call)) }
+            words(call)
         } else if method.response.params.is_empty() {
-            quote! { #call; Ok(#encode(Ok(()))) }
+            let answer = words(quote! { Ok(()) });
+            quote! { #call; #answer }
         } else {
-            quote! { Ok(#encode(Ok(#call))) }
+            words(quote! { Ok(#call) })
         };
         quote! {
-            #[inline]
-            fn #handler<S: #trait_name>(server: &mut S, incoming: &rt::Incoming #generic) -> Result<rt::Answer, rt::WireError> {
+            #inline
+            fn #handler<S: #trait_name>(server: &mut S, incoming: &rt::Incoming #generic) -> Result<#returns, rt::WireError> {
                 let caller = #admit;
                 #before
                 #finish
@@ -235,7 +266,7 @@ impl Emitter<'_> {
             return TokenStream::new();
         }
         let (encode, response) = (encoder_name(method), &method.response);
-        let (value, error) = (
+        let (value, failed) = (
             self.result_type(protocol, method, Side::Server),
             self.error_type(method),
         );
@@ -254,10 +285,22 @@ impl Emitter<'_> {
         } else {
             quote! { value }
         };
+        // What has capabilities may still become a refusal; words are a message.
+        let (returns, error) = if response.caps > 0 {
+            (
+                quote! { rt::Answer },
+                quote! { rt::Answer::Words(rt::Outgoing::error(error.number())) },
+            )
+        } else {
+            (
+                quote! { rt::Outgoing<0> },
+                quote! { rt::Outgoing::error(error.number()) },
+            )
+        };
         let success = if response.caps > 0 {
             quote! { rt::Answer::Caps(#outgoing) }
         } else {
-            quote! { rt::Answer::Words(#outgoing) }
+            outgoing
         };
         let success = if before.is_empty() {
             success
@@ -265,13 +308,13 @@ impl Emitter<'_> {
             quote! { { #before #success } }
         };
         let failure = if method.error.is_some() {
-            quote! { Err(error) => rt::Answer::Words(rt::Outgoing::new(u64::from(error.number()), [0; rt::WORDS], 0)), }
+            quote! { Err(error) => #error, }
         } else {
             quote! { Err(error) => match error {}, }
         };
         quote! {
             #[inline]
-            fn #encode(result: Result<#value, #error>) -> rt::Answer {
+            fn #encode(result: Result<#value, #failed>) -> #returns {
                 match result {
                     Ok(#bind) => #success,
                     #failure
@@ -281,7 +324,8 @@ impl Emitter<'_> {
     }
 
     fn ticket(&self, protocol: &Protocol, method: &Method) -> TokenStream {
-        let (name, encode) = (ticket_name(protocol, method), encoder_name(method));
+        let name = ticket_name(protocol, method);
+        let answer = encoded(method, &quote! { result });
         let what = format!(
             " A caller of [`{0}Server::{1}`] that waits for its answer.",
             protocol.info.name, method.info.name
@@ -305,7 +349,7 @@ impl Emitter<'_> {
                 #[doc = " # Errors"]
                 #[doc = " What the kernel says, if the answer could not be delivered."]
                 pub fn answer<P: rt::ServerPort>(self, port: &mut P, result: Result<#value, #error>) -> Result<(), rt::Status> {
-                    #encode(result).deliver(port, self.0)
+                    #answer.deliver(port, self.0)
                 }
             }
         }
@@ -344,12 +388,20 @@ impl Emitter<'_> {
             let (path, tags) = (self.path(reference), tag_pattern(protocol));
             quote! { #tags => #path::dispatch(server, incoming, ticket) }
         });
+        let quick = quick(protocols.iter().filter_map(|(reference, protocol)| {
+            let mut quick = (*protocol).clone();
+            quick.methods.retain(is_quick);
+            let (path, tags) = (self.path(reference), tag_pattern(&quick));
+            (!quick.methods.is_empty()).then(|| quote! { #tags => #path::quick(server, incoming) })
+        }));
         quote! {
             #docs_
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
             pub enum #name {}
 
             impl<S: #(#bounds)+*> rt::Dispatch<S> for #name {
+                #quick
+
                 #[inline]
                 fn dispatch(
                     server: &mut S,
@@ -390,6 +442,38 @@ fn tag_pattern(protocol: &Protocol) -> TokenStream {
         }
     });
     quote! { #(#runs)|* }
+}
+
+/// Whether a method is answered on the quick way: numbers in, numbers out.
+fn is_quick(method: &Method) -> bool {
+    let plain = |message: &crate::ir::Message| is_plain(message) && message.caps == 0;
+    !method.oneway && !method.deferrable && plain(&method.request) && plain(&method.response)
+}
+
+/// The quick half of a dispatch, if there is anything in it.
+fn quick(arms: impl Iterator<Item = TokenStream>) -> Option<TokenStream> {
+    let arms: Vec<_> = arms.collect();
+    (!arms.is_empty()).then(|| {
+        quote! {
+            #[inline(always)]
+            fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+                match incoming.tag {
+                    #(#arms,)*
+                    _ => None,
+                }
+            }
+        }
+    })
+}
+
+/// A result as an answer.
+fn encoded(method: &Method, result: &TokenStream) -> TokenStream {
+    let encode = encoder_name(method);
+    if method.response.caps > 0 {
+        quote! { #encode(#result) }
+    } else {
+        quote! { rt::Answer::Words(#encode(#result)) }
+    }
 }
 
 fn handler_name(method: &Method) -> Ident {

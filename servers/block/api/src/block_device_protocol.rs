@@ -157,6 +157,14 @@ pub trait BlockDeviceServer {
 }
 
 impl<S: BlockDeviceServer> rt::Dispatch<S> for BlockDevice {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            3 => on_detach(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -167,7 +175,7 @@ impl<S: BlockDeviceServer> rt::Dispatch<S> for BlockDevice {
         let answer = match incoming.tag {
             1 => on_geometry(server, incoming),
             2 => on_attach(server, incoming),
-            3 => on_detach(server, incoming),
+            3 => on_detach(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -186,7 +194,7 @@ fn on_geometry<S: BlockDeviceServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_geometry(server.geometry(caller)))
+    Ok(rt::Answer::Words(answer_geometry(server.geometry(caller))))
 }
 
 #[inline]
@@ -209,11 +217,11 @@ fn on_attach<S: BlockDeviceServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_detach<S: BlockDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -225,18 +233,14 @@ fn on_detach<S: BlockDeviceServer>(
 }
 
 #[inline]
-fn answer_geometry(result: Result<crate::Geometry, crate::BlockError>) -> rt::Answer {
+fn answer_geometry(result: Result<crate::Geometry, crate::BlockError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 3))
+            rt::Outgoing::new(0, rt::words_of(&image), 3)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
@@ -264,22 +268,14 @@ fn answer_attach(result: Result<BlockDeviceAttachAnswer, crate::BlockError>) -> 
                 )
             })
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_detach(result: Result<(), crate::BlockError>) -> rt::Answer {
+fn answer_detach(result: Result<(), crate::BlockError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -8,6 +8,15 @@ use gritos_idl_runtime as rt;
 pub enum BlockDriver {}
 
 impl<S: gritos_base_api::SupervisionServer + crate::BlockDeviceServer> rt::Dispatch<S> for BlockDriver {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4100 => gritos_base_api::Supervision::quick(server, incoming),
+            3 => crate::BlockDevice::quick(server, incoming),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,

@@ -253,7 +253,7 @@ impl ConsoleWriteTicket {
         port: &mut P,
         result: Result<(), crate::ConsoleError>,
     ) -> Result<(), rt::Status> {
-        answer_write(result).deliver(port, self.0)
+        rt::Answer::Words(answer_write(result)).deliver(port, self.0)
     }
 }
 
@@ -277,7 +277,7 @@ impl ConsoleReadTicket {
         port: &mut P,
         result: Result<ConsoleReadReply, crate::ConsoleError>,
     ) -> Result<(), rt::Status> {
-        answer_read(result).deliver(port, self.0)
+        rt::Answer::Words(answer_read(result)).deliver(port, self.0)
     }
 }
 
@@ -301,11 +301,20 @@ impl ConsoleFlushTicket {
         port: &mut P,
         result: Result<(), crate::ConsoleError>,
     ) -> Result<(), rt::Status> {
-        answer_flush(result).deliver(port, self.0)
+        rt::Answer::Words(answer_flush(result)).deliver(port, self.0)
     }
 }
 
 impl<S: ConsoleServer> rt::Dispatch<S> for Console {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            3 => on_lend(server, incoming).ok(),
+            4 => on_release(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -315,8 +324,8 @@ impl<S: ConsoleServer> rt::Dispatch<S> for Console {
         let answer = match incoming.tag {
             1 => on_write(server, incoming, ticket),
             2 => on_read(server, incoming, ticket),
-            3 => on_lend(server, incoming),
-            4 => on_release(server, incoming),
+            3 => on_lend(server, incoming).map(rt::Answer::Words),
+            4 => on_release(server, incoming).map(rt::Answer::Words),
             5 => on_notify_interrupt(server, incoming),
             6 => on_flush(server, incoming, ticket),
             7 => on_counters(server, incoming),
@@ -345,7 +354,7 @@ fn on_write<S: ConsoleServer>(
     let response = server.write(caller, rt::Later::new(ticket, &mut kept), rt::get(&image, 0)?);
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_write(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_write(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -368,16 +377,16 @@ fn on_read<S: ConsoleServer>(
     let response = server.read(caller, rt::Later::new(ticket, &mut kept));
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_read(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_read(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
 
-#[inline]
+#[inline(always)]
 fn on_lend<S: ConsoleServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -388,11 +397,11 @@ fn on_lend<S: ConsoleServer>(
     Ok(answer_lend(server.lend(caller, incoming.words[0] as u32)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_release<S: ConsoleServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -415,7 +424,10 @@ fn on_notify_interrupt<S: ConsoleServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_notify_interrupt(server.notify_interrupt(caller, incoming.cap(0, rt::Rights::SEND)?)))
+    Ok(rt::Answer::Words(answer_notify_interrupt(server.notify_interrupt(
+        caller,
+        incoming.cap(0, rt::Rights::SEND)?,
+    ))))
 }
 
 #[inline]
@@ -436,7 +448,7 @@ fn on_flush<S: ConsoleServer>(
     let response = server.flush(caller, rt::Later::new(ticket, &mut kept));
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_flush(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_flush(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -453,98 +465,70 @@ fn on_counters<S: ConsoleServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_counters(server.counters(caller)))
+    Ok(rt::Answer::Words(answer_counters(server.counters(caller))))
 }
 
 #[inline]
-fn answer_write(result: Result<(), crate::ConsoleError>) -> rt::Answer {
+fn answer_write(result: Result<(), crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_read(result: Result<ConsoleReadReply, crate::ConsoleError>) -> rt::Answer {
+fn answer_read(result: Result<ConsoleReadReply, crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value.data);
             rt::put(&mut image, 63, &value.events);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_lend(result: Result<(), crate::ConsoleError>) -> rt::Answer {
+fn answer_lend(result: Result<(), crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_release(result: Result<(), crate::ConsoleError>) -> rt::Answer {
+fn answer_release(result: Result<(), crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_notify_interrupt(result: Result<(), crate::ConsoleError>) -> rt::Answer {
+fn answer_notify_interrupt(result: Result<(), crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_flush(result: Result<(), crate::ConsoleError>) -> rt::Answer {
+fn answer_flush(result: Result<(), crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_counters(result: Result<crate::LineCounters, crate::ConsoleError>) -> rt::Answer {
+fn answer_counters(result: Result<crate::LineCounters, crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 4))
+            rt::Outgoing::new(0, rt::words_of(&image), 4)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -91,7 +91,7 @@ impl EntropyReadTicket {
         port: &mut P,
         result: Result<rt::Bytes<56>, crate::EntropyError>,
     ) -> Result<(), rt::Status> {
-        answer_read(result).deliver(port, self.0)
+        rt::Answer::Words(answer_read(result)).deliver(port, self.0)
     }
 }
 
@@ -128,23 +128,19 @@ fn on_read<S: EntropyServer>(
     let response = server.read(caller, rt::Later::new(ticket, &mut kept), incoming.words[0] as u8);
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_read(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_read(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
 
 #[inline]
-fn answer_read(result: Result<rt::Bytes<56>, crate::EntropyError>) -> rt::Answer {
+fn answer_read(result: Result<rt::Bytes<56>, crate::EntropyError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

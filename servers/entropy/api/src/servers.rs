@@ -8,6 +8,14 @@ use gritos_idl_runtime as rt;
 pub enum EntropySource {}
 
 impl<S: gritos_base_api::SupervisionServer + crate::EntropyServer> rt::Dispatch<S> for EntropySource {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4100 => gritos_base_api::Supervision::quick(server, incoming),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,

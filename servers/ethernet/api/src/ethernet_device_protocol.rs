@@ -185,6 +185,14 @@ pub trait EthernetDeviceServer {
 }
 
 impl<S: EthernetDeviceServer> rt::Dispatch<S> for EthernetDevice {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            3 => on_detach(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -195,7 +203,7 @@ impl<S: EthernetDeviceServer> rt::Dispatch<S> for EthernetDevice {
         let answer = match incoming.tag {
             1 => on_interface(server, incoming),
             2 => on_attach(server, incoming),
-            3 => on_detach(server, incoming),
+            3 => on_detach(server, incoming).map(rt::Answer::Words),
             4 => on_counters(server, incoming),
             _ => Err(rt::WireError::UnknownMethod),
         };
@@ -215,7 +223,7 @@ fn on_interface<S: EthernetDeviceServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_interface(server.interface(caller)))
+    Ok(rt::Answer::Words(answer_interface(server.interface(caller))))
 }
 
 #[inline]
@@ -238,11 +246,11 @@ fn on_attach<S: EthernetDeviceServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_detach<S: EthernetDeviceServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -265,22 +273,18 @@ fn on_counters<S: EthernetDeviceServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_counters(server.counters(caller)))
+    Ok(rt::Answer::Words(answer_counters(server.counters(caller))))
 }
 
 #[inline]
-fn answer_interface(result: Result<crate::Interface, crate::EthernetError>) -> rt::Answer {
+fn answer_interface(result: Result<crate::Interface, crate::EthernetError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
+            rt::Outgoing::new(0, rt::words_of(&image), 2)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
@@ -308,38 +312,28 @@ fn answer_attach(result: Result<EthernetDeviceAttachAnswer, crate::EthernetError
                 )
             })
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_detach(result: Result<(), crate::EthernetError>) -> rt::Answer {
+fn answer_detach(result: Result<(), crate::EthernetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_counters(result: Result<crate::EthernetCounters, crate::EthernetError>) -> rt::Answer {
+fn answer_counters(
+    result: Result<crate::EthernetCounters, crate::EthernetError>,
+) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 6))
+            rt::Outgoing::new(0, rt::words_of(&image), 6)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

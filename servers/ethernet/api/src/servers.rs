@@ -8,6 +8,15 @@ use gritos_idl_runtime as rt;
 pub enum EthernetDriver {}
 
 impl<S: gritos_base_api::SupervisionServer + crate::EthernetDeviceServer> rt::Dispatch<S> for EthernetDriver {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4100 => gritos_base_api::Supervision::quick(server, incoming),
+            3 => crate::EthernetDevice::quick(server, incoming),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,

@@ -533,11 +533,21 @@ impl FileFsyncTicket {
         port: &mut P,
         result: Result<(), crate::FsError>,
     ) -> Result<(), rt::Status> {
-        answer_fsync(result).deliver(port, self.0)
+        rt::Answer::Words(answer_fsync(result)).deliver(port, self.0)
     }
 }
 
 impl<S: FileServer> rt::Dispatch<S> for File {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            2 => on_close(server, incoming).ok(),
+            14 => on_truncate(server, incoming).ok(),
+            23 => on_set_modified(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -545,30 +555,30 @@ impl<S: FileServer> rt::Dispatch<S> for File {
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         let answer = match incoming.tag {
-            2 => on_close(server, incoming),
+            2 => on_close(server, incoming).map(rt::Answer::Words),
             3 => on_read(server, incoming),
             4 => on_write(server, incoming),
             12 => on_fstat(server, incoming),
             13 => on_readdir(server, incoming),
-            14 => on_truncate(server, incoming),
+            14 => on_truncate(server, incoming).map(rt::Answer::Words),
             15 => on_fsync(server, incoming, ticket),
             16 => on_open_at(server, incoming),
             17 => on_stat_at(server, incoming),
             18 => on_mkdir_at(server, incoming),
             19 => on_unlink_at(server, incoming),
             20 => on_rename_at(server, incoming),
-            23 => on_set_modified(server, incoming),
+            23 => on_set_modified(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_close<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_close(server.close(caller)))
 }
@@ -579,11 +589,11 @@ fn on_read<S: FileServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::READ_DATA)?;
-    Ok(answer_read(server.read(
+    Ok(rt::Answer::Words(answer_read(server.read(
         caller,
         incoming.words[0],
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[1], incoming.words[2])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -592,11 +602,11 @@ fn on_write<S: FileServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::WRITE_DATA)?;
-    Ok(answer_write(server.write(
+    Ok(rt::Answer::Words(answer_write(server.write(
         caller,
         incoming.words[0],
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[1], incoming.words[2])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -605,10 +615,10 @@ fn on_fstat<S: FileServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, File::READ_META)?;
-    Ok(answer_fstat(server.fstat(
+    Ok(rt::Answer::Words(answer_fstat(server.fstat(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -617,18 +627,18 @@ fn on_readdir<S: FileServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::LOOKUP)?;
-    Ok(answer_readdir(server.readdir(
+    Ok(rt::Answer::Words(answer_readdir(server.readdir(
         caller,
         incoming.words[0],
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[1], incoming.words[2])?,
-    )))
+    ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_truncate<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
     Ok(answer_truncate(server.truncate(caller, incoming.words[0])))
 }
@@ -645,7 +655,7 @@ fn on_fsync<S: FileServer>(
     let response = server.fsync(caller, rt::Later::new(ticket, &mut kept));
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_fsync(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_fsync(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -670,11 +680,11 @@ fn on_stat_at<S: FileServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Object, File::LOOKUP)?;
-    Ok(answer_stat_at(server.stat_at(
+    Ok(rt::Answer::Words(answer_stat_at(server.stat_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -689,11 +699,11 @@ fn on_mkdir_at<S: FileServer>(
         rt::BadgeClass::Object,
         File::CHANGE_ENTRIES,
     )?;
-    Ok(answer_mkdir_at(server.mkdir_at(
+    Ok(rt::Answer::Words(answer_mkdir_at(server.mkdir_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         crate::Mode::from_wire(incoming.words[2] as u32)?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -708,11 +718,11 @@ fn on_unlink_at<S: FileServer>(
         rt::BadgeClass::Object,
         File::CHANGE_ENTRIES,
     )?;
-    Ok(answer_unlink_at(server.unlink_at(
+    Ok(rt::Answer::Words(answer_unlink_at(server.unlink_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::bool_from(incoming.words[2] as u8)?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -727,108 +737,80 @@ fn on_rename_at<S: FileServer>(
         rt::BadgeClass::Object,
         File::CHANGE_ENTRIES,
     )?;
-    Ok(answer_rename_at(server.rename_at(
+    Ok(rt::Answer::Words(answer_rename_at(server.rename_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
         rt::bool_from(incoming.words[4] as u8)?,
-    )))
+    ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_set_modified<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, File::WRITE_DATA)?;
     Ok(answer_set_modified(server.set_modified(caller, incoming.words[0])))
 }
 
 #[inline]
-fn answer_close(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_close(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_read(result: Result<u64, crate::FsError>) -> rt::Answer {
+fn answer_read(result: Result<u64, crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_write(result: Result<u64, crate::FsError>) -> rt::Answer {
+fn answer_write(result: Result<u64, crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_fstat(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_fstat(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_readdir(result: Result<FileReaddirReply, crate::FsError>) -> rt::Answer {
+fn answer_readdir(result: Result<FileReaddirReply, crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [value.next, u64::from(value.count), 0, 0, 0, 0, 0, 0],
             2,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_truncate(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_truncate(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_fsync(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_fsync(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
@@ -849,70 +831,46 @@ fn answer_open_at(result: Result<rt::Grant<File>, crate::FsError>) -> rt::Answer
                 ],
             )
         }),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_stat_at(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_stat_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_mkdir_at(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_mkdir_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_unlink_at(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_unlink_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_rename_at(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_rename_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_set_modified(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_set_modified(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

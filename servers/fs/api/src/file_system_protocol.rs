@@ -416,7 +416,7 @@ impl FileSystemSyncTicket {
         port: &mut P,
         result: Result<(), crate::FsError>,
     ) -> Result<(), rt::Status> {
-        answer_sync(result).deliver(port, self.0)
+        rt::Answer::Words(answer_sync(result)).deliver(port, self.0)
     }
 }
 
@@ -476,11 +476,11 @@ fn on_stat<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_stat(server.stat(
+    Ok(rt::Answer::Words(answer_stat(server.stat(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -495,11 +495,11 @@ fn on_mkdir<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_mkdir(server.mkdir(
+    Ok(rt::Answer::Words(answer_mkdir(server.mkdir(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         crate::Mode::from_wire(incoming.words[2] as u32)?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -514,10 +514,10 @@ fn on_rmdir<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_rmdir(server.rmdir(
+    Ok(rt::Answer::Words(answer_rmdir(server.rmdir(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -532,10 +532,10 @@ fn on_unlink<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_unlink(server.unlink(
+    Ok(rt::Answer::Words(answer_unlink(server.unlink(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -550,12 +550,12 @@ fn on_rename<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_rename(server.rename(
+    Ok(rt::Answer::Words(answer_rename(server.rename(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
         rt::bool_from(incoming.words[4] as u8)?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -570,11 +570,11 @@ fn on_statfs<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_statfs(server.statfs(
+    Ok(rt::Answer::Words(answer_statfs(server.statfs(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -595,7 +595,7 @@ fn on_sync<S: FileSystemServer>(
     let response = server.sync(caller, rt::Later::new(ticket, &mut kept));
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_sync(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_sync(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -612,10 +612,10 @@ fn on_mounts<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_mounts(server.mounts(
+    Ok(rt::Answer::Words(answer_mounts(server.mounts(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -630,11 +630,11 @@ fn on_remount<S: FileSystemServer>(
         rt::BadgeClass::Session,
         FileSystem::REMOUNT,
     )?;
-    Ok(answer_remount(server.remount(
+    Ok(rt::Answer::Words(answer_remount(server.remount(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::bool_from(incoming.words[2] as u8)?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -654,122 +654,78 @@ fn answer_open(result: Result<rt::Grant<crate::File>, crate::FsError>) -> rt::An
                 ],
             )
         }),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_stat(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_stat(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_mkdir(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_mkdir(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_rmdir(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_rmdir(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_unlink(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_unlink(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_rename(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_rename(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_statfs(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_statfs(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_sync(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_sync(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_mounts(result: Result<u32, crate::FsError>) -> rt::Answer {
+fn answer_mounts(result: Result<u32, crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_remount(result: Result<(), crate::FsError>) -> rt::Answer {
+fn answer_remount(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -236,6 +236,15 @@ pub trait LogServer {
 }
 
 impl<S: LogServer> rt::Dispatch<S> for Log {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4 => on_keep(server, incoming).ok(),
+            5 => on_state(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -247,8 +256,8 @@ impl<S: LogServer> rt::Dispatch<S> for Log {
             1 => on_append(server, incoming),
             2 => on_next(server, incoming),
             3 => on_rest(server, incoming),
-            4 => on_keep(server, incoming),
-            5 => on_state(server, incoming),
+            4 => on_keep(server, incoming).map(rt::Answer::Words),
+            5 => on_state(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -268,12 +277,12 @@ fn on_append<S: LogServer>(
         rt::Rights::empty(),
     )?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_append(server.append(
+    Ok(rt::Answer::Words(answer_append(server.append(
         caller,
         rt::get(&image, 0)?,
         rt::get(&image, 1)?,
         rt::get(&image, 2)?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -288,12 +297,12 @@ fn on_next<S: LogServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_next(server.next(
+    Ok(rt::Answer::Words(answer_next(server.next(
         caller,
         incoming.words[0],
         crate::Level::from_number((incoming.words[1] >> 32) as u8)?,
         incoming.words[1] as u32,
-    )))
+    ))))
 }
 
 #[inline]
@@ -308,23 +317,27 @@ fn on_rest<S: LogServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_rest(server.rest(caller, incoming.words[0], incoming.words[1] as u16)))
+    Ok(rt::Answer::Words(answer_rest(server.rest(
+        caller,
+        incoming.words[0],
+        incoming.words[1] as u16,
+    ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_keep<S: LogServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, Log::CONFIGURE)?;
     Ok(answer_keep(server.keep(caller, crate::Level::from_number(incoming.words[0] as u8)?)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_state<S: LogServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -336,66 +349,50 @@ fn on_state<S: LogServer>(
 }
 
 #[inline]
-fn answer_append(result: Result<(), crate::LogError>) -> rt::Answer {
+fn answer_append(result: Result<(), crate::LogError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_next(result: Result<LogNextReply, crate::LogError>) -> rt::Answer {
+fn answer_next(result: Result<LogNextReply, crate::LogError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value.head);
             rt::put(&mut image, 24, &value.text);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_rest(result: Result<rt::Bytes<63>, crate::LogError>) -> rt::Answer {
+fn answer_rest(result: Result<rt::Bytes<63>, crate::LogError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_keep(result: Result<(), crate::LogError>) -> rt::Answer {
+fn answer_keep(result: Result<(), crate::LogError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_state(result: Result<LogStateReply, crate::LogError>) -> rt::Answer {
+fn answer_state(result: Result<LogStateReply, crate::LogError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [
                 value.newest,
@@ -408,11 +405,7 @@ fn answer_state(result: Result<LogStateReply, crate::LogError>) -> rt::Answer {
                 0,
             ],
             3,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

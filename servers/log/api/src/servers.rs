@@ -8,6 +8,16 @@ use gritos_idl_runtime as rt;
 pub enum LogService {}
 
 impl<S: crate::LogServer + gritos_base_api::SessionServer + gritos_base_api::SupervisionServer> rt::Dispatch<S> for LogService {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4 | 5 => crate::Log::quick(server, incoming),
+            4099 => gritos_base_api::Session::quick(server, incoming),
+            4100 => gritos_base_api::Supervision::quick(server, incoming),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,

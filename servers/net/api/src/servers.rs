@@ -8,6 +8,16 @@ use gritos_idl_runtime as rt;
 pub enum NetService {}
 
 impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + crate::SocketsServer + crate::SocketServer> rt::Dispatch<S> for NetService {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            4099 => gritos_base_api::Session::quick(server, incoming),
+            4100 => gritos_base_api::Supervision::quick(server, incoming),
+            3 | 8..=11 | 16 => crate::Socket::quick(server, incoming),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,

@@ -662,7 +662,7 @@ impl SocketConnectTicket {
         port: &mut P,
         result: Result<(), crate::NetError>,
     ) -> Result<(), rt::Status> {
-        answer_connect(result).deliver(port, self.0)
+        rt::Answer::Words(answer_connect(result)).deliver(port, self.0)
     }
 }
 
@@ -686,7 +686,7 @@ impl SocketSendTicket {
         port: &mut P,
         result: Result<u64, crate::NetError>,
     ) -> Result<(), rt::Status> {
-        answer_send(result).deliver(port, self.0)
+        rt::Answer::Words(answer_send(result)).deliver(port, self.0)
     }
 }
 
@@ -710,7 +710,7 @@ impl SocketRecvTicket {
         port: &mut P,
         result: Result<u64, crate::NetError>,
     ) -> Result<(), rt::Status> {
-        answer_recv(result).deliver(port, self.0)
+        rt::Answer::Words(answer_recv(result)).deliver(port, self.0)
     }
 }
 
@@ -734,7 +734,7 @@ impl SocketSendtoTicket {
         port: &mut P,
         result: Result<u64, crate::NetError>,
     ) -> Result<(), rt::Status> {
-        answer_sendto(result).deliver(port, self.0)
+        rt::Answer::Words(answer_sendto(result)).deliver(port, self.0)
     }
 }
 
@@ -758,11 +758,24 @@ impl SocketRecvfromTicket {
         port: &mut P,
         result: Result<SocketRecvfromReply, crate::NetError>,
     ) -> Result<(), rt::Status> {
-        answer_recvfrom(result).deliver(port, self.0)
+        rt::Answer::Words(answer_recvfrom(result)).deliver(port, self.0)
     }
 }
 
 impl<S: SocketServer> rt::Dispatch<S> for Socket {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            3 => on_listen(server, incoming).ok(),
+            8 => on_close(server, incoming).ok(),
+            9 => on_getsockopt(server, incoming).ok(),
+            10 => on_setsockopt(server, incoming).ok(),
+            11 => on_shutdown(server, incoming).ok(),
+            16 => on_poll(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -771,20 +784,20 @@ impl<S: SocketServer> rt::Dispatch<S> for Socket {
     ) -> rt::Answer {
         let answer = match incoming.tag {
             2 => on_bind(server, incoming),
-            3 => on_listen(server, incoming),
+            3 => on_listen(server, incoming).map(rt::Answer::Words),
             4 => on_accept(server, incoming, ticket),
             5 => on_connect(server, incoming, ticket),
             6 => on_send(server, incoming, ticket),
             7 => on_recv(server, incoming, ticket),
-            8 => on_close(server, incoming),
-            9 => on_getsockopt(server, incoming),
-            10 => on_setsockopt(server, incoming),
-            11 => on_shutdown(server, incoming),
+            8 => on_close(server, incoming).map(rt::Answer::Words),
+            9 => on_getsockopt(server, incoming).map(rt::Answer::Words),
+            10 => on_setsockopt(server, incoming).map(rt::Answer::Words),
+            11 => on_shutdown(server, incoming).map(rt::Answer::Words),
             12 => on_getsockname(server, incoming),
             13 => on_getpeername(server, incoming),
             14 => on_sendto(server, incoming, ticket),
             15 => on_recvfrom(server, incoming, ticket),
-            16 => on_poll(server, incoming),
+            16 => on_poll(server, incoming).map(rt::Answer::Words),
             17 => on_watch(server, incoming),
             _ => Err(rt::WireError::UnknownMethod),
         };
@@ -798,17 +811,17 @@ fn on_bind<S: SocketServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, Socket::CONFIGURE)?;
-    Ok(answer_bind(server.bind(
+    Ok(rt::Answer::Words(answer_bind(server.bind(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_listen<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
     Ok(answer_listen(server.listen(caller, incoming.words[0] as u32)))
 }
@@ -852,7 +865,7 @@ fn on_connect<S: SocketServer>(
     );
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_connect(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_connect(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -874,7 +887,7 @@ fn on_send<S: SocketServer>(
     );
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_send(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_send(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -902,25 +915,25 @@ fn on_recv<S: SocketServer>(
     );
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_recv(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_recv(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
 
-#[inline]
+#[inline(always)]
 fn on_close<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_close(server.close(caller)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_getsockopt<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_getsockopt(server.getsockopt(
         caller,
@@ -928,11 +941,11 @@ fn on_getsockopt<S: SocketServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_setsockopt<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
     Ok(answer_setsockopt(server.setsockopt(
         caller,
@@ -941,11 +954,11 @@ fn on_setsockopt<S: SocketServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_shutdown<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Socket::CONFIGURE)?;
     Ok(answer_shutdown(server.shutdown(
         caller,
@@ -959,10 +972,10 @@ fn on_getsockname<S: SocketServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(answer_getsockname(server.getsockname(
+    Ok(rt::Answer::Words(answer_getsockname(server.getsockname(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -971,10 +984,10 @@ fn on_getpeername<S: SocketServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(answer_getpeername(server.getpeername(
+    Ok(rt::Answer::Words(answer_getpeername(server.getpeername(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -995,7 +1008,7 @@ fn on_sendto<S: SocketServer>(
     );
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_sendto(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_sendto(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -1024,16 +1037,16 @@ fn on_recvfrom<S: SocketServer>(
     );
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_recvfrom(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_recvfrom(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
 
-#[inline]
+#[inline(always)]
 fn on_poll<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_poll(server.poll(caller)))
 }
@@ -1044,34 +1057,26 @@ fn on_watch<S: SocketServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(answer_watch(server.watch(
+    Ok(rt::Answer::Words(answer_watch(server.watch(
         caller,
         incoming.cap(0, rt::Rights::SEND)?,
         crate::Readiness::from_wire(incoming.words[0] as u32)?,
-    )))
+    ))))
 }
 
 #[inline]
-fn answer_bind(result: Result<(), crate::NetError>) -> rt::Answer {
+fn answer_bind(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_listen(result: Result<(), crate::NetError>) -> rt::Answer {
+fn answer_listen(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
@@ -1092,186 +1097,114 @@ fn answer_accept(result: Result<SocketAcceptAnswer, crate::NetError>) -> rt::Ans
                 ],
             )
         }),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_connect(result: Result<(), crate::NetError>) -> rt::Answer {
+fn answer_connect(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_send(result: Result<u64, crate::NetError>) -> rt::Answer {
+fn answer_send(result: Result<u64, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_recv(result: Result<u64, crate::NetError>) -> rt::Answer {
+fn answer_recv(result: Result<u64, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_close(result: Result<(), crate::NetError>) -> rt::Answer {
+fn answer_close(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_getsockopt(result: Result<u64, crate::NetError>) -> rt::Answer {
+fn answer_getsockopt(result: Result<u64, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_setsockopt(result: Result<(), crate::NetError>) -> rt::Answer {
+fn answer_setsockopt(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_shutdown(result: Result<(), crate::NetError>) -> rt::Answer {
+fn answer_shutdown(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_getsockname(result: Result<u32, crate::NetError>) -> rt::Answer {
+fn answer_getsockname(result: Result<u32, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_getpeername(result: Result<u32, crate::NetError>) -> rt::Answer {
+fn answer_getpeername(result: Result<u32, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_sendto(result: Result<u64, crate::NetError>) -> rt::Answer {
+fn answer_sendto(result: Result<u64, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_recvfrom(result: Result<SocketRecvfromReply, crate::NetError>) -> rt::Answer {
+fn answer_recvfrom(result: Result<SocketRecvfromReply, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [value.bytes_received, u64::from(value.address_length), 0, 0, 0, 0, 0, 0],
             2,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_poll(result: Result<crate::Readiness, crate::NetError>) -> rt::Answer {
+fn answer_poll(result: Result<crate::Readiness, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_watch(result: Result<crate::Readiness, crate::NetError>) -> rt::Answer {
+fn answer_watch(result: Result<crate::Readiness, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

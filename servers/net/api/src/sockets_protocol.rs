@@ -177,7 +177,7 @@ impl SocketsResolveTicket {
         port: &mut P,
         result: Result<u32, crate::NetError>,
     ) -> Result<(), rt::Status> {
-        answer_resolve(result).deliver(port, self.0)
+        rt::Answer::Words(answer_resolve(result)).deliver(port, self.0)
     }
 }
 
@@ -241,7 +241,7 @@ fn on_resolve<S: SocketsServer>(
     );
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_resolve(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_resolve(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
@@ -258,10 +258,10 @@ fn on_interface<S: SocketsServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_interface(server.interface(
+    Ok(rt::Answer::Words(answer_interface(server.interface(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -281,38 +281,22 @@ fn answer_socket(result: Result<rt::Grant<crate::Socket>, crate::NetError>) -> r
                 ],
             )
         }),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_resolve(result: Result<u32, crate::NetError>) -> rt::Answer {
+fn answer_resolve(result: Result<u32, crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_interface(result: Result<(), crate::NetError>) -> rt::Answer {
+fn answer_interface(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

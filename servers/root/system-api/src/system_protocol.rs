@@ -285,6 +285,17 @@ pub trait SystemServer {
 }
 
 impl<S: SystemServer> rt::Dispatch<S> for System {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            5 => on_kill(server, incoming).ok(),
+            6 => on_restart(server, incoming).ok(),
+            7 => on_power_off(server, incoming).ok(),
+            8 => on_reboot(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -297,10 +308,10 @@ impl<S: SystemServer> rt::Dispatch<S> for System {
             2 => on_component(server, incoming),
             3 => on_find(server, incoming),
             4 => on_held(server, incoming),
-            5 => on_kill(server, incoming),
-            6 => on_restart(server, incoming),
-            7 => on_power_off(server, incoming),
-            8 => on_reboot(server, incoming),
+            5 => on_kill(server, incoming).map(rt::Answer::Words),
+            6 => on_restart(server, incoming).map(rt::Answer::Words),
+            7 => on_power_off(server, incoming).map(rt::Answer::Words),
+            8 => on_reboot(server, incoming).map(rt::Answer::Words),
             9 => on_kernel_log(server, incoming),
             _ => Err(rt::WireError::UnknownMethod),
         };
@@ -320,7 +331,7 @@ fn on_machine<S: SystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_machine(server.machine(caller)))
+    Ok(rt::Answer::Words(answer_machine(server.machine(caller))))
 }
 
 #[inline]
@@ -335,7 +346,7 @@ fn on_component<S: SystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_component(server.component(caller, incoming.words[0] as u32)))
+    Ok(rt::Answer::Words(answer_component(server.component(caller, incoming.words[0] as u32))))
 }
 
 #[inline]
@@ -351,7 +362,7 @@ fn on_find<S: SystemServer>(
         rt::Rights::empty(),
     )?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_find(server.find(caller, rt::get(&image, 0)?)))
+    Ok(rt::Answer::Words(answer_find(server.find(caller, rt::get(&image, 0)?))))
 }
 
 #[inline]
@@ -366,14 +377,18 @@ fn on_held<S: SystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_held(server.held(caller, incoming.words[0] as u32, (incoming.words[0] >> 32) as u32)))
+    Ok(rt::Answer::Words(answer_held(server.held(
+        caller,
+        incoming.words[0] as u32,
+        (incoming.words[0] >> 32) as u32,
+    ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_kill<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -384,11 +399,11 @@ fn on_kill<S: SystemServer>(
     Ok(answer_kill(server.kill(caller, incoming.words[0] as u32)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_restart<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -399,20 +414,20 @@ fn on_restart<S: SystemServer>(
     Ok(answer_restart(server.restart(caller, incoming.words[0] as u32)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_power_off<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, System::MAY_POWER)?;
     Ok(answer_power_off(server.power_off(caller, incoming.words[0] as u32)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_reboot<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, System::MAY_POWER)?;
     Ok(answer_reboot(server.reboot(caller)))
 }
@@ -429,133 +444,93 @@ fn on_kernel_log<S: SystemServer>(
         rt::BadgeClass::Session,
         System::MAY_READ_LOG,
     )?;
-    Ok(answer_kernel_log(server.kernel_log(caller)))
+    Ok(rt::Answer::Words(answer_kernel_log(server.kernel_log(caller))))
 }
 
 #[inline]
-fn answer_machine(result: Result<crate::Machine, crate::SystemError>) -> rt::Answer {
+fn answer_machine(result: Result<crate::Machine, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 4))
+            rt::Outgoing::new(0, rt::words_of(&image), 4)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_component(result: Result<crate::Component, crate::SystemError>) -> rt::Answer {
+fn answer_component(result: Result<crate::Component, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
+            rt::Outgoing::new(0, rt::words_of(&image), 7)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_find(result: Result<u32, crate::SystemError>) -> rt::Answer {
+fn answer_find(result: Result<u32, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_held(result: Result<Option<crate::Held>, crate::SystemError>) -> rt::Answer {
+fn answer_held(result: Result<Option<crate::Held>, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 8))
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_kill(result: Result<(), crate::SystemError>) -> rt::Answer {
+fn answer_kill(result: Result<(), crate::SystemError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_restart(result: Result<(), crate::SystemError>) -> rt::Answer {
+fn answer_restart(result: Result<(), crate::SystemError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_power_off(result: Result<(), crate::SystemError>) -> rt::Answer {
+fn answer_power_off(result: Result<(), crate::SystemError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_reboot(result: Result<(), crate::SystemError>) -> rt::Answer {
+fn answer_reboot(result: Result<(), crate::SystemError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_kernel_log(result: Result<rt::Bytes<55>, crate::SystemError>) -> rt::Answer {
+fn answer_kernel_log(result: Result<rt::Bytes<55>, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
+            rt::Outgoing::new(0, rt::words_of(&image), 7)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -300,6 +300,21 @@ pub trait TimeServer {
 }
 
 impl<S: TimeServer> rt::Dispatch<S> for Time {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            1 => on_monotonic(server, incoming).ok(),
+            2 => on_wall_clock(server, incoming).ok(),
+            3 => on_set_wall_clock(server, incoming).ok(),
+            5 => on_close_channel(server, incoming).ok(),
+            6 => on_one_shot(server, incoming).ok(),
+            7 => on_periodic(server, incoming).ok(),
+            8 => on_cancel(server, incoming).ok(),
+            9 => on_count(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -308,26 +323,26 @@ impl<S: TimeServer> rt::Dispatch<S> for Time {
     ) -> rt::Answer {
         let _ = ticket;
         let answer = match incoming.tag {
-            1 => on_monotonic(server, incoming),
-            2 => on_wall_clock(server, incoming),
-            3 => on_set_wall_clock(server, incoming),
+            1 => on_monotonic(server, incoming).map(rt::Answer::Words),
+            2 => on_wall_clock(server, incoming).map(rt::Answer::Words),
+            3 => on_set_wall_clock(server, incoming).map(rt::Answer::Words),
             4 => on_open_channel(server, incoming),
-            5 => on_close_channel(server, incoming),
-            6 => on_one_shot(server, incoming),
-            7 => on_periodic(server, incoming),
-            8 => on_cancel(server, incoming),
-            9 => on_count(server, incoming),
+            5 => on_close_channel(server, incoming).map(rt::Answer::Words),
+            6 => on_one_shot(server, incoming).map(rt::Answer::Words),
+            7 => on_periodic(server, incoming).map(rt::Answer::Words),
+            8 => on_cancel(server, incoming).map(rt::Answer::Words),
+            9 => on_count(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_monotonic<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -338,11 +353,11 @@ fn on_monotonic<S: TimeServer>(
     Ok(answer_monotonic(server.monotonic(caller)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_wall_clock<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -353,11 +368,11 @@ fn on_wall_clock<S: TimeServer>(
     Ok(answer_wall_clock(server.wall_clock(caller)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_set_wall_clock<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, Time::SET_CLOCK)?;
     Ok(answer_set_wall_clock(server.set_wall_clock(caller, incoming.words[0])))
 }
@@ -374,14 +389,17 @@ fn on_open_channel<S: TimeServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_open_channel(server.open_channel(caller, incoming.cap(0, rt::Rights::SEND)?)))
+    Ok(rt::Answer::Words(answer_open_channel(server.open_channel(
+        caller,
+        incoming.cap(0, rt::Rights::SEND)?,
+    ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_close_channel<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -392,11 +410,11 @@ fn on_close_channel<S: TimeServer>(
     Ok(answer_close_channel(server.close_channel(caller, incoming.words[0] as u32)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_one_shot<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         3,
@@ -412,11 +430,11 @@ fn on_one_shot<S: TimeServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_periodic<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         4,
@@ -433,11 +451,11 @@ fn on_periodic<S: TimeServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_cancel<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -448,11 +466,11 @@ fn on_cancel<S: TimeServer>(
     Ok(answer_cancel(server.cancel(caller, incoming.words[0])))
 }
 
-#[inline]
+#[inline(always)]
 fn on_count<S: TimeServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -464,121 +482,77 @@ fn on_count<S: TimeServer>(
 }
 
 #[inline]
-fn answer_monotonic(result: Result<u64, crate::TimeError>) -> rt::Answer {
+fn answer_monotonic(result: Result<u64, crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_wall_clock(result: Result<u64, crate::TimeError>) -> rt::Answer {
+fn answer_wall_clock(result: Result<u64, crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_set_wall_clock(result: Result<(), crate::TimeError>) -> rt::Answer {
+fn answer_set_wall_clock(result: Result<(), crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_open_channel(result: Result<u32, crate::TimeError>) -> rt::Answer {
+fn answer_open_channel(result: Result<u32, crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_close_channel(result: Result<u32, crate::TimeError>) -> rt::Answer {
+fn answer_close_channel(result: Result<u32, crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_one_shot(result: Result<u64, crate::TimeError>) -> rt::Answer {
+fn answer_one_shot(result: Result<u64, crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_periodic(result: Result<u64, crate::TimeError>) -> rt::Answer {
+fn answer_periodic(result: Result<u64, crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_cancel(result: Result<(), crate::TimeError>) -> rt::Answer {
+fn answer_cancel(result: Result<(), crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_count(result: Result<TimeCountReply, crate::TimeError>) -> rt::Answer {
+fn answer_count(result: Result<TimeCountReply, crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [u64::from(value.own) | u64::from(value.all) << 32, 0, 0, 0, 0, 0, 0, 0],
             1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

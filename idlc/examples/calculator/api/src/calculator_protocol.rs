@@ -208,11 +208,21 @@ impl CalculatorWaitForTicket {
         port: &mut P,
         result: Result<i64, crate::CalculatorError>,
     ) -> Result<(), rt::Status> {
-        answer_wait_for(result).deliver(port, self.0)
+        rt::Answer::Words(answer_wait_for(result)).deliver(port, self.0)
     }
 }
 
 impl<S: CalculatorServer> rt::Dispatch<S> for Calculator {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            1 => on_calculate(server, incoming).ok(),
+            2 => on_sum(server, incoming).ok(),
+            3 => on_memory(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -220,9 +230,9 @@ impl<S: CalculatorServer> rt::Dispatch<S> for Calculator {
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         let answer = match incoming.tag {
-            1 => on_calculate(server, incoming),
-            2 => on_sum(server, incoming),
-            3 => on_memory(server, incoming),
+            1 => on_calculate(server, incoming).map(rt::Answer::Words),
+            2 => on_sum(server, incoming).map(rt::Answer::Words),
+            3 => on_memory(server, incoming).map(rt::Answer::Words),
             4 => on_clear(server, incoming),
             5 => on_wait_for(server, incoming, ticket),
             _ => Err(rt::WireError::UnknownMethod),
@@ -231,11 +241,11 @@ impl<S: CalculatorServer> rt::Dispatch<S> for Calculator {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_calculate<S: CalculatorServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         3,
@@ -251,11 +261,11 @@ fn on_calculate<S: CalculatorServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_sum<S: CalculatorServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         2,
@@ -266,11 +276,11 @@ fn on_sum<S: CalculatorServer>(
     Ok(answer_sum(server.sum(caller, incoming.words[0], incoming.words[1])))
 }
 
-#[inline]
+#[inline(always)]
 fn on_memory<S: CalculatorServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -319,71 +329,39 @@ fn on_wait_for<S: CalculatorServer>(
     );
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_wait_for(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_wait_for(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
 
 #[inline]
-fn answer_calculate(result: Result<i64, crate::CalculatorError>) -> rt::Answer {
+fn answer_calculate(result: Result<i64, crate::CalculatorError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_sum(result: Result<CalculatorSumReply, crate::CalculatorError>) -> rt::Answer {
+fn answer_sum(result: Result<CalculatorSumReply, crate::CalculatorError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [value.low, value.carry, 0, 0, 0, 0, 0, 0],
-            2,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value.low, value.carry, 0, 0, 0, 0, 0, 0], 2),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_memory(result: Result<i64, crate::CalculatorError>) -> rt::Answer {
+fn answer_memory(result: Result<i64, crate::CalculatorError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_wait_for(result: Result<i64, crate::CalculatorError>) -> rt::Answer {
+fn answer_wait_for(result: Result<i64, crate::CalculatorError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -78,16 +78,16 @@ fn on_echo<S: EchoServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 7, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_echo(Ok(server.echo(caller, rt::get(&image, 0)?))))
+    Ok(rt::Answer::Words(answer_echo(Ok(server.echo(caller, rt::get(&image, 0)?)))))
 }
 
 #[inline]
-fn answer_echo(result: Result<rt::Text<55>, rt::NoError>) -> rt::Answer {
+fn answer_echo(result: Result<rt::Text<55>, rt::NoError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
+            rt::Outgoing::new(0, rt::words_of(&image), 7)
         }
         Err(error) => match error {},
     }

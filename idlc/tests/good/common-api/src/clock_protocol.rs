@@ -72,6 +72,14 @@ pub trait ClockServer {
 }
 
 impl<S: ClockServer> rt::Dispatch<S> for Clock {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            0xb86f_a6ef => on_next(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -81,7 +89,7 @@ impl<S: ClockServer> rt::Dispatch<S> for Clock {
         let _ = ticket;
         let answer = match incoming.tag {
             0x90ff_185f => on_now(server, incoming),
-            0xb86f_a6ef => on_next(server, incoming),
+            0xb86f_a6ef => on_next(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -100,14 +108,14 @@ fn on_now<S: ClockServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(answer_now(Ok(server.now(caller))))
+    Ok(rt::Answer::Words(answer_now(Ok(server.now(caller)))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_next<S: ClockServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         0,
@@ -120,21 +128,21 @@ fn on_next<S: ClockServer>(
 }
 
 #[inline]
-fn answer_now(result: Result<crate::Stamp, rt::NoError>) -> rt::Answer {
+fn answer_now(result: Result<crate::Stamp, rt::NoError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
+            rt::Outgoing::new(0, rt::words_of(&image), 2)
         }
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_next(result: Result<(), rt::NoError>) -> rt::Answer {
+fn answer_next(result: Result<(), rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => match error {},
     }
 }

@@ -589,6 +589,23 @@ impl IncomingLaterTicket {
 }
 
 impl<S: IncomingServer> rt::Dispatch<S> for Incoming {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            0xc47a_6456 => on_dispatch(server, incoming).ok(),
+            0xd136_e218 => on_error(server, incoming).ok(),
+            0xb7ea_88b3 => on_drop(server, incoming).ok(),
+            0xad24_bb8b => on_clone(server, incoming).ok(),
+            0xfd3f_6a60 => on_len(server, incoming).ok(),
+            0x890a_83dd => on_is_empty(server, incoming).ok(),
+            0xa553_1176 => on_into_iter(server, incoming).ok(),
+            0xfdd2_1f4c => on_to_string(server, incoming).ok(),
+            0xad66_f9ec => on_fmt(server, incoming).ok(),
+            0xd614_b38c => on_default(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -596,34 +613,34 @@ impl<S: IncomingServer> rt::Dispatch<S> for Incoming {
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         let answer = match incoming.tag {
-            0xc47a_6456 => on_dispatch(server, incoming),
+            0xc47a_6456 => on_dispatch(server, incoming).map(rt::Answer::Words),
             0xbddc_924d => on_request(server, incoming),
             0xd314_10b7 => on_value(server, incoming),
-            0xd136_e218 => on_error(server, incoming),
+            0xd136_e218 => on_error(server, incoming).map(rt::Answer::Words),
             0xd7b1_9538 => on_result(server, incoming),
             0xdf50_11a5 => on_later(server, incoming, ticket),
             0xa392_2cb1 => on_kept(server, incoming),
-            0xb7ea_88b3 => on_drop(server, incoming),
-            0xad24_bb8b => on_clone(server, incoming),
+            0xb7ea_88b3 => on_drop(server, incoming).map(rt::Answer::Words),
+            0xad24_bb8b => on_clone(server, incoming).map(rt::Answer::Words),
             0xb657_67cb => on_eq(server, incoming),
-            0xfd3f_6a60 => on_len(server, incoming),
-            0x890a_83dd => on_is_empty(server, incoming),
+            0xfd3f_6a60 => on_len(server, incoming).map(rt::Answer::Words),
+            0x890a_83dd => on_is_empty(server, incoming).map(rt::Answer::Words),
             0xad31_8c95 => on_from_str(server, incoming),
-            0xa553_1176 => on_into_iter(server, incoming),
-            0xfdd2_1f4c => on_to_string(server, incoming),
-            0xad66_f9ec => on_fmt(server, incoming),
-            0xd614_b38c => on_default(server, incoming),
+            0xa553_1176 => on_into_iter(server, incoming).map(rt::Answer::Words),
+            0xfdd2_1f4c => on_to_string(server, incoming).map(rt::Answer::Words),
+            0xad66_f9ec => on_fmt(server, incoming).map(rt::Answer::Words),
+            0xd614_b38c => on_default(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_dispatch<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Incoming::TYPE)?;
     Ok(answer_dispatch(Ok(server.dispatch(
         caller,
@@ -640,7 +657,7 @@ fn on_request<S: IncomingServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_request(Ok(server.request(
+    Ok(rt::Answer::Words(answer_request(Ok(server.request(
         caller,
         rt::get(&image, 0)?,
         rt::get(&image, 8)?,
@@ -650,7 +667,7 @@ fn on_request<S: IncomingServer>(
         rt::get(&image, 22)?,
         rt::get(&image, 23)?,
         rt::get(&image, 24)?,
-    ))))
+    )))))
 }
 
 #[inline]
@@ -660,14 +677,14 @@ fn on_value<S: IncomingServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_value(Ok(server.value(caller, rt::get(&image, 0)?))))
+    Ok(rt::Answer::Words(answer_value(Ok(server.value(caller, rt::get(&image, 0)?)))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_error<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_error(Ok(server.error(
         caller,
@@ -724,21 +741,21 @@ fn on_kept<S: IncomingServer>(
     Ok(rt::Answer::Nothing)
 }
 
-#[inline]
+#[inline(always)]
 fn on_drop<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.drop(caller);
     Ok(answer_drop(Ok(())))
 }
 
-#[inline]
+#[inline(always)]
 fn on_clone<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_clone(Ok(server.clone(caller, incoming.words[0]))))
 }
@@ -765,20 +782,20 @@ fn on_eq<S: IncomingServer>(
     ))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_len<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_len(Ok(server.len(caller))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_is_empty<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     Ok(answer_is_empty(Ok(server.is_empty(caller))))
 }
@@ -790,53 +807,53 @@ fn on_from_str<S: IncomingServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_from_str(Ok(server.from_str(caller, rt::get(&image, 0)?))))
+    Ok(rt::Answer::Words(answer_from_str(Ok(server.from_str(caller, rt::get(&image, 0)?)))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_into_iter<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.into_iter(caller);
     Ok(answer_into_iter(Ok(())))
 }
 
-#[inline]
+#[inline(always)]
 fn on_to_string<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.to_string(caller);
     Ok(answer_to_string(Ok(())))
 }
 
-#[inline]
+#[inline(always)]
 fn on_fmt<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.fmt(caller, incoming.words[0] as u8);
     Ok(answer_fmt(Ok(())))
 }
 
-#[inline]
+#[inline(always)]
 fn on_default<S: IncomingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Object, rt::Rights::empty())?;
     server.default(caller);
     Ok(answer_default(Ok(())))
 }
 
 #[inline]
-fn answer_dispatch(result: Result<IncomingDispatchReply, rt::NoError>) -> rt::Answer {
+fn answer_dispatch(result: Result<IncomingDispatchReply, rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [
                 u64::from(value.ticket) | u64::from(value.incoming) << 32
@@ -850,44 +867,40 @@ fn answer_dispatch(result: Result<IncomingDispatchReply, rt::NoError>) -> rt::An
                 0,
             ],
             1,
-        )),
+        ),
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_request(result: Result<IncomingRequestReply, rt::NoError>) -> rt::Answer {
+fn answer_request(result: Result<IncomingRequestReply, rt::NoError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image_ = [0; 64];
             rt::put(&mut image_, 0, &value.image);
             rt::put(&mut image_, 8, &value.reply);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image_), 2))
+            rt::Outgoing::new(0, rt::words_of(&image_), 2)
         }
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_value(result: Result<crate::Words, rt::NoError>) -> rt::Answer {
+fn answer_value(result: Result<crate::Words, rt::NoError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
+            rt::Outgoing::new(0, rt::words_of(&image), 2)
         }
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_error(result: Result<crate::WireError, rt::NoError>) -> rt::Answer {
+fn answer_error(result: Result<crate::WireError, rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value.number()), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value.number()), 0, 0, 0, 0, 0, 0, 0], 1),
         Err(error) => match error {},
     }
 }
@@ -941,17 +954,17 @@ fn answer_later(result: Result<IncomingLaterAnswer, rt::NoError>) -> rt::Answer 
 }
 
 #[inline]
-fn answer_drop(result: Result<(), rt::NoError>) -> rt::Answer {
+fn answer_drop(result: Result<(), rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_clone(result: Result<u64, rt::NoError>) -> rt::Answer {
+fn answer_clone(result: Result<u64, rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
         Err(error) => match error {},
     }
 }
@@ -980,65 +993,61 @@ fn answer_eq(result: Result<IncomingEqAnswer, rt::NoError>) -> rt::Answer {
 }
 
 #[inline]
-fn answer_len(result: Result<u64, rt::NoError>) -> rt::Answer {
+fn answer_len(result: Result<u64, rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_is_empty(result: Result<bool, rt::NoError>) -> rt::Answer {
+fn answer_is_empty(result: Result<bool, rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_from_str(result: Result<rt::Text<3>, rt::NoError>) -> rt::Answer {
+fn answer_from_str(result: Result<rt::Text<3>, rt::NoError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 1))
+            rt::Outgoing::new(0, rt::words_of(&image), 1)
         }
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_into_iter(result: Result<(), rt::NoError>) -> rt::Answer {
+fn answer_into_iter(result: Result<(), rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_to_string(result: Result<(), rt::NoError>) -> rt::Answer {
+fn answer_to_string(result: Result<(), rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_fmt(result: Result<(), rt::NoError>) -> rt::Answer {
+fn answer_fmt(result: Result<(), rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => match error {},
     }
 }
 
 #[inline]
-fn answer_default(result: Result<(), rt::NoError>) -> rt::Answer {
+fn answer_default(result: Result<(), rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => match error {},
     }
 }

@@ -9,6 +9,17 @@ use gritos_idl_runtime as rt;
 pub enum Servers {}
 
 impl<S: crate::IncomingServer + crate::TypesServer> rt::Dispatch<S> for Servers {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            0x890a_83dd | 0xa553_1176 | 0xad24_bb8b | 0xad66_f9ec | 0xb7ea_88b3 | 0xc47a_6456
+                | 0xd136_e218 | 0xd614_b38c | 0xfd3f_6a60
+                | 0xfdd2_1f4c => crate::Incoming::quick(server, incoming),
+            0xf07b_4a60 => crate::Types::quick(server, incoming),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,

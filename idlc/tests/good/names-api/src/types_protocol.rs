@@ -58,6 +58,14 @@ pub trait TypesServer {
 }
 
 impl<S: TypesServer> rt::Dispatch<S> for Types {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            0xf07b_4a60 => on_types(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -66,27 +74,27 @@ impl<S: TypesServer> rt::Dispatch<S> for Types {
     ) -> rt::Answer {
         let _ = ticket;
         let answer = match incoming.tag {
-            0xf07b_4a60 => on_types(server, incoming),
+            0xf07b_4a60 => on_types(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_types<S: TypesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     server.types(caller, incoming.words[0] as u8);
     Ok(answer_types(Ok(())))
 }
 
 #[inline]
-fn answer_types(result: Result<(), rt::NoError>) -> rt::Answer {
+fn answer_types(result: Result<(), rt::NoError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => match error {},
     }
 }

@@ -791,7 +791,7 @@ impl ShapesWaitTicket {
         port: &mut P,
         result: Result<bool, crate::ShapeError>,
     ) -> Result<(), rt::Status> {
-        answer_wait(result).deliver(port, self.0)
+        rt::Answer::Words(answer_wait(result)).deliver(port, self.0)
     }
 }
 
@@ -820,6 +820,19 @@ impl ShapesMakeLaterTicket {
 }
 
 impl<S: ShapesServer> rt::Dispatch<S> for Shapes {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            1 => on_two(server, incoming).ok(),
+            0xec9c_2dd0 => on_scalars(server, incoming).ok(),
+            0x8a9e_707e => on_one(server, incoming).ok(),
+            0xafc0_f7bf => on_nothing(server, incoming).ok(),
+            0xa0cf_c4b1 => on_type(server, incoming).ok(),
+            0x8c56_5738 => on_cannot_fail(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -827,19 +840,19 @@ impl<S: ShapesServer> rt::Dispatch<S> for Shapes {
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         let answer = match incoming.tag {
-            1 => on_two(server, incoming),
-            0xec9c_2dd0 => on_scalars(server, incoming),
-            0x8a9e_707e => on_one(server, incoming),
-            0xafc0_f7bf => on_nothing(server, incoming),
+            1 => on_two(server, incoming).map(rt::Answer::Words),
+            0xec9c_2dd0 => on_scalars(server, incoming).map(rt::Answer::Words),
+            0x8a9e_707e => on_one(server, incoming).map(rt::Answer::Words),
+            0xafc0_f7bf => on_nothing(server, incoming).map(rt::Answer::Words),
             0xf96e_a533 => on_record(server, incoming),
             0x8a02_b51a => on_shape(server, incoming),
             0xb71a_91be => on_text(server, incoming),
             0x9003_8413 => on_array(server, incoming),
             0xb6d7_a5bd => on_imported(server, incoming),
-            0xa0cf_c4b1 => on_type(server, incoming),
+            0xa0cf_c4b1 => on_type(server, incoming).map(rt::Answer::Words),
             0xf05b_3407 => on_note(server, incoming),
             0xe3a7_f0f9 => on_wait(server, incoming, ticket),
-            0x8c56_5738 => on_cannot_fail(server, incoming),
+            0x8c56_5738 => on_cannot_fail(server, incoming).map(rt::Answer::Words),
             0xfb66_aacb => on_make(server, incoming),
             0xd19c_40d1 => on_make_later(server, incoming, ticket),
             0xf686_dbe5 => on_give(server, incoming),
@@ -851,20 +864,20 @@ impl<S: ShapesServer> rt::Dispatch<S> for Shapes {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_two<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_two(server.two(caller, incoming.words[0], incoming.words[1])))
 }
 
-#[inline]
+#[inline(always)]
 fn on_scalars<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_scalars(server.scalars(
         caller,
@@ -881,20 +894,20 @@ fn on_scalars<S: ShapesServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_one<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_one(server.one(caller, (incoming.words[0] as u32).cast_signed())))
 }
 
-#[inline]
+#[inline(always)]
 fn on_nothing<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_nothing(server.nothing(caller)))
 }
@@ -906,7 +919,7 @@ fn on_record<S: ShapesServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 5, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_record(server.record(caller, rt::get(&image, 0)?)))
+    Ok(rt::Answer::Words(answer_record(server.record(caller, rt::get(&image, 0)?))))
 }
 
 #[inline]
@@ -916,7 +929,11 @@ fn on_shape<S: ShapesServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 4, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_shape(server.shape(caller, rt::get(&image, 0)?, rt::get(&image, 24)?)))
+    Ok(rt::Answer::Words(answer_shape(server.shape(
+        caller,
+        rt::get(&image, 0)?,
+        rt::get(&image, 24)?,
+    ))))
 }
 
 #[inline]
@@ -926,7 +943,7 @@ fn on_text<S: ShapesServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 7, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_text(server.text(caller, rt::get(&image, 0)?, rt::get(&image, 41)?)))
+    Ok(rt::Answer::Words(answer_text(server.text(caller, rt::get(&image, 0)?, rt::get(&image, 41)?))))
 }
 
 #[inline]
@@ -936,7 +953,11 @@ fn on_array<S: ShapesServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_array(server.array(caller, rt::get(&image, 0)?, rt::get(&image, 10)?)))
+    Ok(rt::Answer::Words(answer_array(server.array(
+        caller,
+        rt::get(&image, 0)?,
+        rt::get(&image, 10)?,
+    ))))
 }
 
 #[inline]
@@ -946,14 +967,14 @@ fn on_imported<S: ShapesServer>(
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     let image = rt::image_of(&incoming.words);
-    Ok(answer_imported(server.imported(caller, rt::get(&image, 0)?)))
+    Ok(rt::Answer::Words(answer_imported(server.imported(caller, rt::get(&image, 0)?))))
 }
 
-#[inline]
+#[inline(always)]
 fn on_type<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_type(server.r#type(
         caller,
@@ -986,16 +1007,16 @@ fn on_wait<S: ShapesServer>(
     let response = server.wait(caller, rt::Later::new(ticket, &mut kept), incoming.words[0] as u32);
     Ok(match response {
         _ if kept => rt::Answer::Kept,
-        rt::Response::Now(result) => answer_wait(result),
+        rt::Response::Now(result) => rt::Answer::Words(answer_wait(result)),
         rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
     })
 }
 
-#[inline]
+#[inline(always)]
 fn on_cannot_fail<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Any, rt::Rights::empty())?;
     Ok(answer_cannot_fail(server.cannot_fail(caller, incoming.words[0] as u8)))
 }
@@ -1033,11 +1054,11 @@ fn on_give<S: ShapesServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 0, 2, rt::BadgeClass::Any, rt::Rights::empty())?;
-    Ok(answer_give(server.give(
+    Ok(rt::Answer::Words(answer_give(server.give(
         caller,
         incoming.endpoint_cap(0, crate::Thing::CHANGE)?,
         incoming.cap(1, rt::Rights::READ.union(rt::Rights::MAP))?,
-    )))
+    ))))
 }
 
 #[inline]
@@ -1069,35 +1090,27 @@ fn on_transfer<S: ShapesServer>(
     incoming: &rt::Incoming,
 ) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 7, 3, rt::BadgeClass::Any, rt::Rights::empty())?;
-    Ok(answer_transfer(server.transfer(
+    Ok(rt::Answer::Words(answer_transfer(server.transfer(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
         rt::BufferRange::decode(incoming, 2, true, true, incoming.words[4], incoming.words[5])?,
         incoming.words[6] as u16,
-    )))
+    ))))
 }
 
 #[inline]
-fn answer_two(result: Result<ShapesTwoReply, crate::ShapeError>) -> rt::Answer {
+fn answer_two(result: Result<ShapesTwoReply, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [value.sum, value.difference, 0, 0, 0, 0, 0, 0],
-            2,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value.sum, value.difference, 0, 0, 0, 0, 0, 0], 2),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_scalars(result: Result<ShapesScalarsReply, crate::ShapeError>) -> rt::Answer {
+fn answer_scalars(result: Result<ShapesScalarsReply, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [
                 value.d.cast_unsigned(),
@@ -1112,171 +1125,121 @@ fn answer_scalars(result: Result<ShapesScalarsReply, crate::ShapeError>) -> rt::
                 0,
             ],
             4,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_one(result: Result<i32, crate::ShapeError>) -> rt::Answer {
+fn answer_one(result: Result<i32, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [u64::from(value.cast_unsigned()), 0, 0, 0, 0, 0, 0, 0],
             1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_nothing(result: Result<(), crate::ShapeError>) -> rt::Answer {
+fn answer_nothing(result: Result<(), crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_record(result: Result<crate::Record, crate::ShapeError>) -> rt::Answer {
+fn answer_record(result: Result<crate::Record, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 5))
+            rt::Outgoing::new(0, rt::words_of(&image), 5)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_shape(result: Result<ShapesShapeReply, crate::ShapeError>) -> rt::Answer {
+fn answer_shape(result: Result<ShapesShapeReply, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value.shape);
             rt::put(&mut image, 24, &value.extra);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 4))
+            rt::Outgoing::new(0, rt::words_of(&image), 4)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_text(result: Result<ShapesTextReply, crate::ShapeError>) -> rt::Answer {
+fn answer_text(result: Result<ShapesTextReply, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value.text);
             rt::put(&mut image, 41, &value.bytes);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 7))
+            rt::Outgoing::new(0, rt::words_of(&image), 7)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_array(result: Result<ShapesArrayReply, crate::ShapeError>) -> rt::Answer {
+fn answer_array(result: Result<ShapesArrayReply, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value.values);
             rt::put(&mut image, 10, &value.flags);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
+            rt::Outgoing::new(0, rt::words_of(&image), 2)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_imported(result: Result<gritos_test_common_api::Stamp, crate::ShapeError>) -> rt::Answer {
+fn answer_imported(
+    result: Result<gritos_test_common_api::Stamp, crate::ShapeError>,
+) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Answer::Words(rt::Outgoing::new(0, rt::words_of(&image), 2))
+            rt::Outgoing::new(0, rt::words_of(&image), 2)
         }
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_type(result: Result<ShapesTypeReply, crate::ShapeError>) -> rt::Answer {
+fn answer_type(result: Result<ShapesTypeReply, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [u64::from(value.r#fn) | u64::from(value.r#struct) << 16, 0, 0, 0, 0, 0, 0, 0],
             1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_wait(result: Result<bool, crate::ShapeError>) -> rt::Answer {
+fn answer_wait(result: Result<bool, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_cannot_fail(result: Result<u8, crate::ShapeError>) -> rt::Answer {
+fn answer_cannot_fail(result: Result<u8, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
-            0,
-            [u64::from(value), 0, 0, 0, 0, 0, 0, 0],
-            1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
@@ -1297,11 +1260,7 @@ fn answer_make(result: Result<ShapesMakeAnswer, crate::ShapeError>) -> rt::Answe
                 ],
             )
         }),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
@@ -1322,27 +1281,19 @@ fn answer_make_later(result: Result<rt::Grant<crate::Thing>, crate::ShapeError>)
                 ],
             )
         }),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_give(result: Result<ShapesGiveReply, crate::ShapeError>) -> rt::Answer {
+fn answer_give(result: Result<ShapesGiveReply, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(
+        Ok(value) => rt::Outgoing::new(
             0,
             [u64::from(value.badge) | u64::from(value.foreign) << 32, 0, 0, 0, 0, 0, 0, 0],
             1,
-        )),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        ),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
@@ -1367,22 +1318,14 @@ fn answer_maybe(
                 )
             }.last_cap_if(value.is_some()),
         ),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Err(error) => rt::Answer::Words(rt::Outgoing::error(error.number())),
     }
 }
 
 #[inline]
-fn answer_transfer(result: Result<u64, crate::ShapeError>) -> rt::Answer {
+fn answer_transfer(result: Result<u64, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -104,6 +104,15 @@ pub trait ThingServer {
 }
 
 impl<S: ThingServer> rt::Dispatch<S> for Thing {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            0x915d_0c0e => on_look(server, incoming).ok(),
+            77 => on_change(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -112,28 +121,28 @@ impl<S: ThingServer> rt::Dispatch<S> for Thing {
     ) -> rt::Answer {
         let _ = ticket;
         let answer = match incoming.tag {
-            0x915d_0c0e => on_look(server, incoming),
-            77 => on_change(server, incoming),
+            0x915d_0c0e => on_look(server, incoming).map(rt::Answer::Words),
+            77 => on_change(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_look<S: ThingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Object, Thing::LOOK)?;
     Ok(answer_look(server.look(caller, incoming.words[0])))
 }
 
-#[inline]
+#[inline(always)]
 fn on_change<S: ThingServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -145,25 +154,17 @@ fn on_change<S: ThingServer>(
 }
 
 #[inline]
-fn answer_look(result: Result<u64, crate::ShapeError>) -> rt::Answer {
+fn answer_look(result: Result<u64, crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Answer::Words(rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(value) => rt::Outgoing::new(0, [value, 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
 
 #[inline]
-fn answer_change(result: Result<(), crate::ShapeError>) -> rt::Answer {
+fn answer_change(result: Result<(), crate::ShapeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(()) => rt::Answer::Words(rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0)),
-        Err(error) => rt::Answer::Words(rt::Outgoing::new(
-            u64::from(error.number()),
-            [0; rt::WORDS],
-            0,
-        )),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
     }
 }
