@@ -29,3 +29,34 @@ pub fn nanoseconds(ticks: u64) -> u64 {
     let scaled = u128::from(ticks) * 1_000_000_000 / u128::from(kernel().counter_hz());
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
+
+/// Sleeps: what a driver that is written against `embedded-hal` waits with. No
+/// service is asked; the kernel wakes the thread at its deadline.
+#[cfg(feature = "embedded-hal")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Delay;
+
+#[cfg(feature = "embedded-hal")]
+impl Delay {
+    fn sleep(self, nanoseconds: u64) {
+        let end = after(nanoseconds);
+        // Woken before its time, by somebody who suspended and resumed the thread, it goes on
+        // sleeping.
+        while now() < end && crate::ipc::sleep_until(end).is_err() {}
+    }
+}
+
+#[cfg(feature = "embedded-hal")]
+impl embedded_hal::delay::DelayNs for Delay {
+    fn delay_ns(&mut self, ns: u32) {
+        self.sleep(ns.into());
+    }
+
+    fn delay_us(&mut self, us: u32) {
+        self.sleep(u64::from(us) * 1_000);
+    }
+
+    fn delay_ms(&mut self, ms: u32) {
+        self.sleep(u64::from(ms) * 1_000_000);
+    }
+}

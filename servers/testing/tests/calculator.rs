@@ -134,3 +134,19 @@ fn a_run_that_cannot_end_is_told() {
     });
     system.run();
 }
+
+#[test]
+fn a_delay_lasts_as_long_as_it_says() {
+    use embedded_hal::delay::DelayNs;
+    let mut system = System::new();
+    let program = system.program();
+    system.client(program, || {
+        let before = gritos_sys::time::now();
+        gritos_sys::time::Delay.delay_ms(3);
+        gritos_sys::time::Delay.delay_us(2);
+        gritos_sys::time::Delay.delay_ns(1);
+        let slept = gritos_sys::time::nanoseconds(gritos_sys::time::now() - before);
+        assert_eq!(slept, 3_002_001);
+    });
+    system.run();
+}
