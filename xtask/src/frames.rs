@@ -9,8 +9,10 @@ use gritos_abi::frame::{Channel, Decoder, Event};
 /// Something that the target wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    /// A frame. Bytes that are not UTF-8 are replaced.
+    /// A frame of another channel than `O`. Bytes that are not UTF-8 are replaced.
     Frame(Channel, String),
+    /// A frame of channel `O`, byte for byte.
+    Output(Vec<u8>),
     /// A line outside frames, without its end.
     Line(String),
     /// A frame arrived damaged and is lost.
@@ -100,6 +102,7 @@ impl Splitter {
                 self.line.push(byte);
                 None
             }
+            Event::Frame(Channel::Output, payload) => Some(Item::Output(payload.to_vec())),
             Event::Frame(channel, payload) => Some(Item::Frame(
                 channel,
                 String::from_utf8_lossy(payload).into_owned(),

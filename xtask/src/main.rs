@@ -12,6 +12,7 @@ use crate::workspace::Workspace;
 mod card;
 mod compile;
 mod elf;
+mod exec;
 mod frames;
 mod image;
 mod qemu;
@@ -40,7 +41,10 @@ struct Arguments {
 enum Verb {
     /// Builds the system and boots it in QEMU with its console on this terminal
     #[command(
-        after_help = "Example:\n  cargo xtask qemu --board rpi4 --timeout 60\n\n\
+        after_help = "Examples:\n  cargo xtask qemu --board rpi4 --timeout 60\n  \
+        cargo xtask qemu --exec 'echo hi' --exec ps\n\n\
+        With --exec stdout has what the commands print and nothing else, and the exit status is that of the\n\
+        first that failed, 124 if --timeout ended it, 125 if console, shell or machine did not survive it.\n\
         Leave QEMU with Ctrl-A X. Missing Rust targets and QEMU are installed where possible."
     )]
     Qemu(verb::qemu::Options),

@@ -207,6 +207,20 @@ impl Running {
         Self::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))
     }
 
+    /// Starts `command` with both directions of the serial line on pipes.
+    pub(crate) fn start_conversation(command: &mut Command) -> Result<Self> {
+        command.args(["-serial", "stdio", "-monitor", "none"]);
+        Self::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
+    }
+
+    /// What the guest reads from its serial line; can be taken once.
+    pub(crate) fn keyboard(&mut self) -> Result<std::process::ChildStdin> {
+        self.0
+            .stdin
+            .take()
+            .context("the serial line is a pipe that was not taken yet")
+    }
+
     /// What the guest writes on its serial line; can be taken once.
     pub(crate) fn serial(&mut self) -> Result<std::process::ChildStdout> {
         self.0

@@ -10,7 +10,7 @@ use gritos_abi::boot_image::FLAG_SEMIHOSTING;
 use crate::image::Contents;
 use crate::qemu::{Board, interactive};
 use crate::workspace::Workspace;
-use crate::{MachineOptions, report, toolchain, verb};
+use crate::{MachineOptions, exec, report, toolchain, verb};
 
 /// Exit status for options that cannot be served.
 const USAGE: u8 = 2;
@@ -33,10 +33,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
-    if !options.exec.is_empty() {
+    if let Some(long) = options.exec.iter().find(|c| c.len() > exec::COMMAND_LIMIT) {
         report::error(&anyhow::anyhow!(
-            "--exec needs a shell, and this image has none yet; without it the image boots and the \
-             root task reports"
+            "--exec takes commands of at most {} bytes, and one has {}",
+            exec::COMMAND_LIMIT,
+            long.len()
         ));
         return Ok(USAGE);
     }
@@ -59,12 +60,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         options.timeout != Some(0),
         "--timeout 0 leaves no time to boot"
     );
+    let timeout = options.timeout.map(Duration::from_secs);
+    let mut command = machine.command(workspace, &image)?;
+    if !options.exec.is_empty() {
+        report::step("Booting", machine.label());
+        return exec::run(&mut command, &options.exec, timeout);
+    }
     report::step(
         "Booting",
         format!("{} (leave with Ctrl-A X)", machine.label()),
     );
-    interactive(
-        machine.command(workspace, &image)?,
-        options.timeout.map(Duration::from_secs),
-    )
+    interactive(command, timeout)
 }

@@ -202,6 +202,7 @@ impl Log {
         let line = match item {
             Item::Line(line) => line.clone(),
             Item::Frame(channel, payload) => format!("{channel:?}: {payload}"),
+            Item::Output(bytes) => format!("Output: {}", String::from_utf8_lossy(bytes)),
             Item::Damaged => "(a damaged frame)".to_string(),
         };
         writeln!(self.file, "{line}").context("cannot write the log")?;
