@@ -389,6 +389,10 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
         Ok(target)
     }
 
+    fn is_dirty(&self) -> bool {
+        !self.read_only && (self.dirty || !self.doomed.is_empty())
+    }
+
     fn sync(&mut self) -> Result<(), FsError> {
         if self.read_only {
             return Ok(());

@@ -16,7 +16,10 @@ extern crate alloc;
 pub mod block;
 pub mod cache;
 pub mod ext4;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod memfs;
 pub mod partition;
+pub mod service;
 pub mod vfs;
 pub mod volume;

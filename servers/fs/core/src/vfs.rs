@@ -333,6 +333,19 @@ impl Vfs {
         self.volume(file.place)?.fsync(file.place.node)
     }
 
+    /// Whether something is not on its device yet.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.volume.is_dirty())
+    }
+
+    /// Whether what was written to a file may not be on the device yet.
+    #[must_use]
+    pub fn needs_sync(&self, file: Handle) -> bool {
+        let mount = self.mounts.get(file.place.mount);
+        mount.is_some_and(|mount| mount.volume.is_dirty())
+    }
+
     /// Returns when everything is on its device. All file systems are tried; the first
     /// error is returned.
     ///

@@ -213,6 +213,11 @@ pub trait Volume {
         Err(FsError::Invalid)
     }
 
+    /// Whether there is something that `sync` would write.
+    fn is_dirty(&self) -> bool {
+        false
+    }
+
     /// Returns when everything written so far is on the device.
     ///
     /// # Errors

@@ -296,8 +296,10 @@ fn count_of(cut: Cut) -> usize {
     }
 }
 
-/// The tree that is found: contents of files and inodes.
-fn walk(vfs: &mut Vfs) -> Result<BTreeMap<String, (u64, Option<Vec<u8>>)>, String> {
+/// A tree that is found: inodes, and the contents of files.
+type Found = BTreeMap<String, (u64, Option<Vec<u8>>)>;
+
+fn walk(vfs: &mut Vfs) -> Result<Found, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![String::new()];
     let root = vfs.root();
@@ -470,7 +472,7 @@ fn campaign(points: u64, seed: u64, flushes: bool) -> Option<Vec<String>> {
     let per_workload = 200;
     for round in 0..points.div_ceil(per_workload) {
         let work = workload(base, seed + round, 200);
-        let mut random = Random::new(seed ^ 0x5eed + round);
+        let mut random = Random::new(seed ^ (0x5eed + round));
         for point in 0..per_workload.min(points - round * per_workload) {
             let count = 1 + random.below(work.events.len() as u64) as usize;
             let cut = match point % 5 {
