@@ -8,6 +8,9 @@
 
 use gritos_abi::boot_info::{BootInfo, MAGIC, VIRTUAL_ADDRESS};
 
+#[cfg(target_os = "none")]
+mod copying;
+
 /// Immediate of the `brk` by which a task ends.
 pub const EXIT: u16 = 0xe0;
 /// Immediate of the `brk` by which a task ends that panicked.

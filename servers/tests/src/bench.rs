@@ -17,7 +17,7 @@ use gritos_sys::abi::{CapsIn, Control, ObjectType, Outcome, Rights, Syscall, met
 use gritos_sys::cap::{AddressSpace, CNode, Endpoint, Notification, Tcb};
 use gritos_sys::invoke::{Permissions, Wanted};
 use gritos_sys::raw::Request;
-use gritos_sys::shared::SHARED_BASE;
+use gritos_sys::shared::{SHARED_BASE, SharedBuf};
 use gritos_sys::svc::probe::{self, loops};
 use gritos_sys::thread::ThreadBuilder;
 use gritos_sys::{Cap, Mask, time};
@@ -60,6 +60,7 @@ benches![
     retype,
     revoke,
     stubs,
+    copies,
 ];
 
 /// Repetitions of a measurement.
@@ -106,6 +107,14 @@ impl Samples {
             .iter()
             .max_by_key(|(_, count)| *count)
             .map_or(0, |(value, _)| *value)
+    }
+
+    /// Adds the instructions that `act` takes.
+    fn time(&mut self, act: impl FnOnce()) {
+        let begin = probe::cycles();
+        act();
+        let end = probe::cycles();
+        self.add((end - begin).saturating_sub(probe::timed_nothing()));
     }
 
     /// Tells the host: kernel instructions, with `user` of user code taken off.
@@ -537,4 +546,43 @@ fn raw_round_trip<const ID: u16>(endpoint: Cap<Endpoint>, tag: u64) -> Verdict<u
         samples.add(timed.cycles());
     }
     Ok(samples.mode() - probe::timed_nothing())
+}
+
+/// What it costs to copy a page: in memory of one's own, and to and from memory
+/// that is shared.
+fn copies(env: &mut Env) -> Verdict {
+    const PAGE: usize = 4096;
+    let memory = env.memory(2 * PAGE as u64)?;
+    memory.map_all(Env::SPACE, SHARED_BASE, Permissions::ReadWrite)?;
+    let shared = SharedBuf::of(memory)?;
+    let (mut page, other) = ([0; PAGE], black_box([7; PAGE]));
+    let (mut own, mut aside, mut in_, mut out) = (
+        Samples::new(),
+        Samples::new(),
+        Samples::new(),
+        Samples::new(),
+    );
+    for _ in 0..ROUNDS / 20 {
+        own.time(|| page.copy_from_slice(black_box(&other)));
+        // Source and target differ by an odd number of bytes.
+        aside.time(|| page.copy_within(black_box(1..PAGE - 8), 8));
+        let mut done = Ok(());
+        in_.time(|| done = shared.read(black_box(0), black_box(&mut page)));
+        check_eq!(done, Ok(()));
+        out.time(|| done = shared.write(black_box(0), black_box(&page)));
+        check_eq!(done, Ok(()));
+    }
+    for (name, samples) in [
+        ("copy_4096", own),
+        ("copy_4096_aside", aside),
+        ("shared_read_4096", in_),
+        ("shared_write_4096", out),
+    ] {
+        tell_result(format_args!(
+            "{name} user={} n={}",
+            samples.mode(),
+            samples.n
+        ));
+    }
+    Ok(())
 }

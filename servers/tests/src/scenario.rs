@@ -5,6 +5,7 @@ use crate::env::Env;
 
 mod attack;
 mod cnode;
+mod copying;
 mod deadline;
 mod ending;
 mod fault;
@@ -78,6 +79,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Test> {
         revoke::TESTS,
         refusal::TESTS,
         memory::TESTS,
+        copying::TESTS,
         fault::TESTS,
         scheduling::TESTS,
         irq::TESTS,

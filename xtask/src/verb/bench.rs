@@ -76,6 +76,10 @@ const ROWS: &[Row] = rows! {
 const STUBS: &[(&str, &str, u64)] = &[
     ("stub_client", "stub of a client, 2 words each way", 25),
     ("stub_server", "loop of a server, the same", 40),
+    ("copy_4096", "copy 4 KiB, aligned", 700),
+    ("copy_4096_aside", "copy 4 KiB, unaligned", 700),
+    ("shared_read_4096", "copy 4 KiB out of shared memory", 620),
+    ("shared_write_4096", "copy 4 KiB into shared memory", 620),
 ];
 
 /// A measurement as the task reports it.
