@@ -1,0 +1,302 @@
+//! The card as the device of a block driver.
+//!
+//! One job at a time. [`start`](Backend::start) sends the command and moves what can be moved at once; from
+//! then on each interrupt moves a block. Blocks can be written and read again without harm, so whatever
+//! failed is tried again from its beginning, with a card that is asked for its status or, failing that,
+//! identified anew. SDHC spec, "Transaction Control with Data Transfer Using DAT Line", "Not using DMA".
+
+use gritos_block_core::api::{BlockFeatures, BlockStatus, Geometry};
+use gritos_block_core::{Backend, Busy, Job, Operation, Tag};
+use gritos_ring::Memory;
+
+use crate::Outside;
+use crate::card::Card;
+use crate::command::{Command, Direction, STATUS_ERRORS};
+use crate::controller::{BUSY_LIMIT, Controller, Fault};
+use crate::register::status;
+
+/// Bytes of a block.
+pub const BLOCK_BYTES: usize = 512;
+/// Most blocks of a job: 128 KiB, a few milliseconds at 25 MB/s.
+pub const REQUEST_BLOCKS: u32 = 256;
+/// How often a job is tried.
+const ATTEMPTS: u32 = 3;
+
+/// A card in its controller, working on at most one job.
+#[derive(Debug)]
+pub struct SdCard<O, M> {
+    controller: Controller<O>,
+    card: Card,
+    /// The card does not answer any more and is to be identified anew.
+    lost: bool,
+    transfer: Option<Transfer<M>>,
+    ended: Option<(Tag, BlockStatus)>,
+    /// Why the last job failed that did.
+    trouble: Option<Fault>,
+}
+
+/// A job under way.
+#[derive(Debug)]
+struct Transfer<M> {
+    job: Job,
+    direction: Direction,
+    memory: M,
+    tag: Tag,
+    /// Bytes moved so far.
+    moved: usize,
+    /// The answer to the command was seen.
+    answered: bool,
+    /// Attempts left after this one.
+    attempts: u32,
+    /// When it has failed if nothing happens.
+    deadline: u64,
+}
+
+impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
+    /// Starts controller and card.
+    ///
+    /// # Errors
+    /// Everything that can go wrong with them.
+    pub fn start(outside: O) -> Result<Self, Fault> {
+        let mut controller = Controller::start(outside)?;
+        let card = Card::identify(&mut controller)?;
+        controller.set_interrupts(true);
+        Ok(Self {
+            controller,
+            card,
+            lost: false,
+            transfer: None,
+            ended: None,
+            trouble: None,
+        })
+    }
+
+    /// The card.
+    #[must_use]
+    pub const fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// What it was started with.
+    pub const fn outside(&mut self) -> &mut O {
+        self.controller.outside()
+    }
+
+    /// What clients are told. What was written is durable: cards of these modes have no cache that would
+    /// need a flush (SD spec, "Cache": off unless switched on).
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        let mut features = BlockFeatures::empty();
+        if self.card.read_only {
+            features |= BlockFeatures::READ_ONLY;
+        }
+        Geometry {
+            blocks: self.card.capacity.blocks,
+            block_bytes: BLOCK_BYTES as u32,
+            request_blocks: REQUEST_BLOCKS,
+            features,
+        }
+    }
+
+    /// When [`Backend::finished`] is to be asked although nothing interrupted, in nanoseconds.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        self.transfer.as_ref().map(|transfer| transfer.deadline)
+    }
+
+    /// Why the last job failed that did; asking clears it.
+    pub const fn take_trouble(&mut self) -> Option<Fault> {
+        self.trouble.take()
+    }
+
+    /// Moves what can be moved, and tries again what failed.
+    fn go_on(&mut self) {
+        while let Some(transfer) = &mut self.transfer {
+            let fault = match transfer.advance(&mut self.controller) {
+                Ok(false) => return,
+                Ok(true) => None,
+                Err(fault) => Some(fault),
+            };
+            let again = fault.is_some() && transfer.attempts > 0;
+            if let Some(fault) = fault {
+                self.trouble = Some(fault);
+                self.lost |= recover(&mut self.controller, &self.card).is_err();
+            }
+            if again && let Some(transfer) = self.transfer.take() {
+                self.attempt(Transfer {
+                    attempts: transfer.attempts - 1,
+                    ..transfer
+                });
+                continue;
+            }
+            let result = if fault.is_some() {
+                BlockStatus::IoError
+            } else {
+                BlockStatus::Ok
+            };
+            self.ended = self.transfer.take().map(|done| (done.tag, result));
+        }
+    }
+
+    /// Begins a job, once more or for the first time. If not even that is possible it has failed.
+    fn attempt(&mut self, mut transfer: Transfer<M>) {
+        loop {
+            match self.send(&mut transfer) {
+                Ok(()) => {
+                    self.transfer = Some(transfer);
+                    return;
+                }
+                Err(fault) => {
+                    self.trouble = Some(fault);
+                    self.lost = true;
+                    if transfer.attempts == 0 {
+                        self.ended = Some((transfer.tag, BlockStatus::IoError));
+                        return;
+                    }
+                    transfer.attempts -= 1;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, transfer: &mut Transfer<M>) -> Result<(), Fault> {
+        if self.lost {
+            self.find_again()?;
+        }
+        let job = &transfer.job;
+        let argument = self.card.argument(job.block).ok_or(Fault::Exchanged)?;
+        let command = Command::transfer(transfer.direction, argument, job.count);
+        (transfer.moved, transfer.answered) = (0, false);
+        transfer.deadline = self.controller.outside().now().saturating_add(BUSY_LIMIT);
+        self.controller
+            .send(&command, BLOCK_BYTES as u32, job.count)
+    }
+
+    /// Identifies the card anew. It must be the one that clients know.
+    fn find_again(&mut self) -> Result<(), Fault> {
+        self.controller.restart()?;
+        let card = Card::identify(&mut self.controller)?;
+        if card.identification != self.card.identification || card.capacity != self.card.capacity {
+            return Err(Fault::Exchanged);
+        }
+        self.controller.set_interrupts(true);
+        (self.card, self.lost) = (card, false);
+        Ok(())
+    }
+}
+
+impl<O: Outside, M: Memory + Clone> Backend<M> for SdCard<O, M> {
+    fn start(&mut self, job: &Job, memory: &M, tag: Tag) -> Result<(), Busy> {
+        self.go_on();
+        if self.transfer.is_some() || self.ended.is_some() {
+            return Err(Busy);
+        }
+        let direction = match job.operation {
+            Operation::Read => Direction::Read,
+            Operation::Write => Direction::Write,
+            Operation::Flush => {
+                self.ended = Some((tag, BlockStatus::Ok));
+                return Ok(());
+            }
+        };
+        self.attempt(Transfer {
+            job: *job,
+            direction,
+            memory: memory.clone(),
+            tag,
+            moved: 0,
+            answered: false,
+            attempts: ATTEMPTS - 1,
+            deadline: 0,
+        });
+        self.go_on();
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Option<(Tag, BlockStatus)> {
+        self.go_on();
+        self.ended.take()
+    }
+}
+
+impl<M: Memory> Transfer<M> {
+    /// Moves blocks while the controller has room or data. Whether the transfer is over.
+    fn advance<O: Outside>(&mut self, controller: &mut Controller<O>) -> Result<bool, Fault> {
+        loop {
+            let now = controller.status();
+            if now & status::ERROR != 0 {
+                return Err(Fault::of_status(now));
+            }
+            if !self.answered && now & status::COMMAND_COMPLETE != 0 {
+                let card = controller.answer();
+                controller.clear(status::COMMAND_COMPLETE);
+                if card & STATUS_ERRORS != 0 {
+                    return Err(Fault::Status(card));
+                }
+                self.answered = true;
+            }
+            let (wanted, left) = match self.direction {
+                Direction::Read => (status::BUFFER_READ, self.job.bytes - self.moved),
+                Direction::Write => (status::BUFFER_WRITE, self.job.bytes - self.moved),
+            };
+            if now & wanted != 0 && left > 0 {
+                // Cleared first: the next block may set it again before this one is moved.
+                controller.clear(wanted);
+                self.move_block(controller)?;
+                self.deadline = controller.outside().now().saturating_add(BUSY_LIMIT);
+            } else if now & status::TRANSFER_COMPLETE != 0 {
+                controller.clear(status::TRANSFER_COMPLETE);
+                return if left == 0 {
+                    Ok(true)
+                } else {
+                    Err(Fault::Stuck)
+                };
+            } else if controller.outside().now() >= self.deadline {
+                return Err(Fault::Stuck);
+            } else {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn move_block<O: Outside>(&mut self, controller: &mut Controller<O>) -> Result<(), Fault> {
+        let mut block = [0; BLOCK_BYTES];
+        let at = self.job.offset + self.moved;
+        // Memory of a client that took it away: the driver goes on with zeros, nobody sees them.
+        match self.direction {
+            Direction::Read => {
+                controller.take_block(&mut block);
+                let _ = self.memory.write(at, &block);
+            }
+            Direction::Write => {
+                if self.memory.read(at, &mut block).is_err() {
+                    return Err(Fault::Stuck);
+                }
+                controller.put_block(&block);
+            }
+        }
+        self.moved += BLOCK_BYTES;
+        Ok(())
+    }
+}
+
+/// Brings controller and card back to where transfers begin. SDHC spec, "Error Recovery" and "Abort
+/// Transaction".
+fn recover<O: Outside>(controller: &mut Controller<O>, card: &Card) -> Result<(), Fault> {
+    /// The card's state in its status: "tran". SD spec, "Card Status".
+    const TRANSFER_STATE: u32 = 4;
+    controller.reset_lines()?;
+    // A card that has stopped already does not know the command, and does not answer.
+    match controller.run(&Command::STOP) {
+        Ok(_) | Err(Fault::Silent) => {}
+        Err(fault) => return Err(fault),
+    }
+    // What the status says of the past is cleared by asking.
+    controller.run(&Command::send_status(card.address))?;
+    let [now, ..] = controller.run(&Command::send_status(card.address))?;
+    if now >> 9 & 0xf == TRANSFER_STATE {
+        Ok(())
+    } else {
+        Err(Fault::Stuck)
+    }
+}

@@ -1,0 +1,146 @@
+//! The driver against models of card and controller.
+
+mod card;
+mod controller;
+mod identification;
+mod mishaps;
+mod transfers;
+
+use gritos_block_core::api::{BlockLayout, BlockStatus};
+use gritos_block_core::{Attachment, Disk, DiskError, Queue, Signals, layout, memory_bytes};
+use gritos_emmc2_core::SdCard;
+use gritos_ring::host::HostMemory;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use card::{Card, Kind};
+use controller::{Machine, Shared, with};
+
+pub(crate) const DEPTH: usize = 4;
+pub(crate) const DATA_BYTES: u32 = 256 << 10;
+
+/// A driver with one client that runs whenever the client waits.
+pub(crate) struct Driver {
+    pub(crate) card: SdCard<Machine, HostMemory>,
+    queue: Queue<HostMemory, 1>,
+    model: Shared,
+    signalled: bool,
+    pub(crate) interrupts: u32,
+}
+
+impl Driver {
+    fn run(&mut self) {
+        for _ in 0..100_000 {
+            let Self {
+                card,
+                queue,
+                signalled,
+                ..
+            } = self;
+            if queue.run(card, |_| *signalled = true) {
+                continue;
+            }
+            if self.signalled {
+                return;
+            }
+            if !self.sleep() {
+                return;
+            }
+        }
+        panic!("the driver never comes to rest");
+    }
+
+    /// Lets time pass until the device interrupts or the driver's own deadline is there; whether either comes.
+    fn sleep(&mut self) -> bool {
+        let mut model = self.model.borrow_mut();
+        loop {
+            let next = match model.interrupts() {
+                Ok(()) => {
+                    self.interrupts += 1;
+                    return true;
+                }
+                Err(next) => next,
+            };
+            match (next, self.card.deadline()) {
+                (Some(next), deadline) if deadline.is_none_or(|deadline| next < deadline) => {
+                    model.now = model.now.max(next);
+                }
+                (_, Some(deadline)) => {
+                    model.now = model.now.max(deadline);
+                    return true;
+                }
+                (_, None) => return false,
+            }
+        }
+    }
+}
+
+pub(crate) struct Wires(pub(crate) Rc<RefCell<Driver>>);
+
+impl Signals for Wires {
+    fn ring(&mut self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn wait(&mut self, _progress: bool) -> Result<(), DiskError> {
+        let mut driver = self.0.borrow_mut();
+        driver.run();
+        match std::mem::take(&mut driver.signalled) {
+            true => Ok(()),
+            false => Err(DiskError::TimedOut),
+        }
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) model: Shared,
+    pub(crate) driver: Rc<RefCell<Driver>>,
+    pub(crate) disk: Disk<HostMemory, Wires, DEPTH>,
+    pub(crate) memory: HostMemory,
+}
+
+/// A driver for a card of this kind, and a client of it.
+pub(crate) fn bench(kind: Kind) -> Bench {
+    let model = with(Some(Card::new(kind)));
+    let card = SdCard::start(Machine(model.clone())).expect("a good card");
+    let geometry = card.geometry();
+    let layout: BlockLayout = layout(DEPTH as u32, DATA_BYTES).expect("possible");
+    let memory = HostMemory::new(memory_bytes(&layout) as usize);
+    let mut queue = Queue::default();
+    let attachment = Attachment::new(memory.clone(), DEPTH as u32, layout, geometry);
+    queue.insert(0, attachment.expect("it fits"));
+    let driver = Rc::new(RefCell::new(Driver {
+        card,
+        queue,
+        model: model.clone(),
+        signalled: false,
+        interrupts: 0,
+    }));
+    let disk = Disk::new(memory.clone(), layout, geometry, Wires(driver.clone())).expect("sound");
+    Bench {
+        model,
+        driver,
+        disk,
+        memory,
+    }
+}
+
+impl Bench {
+    /// Reads blocks from `block` on.
+    pub(crate) fn read(&mut self, block: u64, count: usize) -> Result<Vec<u8>, DiskError> {
+        let mut data = vec![0xee; count * card::BLOCK];
+        self.disk.read(block, &mut data).map(|()| data)
+    }
+
+    /// What the card itself holds.
+    pub(crate) fn holds(&self, block: u64) -> [u8; card::BLOCK] {
+        self.model
+            .borrow()
+            .card
+            .as_ref()
+            .expect("a card")
+            .block(block)
+    }
+}
+
+pub(crate) const IO_ERROR: DiskError = DiskError::Status(BlockStatus::IoError);
