@@ -74,6 +74,16 @@ impl Port<1> {
 }
 
 impl<const REPLIES: usize> Port<REPLIES> {
+    /// The same port with a window of up to four empty slots of the root CNode, from `first` on.
+    #[must_use]
+    pub fn with_window(mut self, first: Address, count: u32) -> Self {
+        self.window = (first, count.min(4));
+        self.offer = Control::words(0)
+            .with_window(self.window.0, self.window.1)
+            .0;
+        self
+    }
+
     /// A port at `endpoint` that accepts up to `window` (0 to 4) capabilities
     /// with a message. Makes its Replies out of the component's memory.
     ///

@@ -1,11 +1,13 @@
 //! What the root task answers to those who use the service `system`.
 
-use gritos_idl_runtime::{Bytes, Caller, Text};
+use gritos_idl_runtime::object::Notification;
+use gritos_idl_runtime::{Caller, Cap, Text};
 use gritos_sys::Error;
 use gritos_sys::abi::ObjectType;
 use gritos_sys::environment::slot;
 use gritos_system_api::{
-    Component, ComponentState, Held, Machine, SystemError, SystemServer, ThreadState,
+    Component, ComponentState, Held, Machine, SystemError, SystemKernelLogReply, SystemServer,
+    ThreadState,
 };
 
 use crate::grants::planned;
@@ -156,9 +158,26 @@ impl SystemServer for Root<'_> {
         self.console.platform().reset().map_err(refused)
     }
 
-    fn kernel_log(&mut self, _caller: Caller) -> Result<Bytes<55>, SystemError> {
-        let text = self.console.platform().read_log().map_err(refused)?;
-        Bytes::new(text.bytes()).map_err(|_| SystemError::Io)
+    fn kernel_log(&mut self, _caller: Caller) -> Result<SystemKernelLogReply, SystemError> {
+        let (failure, text) = self.console.piece();
+        Ok(SystemKernelLogReply { failure, text })
+    }
+
+    fn watch_log(
+        &mut self,
+        _caller: Caller,
+        notification: Cap<Notification>,
+    ) -> Result<(), SystemError> {
+        let kept = self.slots.take().map_err(refused)?;
+        let arrived = gritos_sys::Cap::<gritos_sys::cap::Any>::at(notification.address());
+        if let Err(error) = kept.cnode().move_from(kept.index(), arrived) {
+            self.slots.give_back(kept);
+            return Err(refused(error));
+        }
+        if let Some(before) = self.console.watch(kept) {
+            self.slots.delete(before).map_err(refused)?;
+        }
+        Ok(())
     }
 }
 

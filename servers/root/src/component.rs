@@ -1,5 +1,7 @@
 //! A component: how it is made, started, stopped and cleaned up behind.
 
+use core::fmt::Write;
+
 use gritos_base_api::SupervisionClient;
 use gritos_service::{Kernel, call_cap};
 use gritos_sys::abi::boot_image::{Entry, EntryKind};
@@ -282,7 +284,7 @@ impl Root<'_> {
             let slot = self.slots.slot(region.untyped.address().index());
             if let Err(error) = slot.revoke() {
                 self.console
-                    .say(|| gritos_sys::debug_println!("root: memory of a component: {error}"));
+                    .complain(|out| writeln!(out, "root: memory of a component: {error}"));
             }
         }
         if let Some(run) = component.run {

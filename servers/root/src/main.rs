@@ -23,6 +23,8 @@ mod policy;
 mod report;
 #[cfg(target_os = "none")]
 mod root;
+#[cfg(any(target_os = "none", test))]
+mod text;
 
 #[cfg(target_os = "none")]
 gritos_sys::root_entry!(root::main);

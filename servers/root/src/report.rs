@@ -1,5 +1,7 @@
 //! What the root task prints: the machine, the boot image, faults.
 
+use core::fmt::{Result, Write};
+
 use gritos_service::idl::Incoming;
 use gritos_sys::abi::Rights;
 use gritos_sys::abi::boot_image::{BootImage, Entry, EntryKind, Segment};
@@ -7,13 +9,13 @@ use gritos_sys::abi::boot_info::{Board, BootInfo, UNTYPED_LIMIT};
 use gritos_sys::abi::fault::FaultKind;
 use gritos_sys::abi::message::DATA_WORDS;
 use gritos_sys::process::Process;
-use gritos_sys::{debug_print, debug_println, rt};
+use gritos_sys::rt;
 
 const MIB: u64 = 1 << 20;
 const KIB: u64 = 1 << 10;
 
 /// Prints what the kernel told about the machine.
-pub(crate) fn machine(info: &BootInfo) {
+pub(crate) fn machine(out: &mut dyn Write, info: &BootInfo) -> Result {
     let board = match info.board {
         board if board == Board::Virt as u64 => "QEMU virt",
         board if board == Board::RaspberryPi4 as u64 => "Raspberry Pi 4",
@@ -23,32 +25,36 @@ pub(crate) fn machine(info: &BootInfo) {
     let regions = info.untyped.get(..described).unwrap_or(&info.untyped);
     let normal = || regions.iter().filter(|region| region.device == 0);
     let bytes: u64 = normal().map(|region| region.size).sum();
-    debug_println!(
+    writeln!(
+        out,
         "root: {board}, counter {}.{:03} MHz, {} MiB of memory in {} regions, {} device regions",
         info.counter_hz / 1_000_000,
         info.counter_hz / 1_000 % 1_000,
         bytes / MIB,
         normal().count(),
         regions.len() - normal().count(),
-    );
+    )?;
     for region in normal() {
-        debug_println!(
+        writeln!(
+            out,
             "root:   {:#012x}..{:#012x} {:>8} KiB",
             region.base,
             region.base + region.size,
             region.size / KIB
-        );
+        )?;
     }
+    Ok(())
 }
 
 /// Prints the entries of the boot image.
-pub(crate) fn image(image: &BootImage<'_>) {
+pub(crate) fn image(out: &mut dyn Write, image: &BootImage<'_>) -> Result {
     let header = image.header();
-    debug_println!(
+    writeln!(
+        out,
         "root: boot image of {} KiB, {} entries",
         header.total_bytes / KIB,
         header.entry_count
-    );
+    )?;
     for entry in image.entries() {
         let kind = match entry.kind {
             kind if kind == EntryKind::Kernel as u32 => "kernel",
@@ -57,13 +63,15 @@ pub(crate) fn image(image: &BootImage<'_>) {
             kind if kind == EntryKind::System as u32 => "system table",
             _ => "data",
         };
-        debug_println!(
+        writeln!(
+            out,
             "root:   {:<16} {kind:<12} {:>8} bytes, crc {:08x}",
             entry.name(),
             entry.bytes,
             entry.crc32c
-        );
+        )?;
     }
+    Ok(())
 }
 
 /// A fault as it was reported.
@@ -126,9 +134,15 @@ pub(crate) fn text<'a>(entry: &Entry, image: &BootImage<'a>) -> Option<(&'a [u8]
 }
 
 /// Prints how a component failed.
-pub(crate) fn fault(name: &str, entry: Option<&Entry>, process: Option<Process>, fault: &Fault) {
+pub(crate) fn fault(
+    out: &mut dyn Write,
+    name: &str,
+    entry: Option<&Entry>,
+    process: Option<Process>,
+    fault: &Fault,
+) -> Result {
     if fault.breakpoint() == Some(rt::PANIC) {
-        return debug_println!("root: {name} panicked");
+        return writeln!(out, "root: {name} panicked");
     }
     let program = entry.map_or(&[][..], |entry| entry.segments());
     let start = |segment: &Segment| segment.address;
@@ -136,36 +150,39 @@ pub(crate) fn fault(name: &str, entry: Option<&Entry>, process: Option<Process>,
         (segment.address..segment.address + segment.memory_bytes).contains(&fault.pc)
     });
     match (within, program.first().map(start)) {
-        (true, Some(base)) => debug_print!("root: {name}+{:#x}: ", fault.pc - base),
-        _ => debug_print!("root: {name}, outside its program: "),
+        (true, Some(base)) => write!(out, "root: {name}+{:#x}: ", fault.pc - base)?,
+        _ => write!(out, "root: {name}, outside its program: ")?,
     }
-    debug_println!(
+    writeln!(
+        out,
         "{} at address {:#x} (pc {:#x}, sp {:#x}, syndrome {:#x})",
         fault.what(),
         fault.address,
         fault.pc,
         fault.sp,
         fault.syndrome
-    );
-    if let Some(process) = process {
-        registers(process.tcb);
+    )?;
+    match process {
+        Some(process) => registers(out, process.tcb),
+        None => Ok(()),
     }
 }
 
 /// Prints x0–x30, four to a line.
-fn registers(tcb: gritos_sys::Cap<gritos_sys::cap::Tcb>) {
+fn registers(out: &mut dyn Write, tcb: gritos_sys::Cap<gritos_sys::cap::Tcb>) -> Result {
     const COUNT: u64 = 31;
     for first in (0..COUNT).step_by(DATA_WORDS) {
         let count = (COUNT - first).min(DATA_WORDS as u64);
         let Ok(values) = tcb.read_registers(first, count) else {
-            return;
+            return Ok(());
         };
         for (number, value) in (first..first + count).zip(values) {
             let separator = if number % 4 == 0 { "root:   " } else { "  " };
-            debug_print!("{separator}x{number:<2} {value:016x}");
+            write!(out, "{separator}x{number:<2} {value:016x}")?;
             if number % 4 == 3 || number + 1 == COUNT {
-                debug_println!();
+                writeln!(out)?;
             }
         }
     }
+    Ok(())
 }

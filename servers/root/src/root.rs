@@ -1,7 +1,7 @@
 //! The life of the root task: take stock, start what the system table says,
 //! answer, repair, power off.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 use gritos_service::Port;
 use gritos_service::idl::{Answer, Dispatch, Incoming, Kind, Outgoing, ServerPort, Status};
@@ -106,7 +106,8 @@ pub(crate) fn main(info: &'static BootInfo) {
 
 /// Starts the components and watches them; the number that failed.
 fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
-    report::machine(info);
+    let mut console = Console::new(Cap::at(Address::root(slot::PLATFORM)));
+    console.say(|out| report::machine(out, info));
     let cnode = Cap::<CNode>::at(Address::root(slot::CNODE));
     let first_free = u16::try_from(info.first_free_slot).unwrap_or(ROOT_CNODE_SLOTS);
     let mut slots = Slots::new(cnode, 0, first_free, ROOT_CNODE_SLOTS);
@@ -118,7 +119,7 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
     image_memory.map_all(space, IMAGE_ADDRESS, Permissions::Read)?;
     let bytes = rt::immutable_bytes(image_memory)?;
     let image = BootImage::parse(bytes, boot_image::crc32c).map_err(Trouble::Image)?;
-    report::image(&image);
+    console.say(|out| report::image(out, &image));
     let Some(table) = image.entries().find(|e| e.kind == EntryKind::System as u32) else {
         debug_println!("root: no system table: nothing to start");
         return Ok(0);
@@ -129,9 +130,10 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
     let own = pool.take(OBJECT_BYTES, &mut slots)?.untyped;
     let endpoint = own.create::<Endpoint>(slots.take()?)?;
     let reply = own.create::<Reply>(slots.take()?)?;
+    let window = slots.take()?;
     let services = services(&system, own, endpoint, &mut slots)?;
     let devices = Devices::make(info, &system, &mut slots, |device, error| {
-        debug_println!("root: device {}: {error}", device.name);
+        console.complain(|out| writeln!(out, "root: device {}: {error}", device.name));
     });
     let mut root = Root {
         info,
@@ -150,10 +152,10 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
         services,
         devices,
         components: [Component::NEW; COMPONENT_LIMIT],
-        console: Console::new(Cap::at(Address::root(slot::PLATFORM))),
+        console,
     };
     root.start_all();
-    root.watch(&mut Port::with_reply(endpoint, reply));
+    root.watch(&mut Port::with_reply(endpoint, reply).with_window(window.address(), 1));
     Ok(root.failed())
 }
 
@@ -190,10 +192,6 @@ impl Root<'_> {
         self.system.components().count() as u16
     }
 
-    fn name(&self, index: u16) -> &str {
-        self.system.component(index).map_or("?", |spec| spec.name)
-    }
-
     fn start_all(&mut self) {
         for index in 0..self.count() {
             self.start_and_report(index);
@@ -206,7 +204,7 @@ impl Root<'_> {
         let name = self.system.component(index).map_or("?", |spec| spec.name);
         if let Err(error) = self.start(index) {
             self.console
-                .say(|| debug_println!("root: {name} was not started: {error}"));
+                .complain(|out| writeln!(out, "root: {name} was not started: {error}"));
         }
     }
 
@@ -282,7 +280,7 @@ impl Root<'_> {
         let process = self.component_mut(index).ok()?.process;
         if end == End::Failed {
             self.console
-                .say(|| report::fault(spec.name, entry.as_ref(), process, &fault));
+                .complain(|out| report::fault(out, spec.name, entry.as_ref(), process, &fault));
         }
         self.take_back(index);
         self.ended(index, end);
@@ -306,9 +304,9 @@ impl Root<'_> {
         };
         let state = component.state;
         if end == End::Failed && state == ComponentState::Failed {
-            let name = self.name(index);
+            let name = self.system.component(index).map_or("?", |spec| spec.name);
             self.console
-                .say(|| debug_println!("root: {name} is not started again"));
+                .complain(|out| writeln!(out, "root: {name} is not started again"));
         }
     }
 

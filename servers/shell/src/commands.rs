@@ -10,10 +10,17 @@ use gritos_shell_core::{Command, Failure, builtins};
 use gritos_sys::environment::Environment;
 
 pub(crate) mod files;
+pub(crate) mod log;
 pub(crate) mod system;
+pub(crate) mod time;
 
 /// All tables. The first command of a name counts.
-pub(crate) static TABLES: &[&[Command]] = &[builtins::COMMANDS, system::COMMANDS];
+pub(crate) static TABLES: &[&[Command]] = &[
+    builtins::COMMANDS,
+    system::COMMANDS,
+    log::COMMANDS,
+    time::COMMANDS,
+];
 
 /// The session with the service that `system.toml` calls `name`.
 ///

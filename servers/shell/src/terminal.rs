@@ -24,6 +24,7 @@ pub(crate) struct Terminal {
     console: ConsoleClient<Kernel>,
     interrupts: Cap<Notification>,
     interrupted: bool,
+    log: commands::log::Follower,
 }
 
 impl Terminal {
@@ -33,6 +34,7 @@ impl Terminal {
             console: ConsoleClient::new(console, Kernel),
             interrupts,
             interrupted: false,
+            log: commands::log::Follower::default(),
         };
         terminal.subscribe();
         Ok(terminal)
@@ -136,6 +138,6 @@ impl Host for Terminal {
     }
 
     fn log_records(&mut self, record: &mut dyn FnMut(&str)) {
-        let _ = record;
+        self.log.since(record);
     }
 }

@@ -55,7 +55,10 @@ pub(crate) struct Line {
     pub(crate) restart: Restart,
     /// `AUTHORITY_*`.
     pub(crate) authorities: u32,
+    /// All that it drives, where a board has them.
     pub(crate) devices: Vec<At<String>>,
+    /// Those of them that it can do without.
+    pub(crate) optional_devices: Vec<String>,
     pub(crate) offers: Vec<Offer>,
     pub(crate) uses: Vec<UseLine>,
 }

@@ -121,6 +121,7 @@ fn a_description_compiles_to_what_it_says() {
         (device.name, device.owner, device.dma),
         ("virtio-blk", Some(2), true)
     );
+    assert_eq!(system.device(2).and_then(|rtc| rtc.owner), Some(3));
     let interrupts: Vec<_> = device
         .interrupts()
         .iter()

@@ -246,7 +246,13 @@ fn is_there(line: &Line, board: &BoardLine, findings: &mut Findings) -> bool {
         return false;
     }
     let has = |name: &str| board.devices.iter().any(|device| device.name.it == name);
-    let absent: Vec<_> = line.devices.iter().filter(|name| !has(&name.it)).collect();
+    let needed = |name: &&At<String>| !line.optional_devices.contains(&name.it);
+    let absent: Vec<_> = line
+        .devices
+        .iter()
+        .filter(needed)
+        .filter(|name| !has(&name.it))
+        .collect();
     if named == Some(true) {
         for device in &absent {
             findings.push(

@@ -28,7 +28,7 @@ pub struct LogNextReply {
 /// Results of [`LogClient::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogStateReply {
-    /// Number of the newest record, 0 before the first.
+    /// Number of the newest record; before the first, one that `next` may be called with.
     pub newest: u64,
     /// Records kept.
     pub kept: u32,
@@ -59,7 +59,10 @@ impl<T: rt::Transport> LogClient<T> {
     }
 
     /// Adds to the text of the caller's record; the last part makes it a record. Its time is that of the
-    /// last part.
+    /// last part. Who writes too much in a short time loses records, and the log says how many. A caller
+    /// does not wait for a log that hangs.
+    ///
+    /// Waits for at most 100 ms.
     ///
     /// # Errors
     /// With [`rt::Error::Server`] and a [`LogError`](crate::LogError) if the server says no, else what went wrong on the way.
@@ -75,7 +78,7 @@ impl<T: rt::Transport> LogClient<T> {
         rt::put(&mut image, 1, &last);
         rt::put(&mut image, 2, &text);
         let request = rt::Outgoing::new(1, rt::words_of(&image), 8);
-        let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, Some(100000000));
         if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -186,7 +189,8 @@ impl<T: rt::Transport> LogClient<T> {
 /// Server of [`Log`].
 pub trait LogServer {
     /// Adds to the text of the caller's record; the last part makes it a record. Its time is that of the
-    /// last part.
+    /// last part. Who writes too much in a short time loses records, and the log says how many. A caller
+    /// does not wait for a log that hangs.
     ///
     /// # Errors
     /// A [`LogError`](crate::LogError) of the server's choice.

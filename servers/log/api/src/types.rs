@@ -148,11 +148,12 @@ impl rt::Wire for Level {
 /// A record without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Number of the record, counted from 1.
+    /// Number of the record: each has a higher one than those before it, also those of an earlier life of the log.
     pub sequence: u64,
     /// When it was written, in nanoseconds since the machine started.
     pub time: u64,
-    /// Badge of the session it came through; 0 if the log itself wrote it.
+    /// Badge of the session it came through. Bit 31 alone, the root task's badge: kernel or root task printed
+    /// it.
     pub client: u32,
     /// Bytes of its text.
     pub length: u16,

@@ -22,6 +22,15 @@ impl System {
     pub const MAY_READ_LOG: rt::Rights = rt::Rights::server(2);
 }
 
+/// Results of [`SystemClient::kernel_log`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemKernelLogReply {
+    /// Whether it tells of a failure. A piece is all of one kind.
+    pub failure: bool,
+    /// Result `text`.
+    pub text: rt::Bytes<61>,
+}
+
 /// Client of [`System`].
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClient<T> {
@@ -198,22 +207,49 @@ impl<T: rt::Transport> SystemClient<T> {
         Ok(())
     }
 
-    /// The next piece of what the kernel and the root task printed since somebody else took the console.
-    /// It is empty if there is no more.
+    /// The next piece of what kernel, root task and dying components printed since it was read last. It is
+    /// empty if there is no more.
     ///
     /// Needs right `MAY_READ_LOG` on the capability used.
     ///
     /// # Errors
     /// With [`rt::Error::Server`] and a [`SystemError`](crate::SystemError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn kernel_log(&mut self) -> Result<rt::Bytes<55>, rt::Error<crate::SystemError>> {
+    pub fn kernel_log(&mut self) -> Result<SystemKernelLogReply, rt::Error<crate::SystemError>> {
         let request = rt::Outgoing::new(9, [0, 0, 0, 0, 0, 0, 0, 0], 0);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
-        if !reply.has_shape(rt::Kind::Reply, 7, 0) || reply.tag != 0 {
+        if !reply.has_shape(rt::Kind::Reply, 8, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        let image = rt::image_of(&reply.words);
-        rt::get(&image, 0).map_err(rt::Error::BadReply)
+        let decode = |reply: &rt::Incoming| -> Result<SystemKernelLogReply, rt::WireError> {
+            let image = rt::image_of(&reply.words);
+            Ok(SystemKernelLogReply { failure: rt::get(&image, 0)?, text: rt::get(&image, 1)? })
+        };
+        decode(&reply).map_err(rt::Error::BadReply)
+    }
+
+    /// Signals `bits` to a notification whenever `kernel_log` has something to read. The last who asks is told.
+    ///
+    /// Needs right `MAY_READ_LOG` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`SystemError`](crate::SystemError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn watch_log(
+        &mut self,
+        notification: rt::Cap<rt::object::Notification>,
+    ) -> Result<(), rt::Error<crate::SystemError>> {
+        let request = rt::Outgoing::with_caps(
+            10,
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            0,
+            [notification.slot(rt::Rights::SEND, false)],
+        );
+        let reply = self.transport.call::<1, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
     }
 }
 
@@ -276,12 +312,25 @@ pub trait SystemServer {
     /// A [`SystemError`](crate::SystemError) of the server's choice.
     fn reboot(&mut self, caller: rt::Caller) -> Result<(), crate::SystemError>;
 
-    /// The next piece of what the kernel and the root task printed since somebody else took the console.
-    /// It is empty if there is no more.
+    /// The next piece of what kernel, root task and dying components printed since it was read last. It is
+    /// empty if there is no more.
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn kernel_log(&mut self, caller: rt::Caller) -> Result<rt::Bytes<55>, crate::SystemError>;
+    fn kernel_log(
+        &mut self,
+        caller: rt::Caller,
+    ) -> Result<SystemKernelLogReply, crate::SystemError>;
+
+    /// Signals `bits` to a notification whenever `kernel_log` has something to read. The last who asks is told.
+    ///
+    /// # Errors
+    /// A [`SystemError`](crate::SystemError) of the server's choice.
+    fn watch_log(
+        &mut self,
+        caller: rt::Caller,
+        notification: rt::Cap<rt::object::Notification>,
+    ) -> Result<(), crate::SystemError>;
 }
 
 impl<S: SystemServer> rt::Dispatch<S> for System {
@@ -313,6 +362,7 @@ impl<S: SystemServer> rt::Dispatch<S> for System {
             7 => on_power_off(server, incoming).map(rt::Answer::Words),
             8 => on_reboot(server, incoming).map(rt::Answer::Words),
             9 => on_kernel_log(server, incoming),
+            10 => on_watch_log(server, incoming),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -448,6 +498,24 @@ fn on_kernel_log<S: SystemServer>(
 }
 
 #[inline]
+fn on_watch_log<S: SystemServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Answer, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        1,
+        rt::BadgeClass::Session,
+        System::MAY_READ_LOG,
+    )?;
+    Ok(rt::Answer::Words(answer_watch_log(server.watch_log(
+        caller,
+        incoming.cap(0, rt::Rights::SEND)?,
+    ))))
+}
+
+#[inline]
 fn answer_machine(result: Result<crate::Machine, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
@@ -524,13 +592,22 @@ fn answer_reboot(result: Result<(), crate::SystemError>) -> rt::Outgoing<0> {
 }
 
 #[inline]
-fn answer_kernel_log(result: Result<rt::Bytes<55>, crate::SystemError>) -> rt::Outgoing<0> {
+fn answer_kernel_log(result: Result<SystemKernelLogReply, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
-            rt::put(&mut image, 0, &value);
-            rt::Outgoing::new(0, rt::words_of(&image), 7)
+            rt::put(&mut image, 0, &value.failure);
+            rt::put(&mut image, 1, &value.text);
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_watch_log(result: Result<(), crate::SystemError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod builtins;
+pub mod calendar;
 pub mod parse;
 pub mod path;
 

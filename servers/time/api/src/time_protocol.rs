@@ -126,18 +126,18 @@ impl<T: rt::Transport> TimeClient<T> {
         Ok(reply.words[0] as u32)
     }
 
-    /// Closes a channel and cancels its timers.
+    /// Closes a channel: its timers signal no more.
     ///
     /// # Errors
     /// With [`rt::Error::Server`] and a [`TimeError`](crate::TimeError) if the server says no, else what went wrong on the way.
     #[inline]
-    pub fn close_channel(&mut self, channel: u32) -> Result<u32, rt::Error<crate::TimeError>> {
+    pub fn close_channel(&mut self, channel: u32) -> Result<(), rt::Error<crate::TimeError>> {
         let request = rt::Outgoing::new(5, [u64::from(channel), 0, 0, 0, 0, 0, 0, 0], 1);
         let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
-        if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        Ok(reply.words[0] as u32)
+        Ok(())
     }
 
     /// Starts a timer that signals once, when the monotonic clock reaches `at`; at once if that has
@@ -199,7 +199,8 @@ impl<T: rt::Transport> TimeClient<T> {
         Ok(())
     }
 
-    /// How many timers there are, the caller's and all.
+    /// How many timers there are, the caller's and all. Those of a closed channel count until they are forgotten, which
+    /// takes a while.
     ///
     /// Sent once more if the server dies on it.
     ///
@@ -253,11 +254,11 @@ pub trait TimeServer {
         notification: rt::Cap<rt::object::Notification>,
     ) -> Result<u32, crate::TimeError>;
 
-    /// Closes a channel and cancels its timers.
+    /// Closes a channel: its timers signal no more.
     ///
     /// # Errors
     /// A [`TimeError`](crate::TimeError) of the server's choice.
-    fn close_channel(&mut self, caller: rt::Caller, channel: u32) -> Result<u32, crate::TimeError>;
+    fn close_channel(&mut self, caller: rt::Caller, channel: u32) -> Result<(), crate::TimeError>;
 
     /// Starts a timer that signals once, when the monotonic clock reaches `at`; at once if that has
     /// passed.
@@ -292,7 +293,8 @@ pub trait TimeServer {
     /// A [`TimeError`](crate::TimeError) of the server's choice.
     fn cancel(&mut self, caller: rt::Caller, timer: u64) -> Result<(), crate::TimeError>;
 
-    /// How many timers there are, the caller's and all.
+    /// How many timers there are, the caller's and all. Those of a closed channel count until they are forgotten, which
+    /// takes a while.
     ///
     /// # Errors
     /// A [`TimeError`](crate::TimeError) of the server's choice.
@@ -514,9 +516,9 @@ fn answer_open_channel(result: Result<u32, crate::TimeError>) -> rt::Outgoing<0>
 }
 
 #[inline]
-fn answer_close_channel(result: Result<u32, crate::TimeError>) -> rt::Outgoing<0> {
+fn answer_close_channel(result: Result<(), crate::TimeError>) -> rt::Outgoing<0> {
     match result {
-        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => rt::Outgoing::error(error.number()),
     }
 }

@@ -61,7 +61,10 @@ pub(super) fn read_component(
     let slots = keys.number("slots", 1 << 16, findings);
     let restart = read_restart(&mut keys, findings);
     let authorities = read_authorities(&mut keys, findings);
-    let devices = keys.texts("devices", findings);
+    let mut devices = keys.texts("devices", findings);
+    let optional = keys.texts("optional-devices", findings);
+    let optional_devices = optional.iter().map(|name| name.it.clone()).collect();
+    devices.extend(optional);
     let offers = read_offers(&mut keys, findings);
     let uses = read_uses(&mut keys, findings);
     for (key, example) in [("priority", "100"), ("memory", "\"1 MiB\"")] {
@@ -87,6 +90,7 @@ pub(super) fn read_component(
         restart,
         authorities,
         devices,
+        optional_devices,
         offers,
         uses,
     })
