@@ -16,7 +16,7 @@ use core::sync::atomic::{Ordering, fence};
 
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
-use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
+use virtio_drivers::transport::{DeviceStatus, Transport};
 
 use self::pool::Pages;
 use crate::dma::DmaRange;
@@ -25,6 +25,7 @@ use crate::mmio::Registers;
 mod pool;
 
 pub use pool::provide;
+pub use virtio_drivers::transport::DeviceType;
 
 /// Bytes of a device's registers, its configuration space included.
 const REGISTER_BYTES: usize = 0x200;

@@ -11,6 +11,7 @@ use gritos_sys::environment::Environment;
 
 pub(crate) mod files;
 pub(crate) mod log;
+pub(crate) mod net;
 pub(crate) mod system;
 pub(crate) mod time;
 
@@ -20,6 +21,7 @@ pub(crate) static TABLES: &[&[Command]] = &[
     system::COMMANDS,
     log::COMMANDS,
     time::COMMANDS,
+    net::COMMANDS,
 ];
 
 /// The session with the service that `system.toml` calls `name`.

@@ -11,6 +11,17 @@ impl rt::object::Object for EthernetDevice {
     const TYPE: rt::ObjectType = rt::ObjectType::Endpoint;
 }
 
+rt::bitflags::bitflags! {
+    /// Events of [`EthernetDevice`], as bits of a notification.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct EthernetDeviceEvents: u64 {
+        /// Frames came in or were sent.
+        const FRAMES = 1;
+        /// The link may have come up or gone down.
+        const LINK = 1 << 1;
+    }
+}
+
 /// Results of [`EthernetDeviceClient::attach`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EthernetDeviceAttachReply {

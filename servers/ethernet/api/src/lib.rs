@@ -28,7 +28,7 @@ pub use types::{
 #[rustfmt::skip]
 pub use ethernet_device_protocol::{
     EthernetDevice, EthernetDeviceAttachAnswer, EthernetDeviceAttachReply, EthernetDeviceClient,
-    EthernetDeviceServer,
+    EthernetDeviceEvents, EthernetDeviceServer,
 };
 #[rustfmt::skip]
 pub use servers::EthernetDriver;

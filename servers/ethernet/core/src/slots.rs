@@ -38,6 +38,11 @@ impl Slots {
         self.count
     }
 
+    /// How many numbers there are.
+    pub(crate) const fn end(&self) -> u16 {
+        self.end
+    }
+
     fn word(&mut self, slot: u16) -> Result<(&mut u64, u64), RingError> {
         if slot >= self.end {
             return Err(RingError::Corrupt);

@@ -140,6 +140,13 @@ impl<M: Memory + Clone> Station<M> {
         })
     }
 
+    /// Whether so many slots for sending are under way that the client soon has none: slots of frames that
+    /// left should then come back without anybody asking.
+    #[must_use]
+    pub const fn is_short_of_transmit_slots(&self) -> bool {
+        self.sending.count() > self.sending.end() / 2
+    }
+
     /// Whether the client has put something that the device has room for.
     fn has_more(&mut self) -> Result<bool, RingError> {
         let mut more = self.held_transmit.is_none() && !self.transmit.arm(1)?;

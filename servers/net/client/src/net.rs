@@ -53,6 +53,23 @@ impl<L: Local> Net<L> {
         })
     }
 
+    /// As [`attach`](Self::attach) with memory that was registered before, for a program that keeps no
+    /// `Net`: `buffer` is what [`buffer`](Self::buffer) said then.
+    #[must_use]
+    pub const fn attached(session: Cap<Sockets>, buffer: Address, local: L) -> Self {
+        Self {
+            session,
+            buffer,
+            local,
+        }
+    }
+
+    /// The slot of the capability that names the registered memory.
+    #[must_use]
+    pub const fn buffer(&self) -> Address {
+        self.buffer
+    }
+
     /// Makes a socket. Closed when it is dropped.
     ///
     /// # Errors

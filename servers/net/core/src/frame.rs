@@ -17,7 +17,7 @@ pub trait FrameDevice {
 
     /// Whether [`send`](Self::send) would take a frame. A device without a link
     /// drops frames rather than refusing them.
-    fn can_send(&self) -> bool;
+    fn can_send(&mut self) -> bool;
 
     /// Sends a frame, or drops it if there is no space for it.
     fn send(&mut self, frame: &[u8]);
@@ -25,6 +25,25 @@ pub trait FrameDevice {
     /// Called at the end of each turn: frames that were sent may be announced to
     /// whoever takes them.
     fn flush(&mut self) {}
+
+    /// Called before each turn: the device may look after itself. When it wants to be
+    /// called again at the latest, in nanoseconds of the same clock.
+    fn tend(&mut self, now_ns: u64) -> Option<u64> {
+        let _ = now_ns;
+        None
+    }
+
+    /// Bits of a notification that the server received.
+    fn notified(&mut self, bits: u64) {
+        let _ = bits;
+    }
+
+    /// Asks to be woken when a frame arrives and, if `send` is said, when one can be
+    /// sent. Says whether to wait: if not, that is so already.
+    fn arm(&mut self, send: bool) -> bool {
+        let _ = send;
+        true
+    }
 }
 
 /// A clock that never goes back.

@@ -52,7 +52,7 @@ impl FrameDevice for NoWire {
         None
     }
 
-    fn can_send(&self) -> bool {
+    fn can_send(&mut self) -> bool {
         true
     }
 

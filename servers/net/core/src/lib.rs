@@ -26,6 +26,7 @@ pub mod host;
 mod link;
 mod resolver;
 mod service;
+mod settings;
 mod socket;
 mod stack;
 
@@ -35,5 +36,6 @@ pub use filter::{Action, Rule, RuleError, Rules};
 pub use frame::{Clock, Counters, FrameDevice};
 pub use resolver::QueryId;
 pub use service::{Alarm, Service, ServiceLimits, Signals};
+pub use settings::{Settings, SettingsError};
 pub use socket::{Received, SocketId};
 pub use stack::{Config, Limits, Stack};

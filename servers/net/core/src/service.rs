@@ -159,8 +159,13 @@ where
     S: Signals,
     Q: ServerPort + Alarm,
 {
+    fn notified(&mut self, _port: &mut Q, bits: u64) {
+        self.stack.device().notified(bits);
+    }
+
     fn turn(&mut self, port: &mut Q) {
         self.advance(port);
+        self.stack.arm();
         let next = if self.settle_fresh() {
             Some(self.clock.now_ns())
         } else {

@@ -35,6 +35,10 @@ use linger::Lingering;
 /// Frames that one turn takes in, and rounds in which each socket may send.
 const BUDGET: usize = 64;
 
+/// Nanoseconds after which frames are tried again that the device had no room for, although it did not
+/// say that it has some.
+const STUCK_NS: u64 = 100_000_000;
+
 /// How an interface gets its addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -95,6 +99,8 @@ pub struct Stack<D> {
     now_ns: u64,
     /// Frames were left over in the last turn.
     more: bool,
+    /// When the device wants a turn.
+    device_ns: Option<u64>,
 }
 
 impl<D> core::fmt::Debug for Stack<D> {
@@ -136,6 +142,7 @@ impl<D: FrameDevice> Stack<D> {
             scratch: Vec::new(),
             now_ns,
             more: false,
+            device_ns: None,
         };
         stack.start_configuration();
         stack
@@ -155,6 +162,7 @@ impl<D: FrameDevice> Stack<D> {
     pub fn turn(&mut self, now_ns: u64) {
         self.now_ns = now_ns;
         let now = instant(now_ns);
+        self.device_ns = self.link.wire.device.tend(now_ns);
         self.interface.poll_maintenance(now);
         self.take_in(now);
         self.observe(observe::Cause::Peer);
@@ -205,15 +213,36 @@ impl<D: FrameDevice> Stack<D> {
         if self.more || self.link.has_looped() {
             return Some(self.now_ns);
         }
+        let least = match self.link.wire.device.can_send() {
+            true => self.now_ns,
+            // What is to be sent waits for the device, which says when.
+            false => self.now_ns + STUCK_NS,
+        };
         let stack = self
             .interface
             .poll_at(instant(self.now_ns), &self.set)
             .map(|at| u64::try_from(at.total_micros()).unwrap_or(0) * 1000)
-            .map(|at| at.max(self.now_ns));
-        [stack, self.next_lingering(), self.resolver.next_ns()]
-            .into_iter()
-            .flatten()
-            .min()
+            .map(|at| at.max(least));
+        let device = self.device_ns.map(|at| at.max(self.now_ns));
+        [
+            stack,
+            device,
+            self.next_lingering(),
+            self.resolver.next_ns(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Asks the device to wake whoever waits for the next turn: when a frame arrives, and when one can be
+    /// sent if none can be now. If that has happened already, the next turn is due at once.
+    pub(crate) fn arm(&mut self) {
+        let device = &mut self.link.wire.device;
+        let send = !device.can_send();
+        if !device.arm(send) {
+            self.more = true;
+        }
     }
 
     /// Makes a socket.

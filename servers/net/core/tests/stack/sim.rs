@@ -52,7 +52,7 @@ impl FrameDevice for End {
         frame[..length].copy_from_slice(&bytes[..length]);
         Some(length)
     }
-    fn can_send(&self) -> bool {
+    fn can_send(&mut self) -> bool {
         self.outgoing.borrow().len() < 512
     }
     fn send(&mut self, frame: &[u8]) {

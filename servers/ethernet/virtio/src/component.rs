@@ -1,0 +1,65 @@
+//! From capabilities to a served interface.
+
+use gritos_ethernet_api::EthernetDriver;
+use gritos_idl_runtime::serve;
+use gritos_service::Port;
+use gritos_sys::abi::Rights;
+use gritos_sys::cap::Notification;
+use gritos_sys::dma::{DmaMemory, virtio};
+use gritos_sys::environment::Environment;
+use gritos_sys::slots::own;
+use gritos_sys::{Error, Mask, debug_println, mmio};
+
+use crate::driver::{DOORBELL, Driver, INTERRUPT};
+use crate::nic::Nic;
+
+/// Bytes of the device's queues: three pages for each of two, and some to spare.
+const QUEUE_BYTES: u64 = 8 * 4096;
+/// Bytes of the memory in which the header of frames lies.
+const HEADER_BYTES: u64 = 4096;
+
+pub(crate) fn main(_argument: u64) {
+    if let Err(error) = run() {
+        debug_println!("virtio-net: {error}");
+    }
+}
+
+fn run() -> Result<(), Error> {
+    let environment = gritos_service::start()?;
+    let (Some(endpoint), Some(device), Some(interrupt)) = (
+        environment.endpoint("ethernet"),
+        environment.device("virtio-net"),
+        environment.interrupt("virtio-net", 0),
+    ) else {
+        debug_println!(
+            "virtio-net: the system table must give it a service `ethernet` and the device \
+             `virtio-net`"
+        );
+        return Ok(());
+    };
+    let memory = Environment::MEMORY;
+    virtio::provide(memory.create_memory(QUEUE_BYTES, own::take()?)?)?;
+    let header = DmaMemory::map(memory.create_memory(HEADER_BYTES, own::take()?)?)?;
+    let registers = mmio::Registers::map(device.registers)?;
+
+    let events = memory.create::<Notification>(own::take()?)?;
+    Environment::TCB.bind_notification(events)?;
+    let all = Mask::AS_HELD;
+    let interrupted = own::take()?.mint(events, all, INTERRUPT)?;
+    let ring = Mask::only(Rights::SEND.union(Rights::GRANT));
+    let doorbell = own::take()?.mint(events, ring, DOORBELL)?;
+
+    let nic = match Nic::start(&registers, &header) {
+        Ok(nic) => nic,
+        Err(error) => {
+            debug_println!("virtio-net: {error}");
+            return Ok(());
+        }
+    };
+    let mut port = Port::<1>::new(endpoint, 1)?;
+    let mut driver = Driver::new(nic, doorbell);
+    interrupt.bind(interrupted, true)?;
+    let status = serve::<EthernetDriver, _, _>(&mut port, &mut driver);
+    debug_println!("virtio-net: cannot receive any more: {status:?}");
+    Ok(())
+}

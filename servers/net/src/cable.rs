@@ -1,0 +1,218 @@
+//! The way to the Ethernet driver, which may come and go.
+
+use gritos_ethernet_api::{EthernetDevice, EthernetDeviceClient, EthernetDeviceEvents, Interface};
+use gritos_ethernet_core::{Link, LinkError, Signals};
+use gritos_idl_runtime::{Cap as StubCap, Rights};
+use gritos_net_core::FrameDevice;
+use gritos_service::object_cap;
+use gritos_sys::cap::{MemoryObject, Notification};
+use gritos_sys::environment;
+use gritos_sys::invoke::Permissions;
+use gritos_sys::shared::{SHARED_BASE, SharedBuf};
+use gritos_sys::slots::{Slot, own};
+use gritos_sys::{Cap, debug_println};
+
+use crate::outside::Patient;
+
+/// Slots of either direction: what a peer sends at once has room, and so have the answers.
+const RECEIVE_SLOTS: u32 = 256;
+const TRANSMIT_SLOTS: u32 = 256;
+/// Where the driver's memory is mapped.
+const MAPPED_AT: u64 = SHARED_BASE;
+/// Nanoseconds between the first two attempts to reach a driver; each pause is twice as long as the one
+/// before, up to a limit.
+const RETRY_NS: u64 = 50_000_000;
+const RETRY_LIMIT_NS: u64 = 5_000_000_000;
+/// Nanoseconds after which an idle cable is looked at: a driver that died says nothing.
+const CHECK_NS: u64 = 500_000_000;
+
+/// Wakes the driver.
+#[derive(Debug)]
+struct Doorbell(Cap<Notification>);
+
+impl Signals for Doorbell {
+    fn ring(&mut self) -> Result<(), LinkError> {
+        self.0.signal(1).map_err(|_| LinkError::Gone)
+    }
+}
+
+/// What an attachment consists of.
+struct Plugged {
+    link: Link<SharedBuf, Doorbell>,
+    memory: Slot,
+    doorbell: Slot,
+}
+
+/// An Ethernet interface behind a driver.
+pub(crate) struct Cable {
+    driver: EthernetDeviceClient<Patient>,
+    wake: Cap<Notification>,
+    interface: Interface,
+    plugged: Option<Plugged>,
+    retry_ns: u64,
+    pause_ns: u64,
+    /// The driver said that the link may have changed.
+    changed: bool,
+}
+
+impl Cable {
+    /// Plugs into the driver behind `session`. `wake` is signalled when frames come in.
+    pub(crate) fn new(session: StubCap<EthernetDevice>, wake: Cap<Notification>) -> Self {
+        let mut cable = Self {
+            driver: EthernetDeviceClient::new(session, Patient),
+            wake,
+            interface: Interface {
+                address: [0; 6],
+                mtu: 1500,
+                up: false,
+            },
+            plugged: None,
+            retry_ns: 0,
+            pause_ns: RETRY_NS,
+            changed: false,
+        };
+        cable.plug(0);
+        cable
+    }
+
+    /// Whether the driver answers.
+    pub(crate) const fn is_plugged(&self) -> bool {
+        self.plugged.is_some()
+    }
+
+    fn plug(&mut self, now_ns: u64) {
+        if now_ns < self.retry_ns {
+            return;
+        }
+        self.retry_ns = now_ns + self.pause_ns;
+        self.pause_ns = (2 * self.pause_ns).min(RETRY_LIMIT_NS);
+        self.ask_interface();
+        let wake = StubCap::with_rights(self.wake.address(), Rights::SEND);
+        let Ok(reply) = self.driver.attach(RECEIVE_SLOTS, TRANSMIT_SLOTS, wake) else {
+            return;
+        };
+        let memory = object_cap::<_, MemoryObject>(reply.memory);
+        let doorbell = object_cap::<_, Notification>(reply.doorbell);
+        let slots = (own::of(memory), own::of(doorbell));
+        let mapped = environment::map(memory, MAPPED_AT, Permissions::ReadWrite)
+            .and_then(|()| SharedBuf::of(memory));
+        let link = mapped.map_err(|_| LinkError::Gone).and_then(|shared| {
+            Link::new(
+                shared,
+                RECEIVE_SLOTS,
+                TRANSMIT_SLOTS,
+                reply.layout,
+                Doorbell(doorbell),
+            )
+        });
+        match link {
+            Ok(link) => {
+                self.pause_ns = RETRY_NS;
+                self.plugged = Some(Plugged {
+                    link,
+                    memory: slots.0,
+                    doorbell: slots.1,
+                });
+            }
+            Err(error) => {
+                debug_println!("net: {error}");
+                forget(slots.0, slots.1);
+            }
+        }
+    }
+
+    fn ask_interface(&mut self) {
+        match self.driver.interface() {
+            // The hardware address is the one with which the stack began.
+            Ok(interface) if self.interface.address != [0; 6] => {
+                self.interface.up = interface.up;
+            }
+            Ok(interface) => self.interface = interface,
+            Err(_) => self.interface.up = false,
+        }
+    }
+
+    /// Gives up an attachment that is of no further use.
+    fn unplug(&mut self) {
+        if let Some(plugged) = self.plugged.take() {
+            forget(plugged.memory, plugged.doorbell);
+        }
+        self.interface.up = false;
+        self.retry_ns = 0;
+    }
+
+    fn with<R>(
+        &mut self,
+        action: impl FnOnce(&mut Link<SharedBuf, Doorbell>) -> Result<R, LinkError>,
+    ) -> Option<R> {
+        let plugged = self.plugged.as_mut()?;
+        match action(&mut plugged.link) {
+            Ok(result) => Some(result),
+            Err(LinkError::Gone | LinkError::Corrupt) => {
+                self.unplug();
+                None
+            }
+            Err(LinkError::Full | LinkError::Length) => None,
+        }
+    }
+}
+
+/// Deletes what an attachment brought; it may be gone already.
+fn forget(memory: Slot, doorbell: Slot) {
+    let _ = own::delete(memory);
+    let _ = own::delete(doorbell);
+}
+
+impl FrameDevice for Cable {
+    fn mac(&self) -> [u8; 6] {
+        self.interface.address
+    }
+
+    fn mtu(&self) -> usize {
+        self.interface.mtu.into()
+    }
+
+    fn link_up(&self) -> bool {
+        self.plugged.is_some() && self.interface.up
+    }
+
+    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+        self.with(|link| link.receive(frame)).flatten()
+    }
+
+    fn can_send(&mut self) -> bool {
+        match self.plugged {
+            Some(_) => self.with(Link::can_send).unwrap_or(true),
+            None => true,
+        }
+    }
+
+    fn send(&mut self, frame: &[u8]) {
+        self.with(|link| link.send(frame));
+    }
+
+    fn flush(&mut self) {
+        self.with(Link::submit);
+    }
+
+    fn tend(&mut self, now_ns: u64) -> Option<u64> {
+        if self.plugged.is_none() {
+            self.plug(now_ns);
+        }
+        if core::mem::take(&mut self.changed) {
+            self.ask_interface();
+        }
+        match self.plugged {
+            Some(_) => Some(now_ns + CHECK_NS),
+            None => Some(self.retry_ns),
+        }
+    }
+
+    fn notified(&mut self, bits: u64) {
+        self.changed |= bits & EthernetDeviceEvents::LINK.bits() != 0;
+    }
+
+    fn arm(&mut self, send: bool) -> bool {
+        self.with(|link| link.arm(send)).unwrap_or(true)
+    }
+}
