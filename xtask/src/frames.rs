@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gritos_abi::frame::{Channel, Decoder, Event};
@@ -29,12 +30,38 @@ pub(crate) enum Next {
     End,
 }
 
+/// Everything that arrived on a line, byte for byte, up to a limit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record(Arc<Mutex<Vec<u8>>>);
+
+/// Most bytes that a record holds.
+const RECORD_LIMIT: usize = 16 << 20;
+
+impl Record {
+    fn add(&self, bytes: &[u8]) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = RECORD_LIMIT.saturating_sub(all.len());
+        all.extend(bytes.iter().take(room));
+    }
+
+    /// What arrived so far, with bytes replaced that are not UTF-8.
+    pub(crate) fn text(&self) -> String {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&all).into_owned()
+    }
+}
+
 /// A serial line, read by a thread of its own.
 pub(crate) struct Stream(Receiver<Item>);
 
 impl Stream {
     /// Reads `line` until its end. A read that times out is repeated.
-    pub(crate) fn new(mut line: impl Read + Send + 'static) -> Self {
+    pub(crate) fn new(line: impl Read + Send + 'static) -> Self {
+        Self::recorded(line, None)
+    }
+
+    /// As [`new`](Self::new); what arrives goes to `record` as well.
+    pub(crate) fn recorded(mut line: impl Read + Send + 'static, record: Option<Record>) -> Self {
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
             let (mut splitter, mut buffer) = (Splitter::default(), [0; 4096]);
@@ -42,6 +69,9 @@ impl Stream {
                 match line.read(&mut buffer) {
                     Ok(0) => break,
                     Ok(len) => {
+                        if let Some(record) = &record {
+                            record.add(buffer.get(..len).unwrap_or_default());
+                        }
                         for &byte in buffer.iter().take(len) {
                             if let Some(item) = splitter.push(byte)
                                 && sender.send(item).is_err()

@@ -62,7 +62,8 @@ enum Verb {
     /// Runs the tests: on this machine, then on the target, on every board that QEMU has
     #[command(
         after_help = "Example:\n  cargo xtask test --target --board virt endpoint\n\n\
-        The last line is `N passed, M failed`; what is skipped is said, with the reason."
+        The last line is `N passed, M failed`; what is skipped is said, with the reason. A filter that\n\
+        begins with an area of the system tests, such as shell/, runs those alone."
     )]
     Test(verb::test::Options),
     /// Runs what takes too long for the gate, part by part; each goes on where it was interrupted

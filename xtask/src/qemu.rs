@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
+pub(crate) use self::devices::{Devices, Disk, Forward, Network};
 use crate::system::units;
 use crate::toolchain::QEMU;
 use crate::verb::image::Destination;
 use crate::workspace::Workspace;
+
+mod devices;
 
 /// Exit status when `--timeout` ended the run, as `timeout(1)` has it.
 pub(crate) const TIMED_OUT: u8 = 124;
@@ -53,7 +56,7 @@ pub(crate) enum Clock {
     /// The host's.
     Host,
     /// The number of instructions executed, 2 to the power of this many nanoseconds each: every run
-    /// is the same, however busy the host is.
+    /// is the same, however busy the host is. Time that the guest sleeps passes at once.
     Instructions(u8),
 }
 
@@ -68,6 +71,7 @@ pub(crate) struct Machine {
     /// As QEMU's `-m` takes it.
     pub(crate) memory: String,
     pub(crate) clock: Clock,
+    pub(crate) devices: Devices,
 }
 
 impl Machine {
@@ -87,6 +91,7 @@ impl Machine {
             smp: smp.unwrap_or(default_smp),
             memory: memory.unwrap_or_else(|| default_memory.to_string()),
             clock: Clock::Host,
+            devices: Devices::default(),
         };
         match board {
             Board::Virt => ensure!(
@@ -152,8 +157,8 @@ impl Machine {
         if let Clock::Instructions(shift) = self.clock {
             add(&["-icount", &format!("shift={shift},sleep=off")]);
         }
-        add(&["-kernel"]);
-        arguments.push(image.into());
+        arguments.extend(self.devices.arguments(self.board));
+        arguments.extend(["-kernel".into(), image.into()]);
         if let Some(path) = device_tree {
             arguments.extend(["-dtb".into(), path.into()]);
         }
@@ -162,6 +167,7 @@ impl Machine {
 
     /// A command that boots `image`; the serial line is still to be said.
     pub(crate) fn command(&self, workspace: &Workspace, image: &Path) -> Result<Command> {
+        self.devices.check(self.board)?;
         let device_tree = match self.board {
             Board::Virt => None,
             Board::Rpi4 => Some(write_device_tree(workspace)?),
@@ -199,6 +205,13 @@ impl Running {
                 .spawn()
                 .with_context(|| format!("cannot run {QEMU}"))?,
         ))
+    }
+
+    /// Ends it at once, as a power cut ends a machine.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only if QEMU has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 
     /// Starts `command` with the serial line on pipes.
@@ -249,9 +262,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only if QEMU has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.kill();
     }
 }
 

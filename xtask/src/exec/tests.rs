@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use gritos_abi::frame::{Channel, Decoder, Event, encode};
 
-use super::{Conversation, Patience, Said, Trouble, is_farewell, worst};
+use super::conversation::{Audience, Conversation, Patience, Said, Trouble, is_farewell};
+use super::worst;
 use crate::frames::Stream;
 
 const PATIENCE: Patience = Patience {
@@ -86,8 +87,8 @@ fn run_for(
     let stream = Stream::new(near.try_clone().expect("a second handle"));
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     let mut out = Vec::new();
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let mut talk = Conversation::new(&stream, near, &mut out, deadline, PATIENCE);
+    let mut talk = Conversation::new(stream, near, &mut out, PATIENCE, Audience::Later);
+    talk.deadline = timeout.map(|timeout| Instant::now() + timeout);
     let result = talk.all(&lines);
     drop(talk);
     (result, out)

@@ -84,6 +84,14 @@ impl ProgramOptions {
         }
     }
 
+    /// Starts the root task with what the description at `path` says.
+    pub(crate) fn described_by(path: PathBuf) -> Self {
+        Self {
+            root: compile::ROOT.to_string(),
+            system: Some(path),
+        }
+    }
+
     /// Compiles what the root task starts on `destination`; nothing if something else takes its
     /// place.
     fn compile(

@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use gritos_abi::boot_image::FLAG_SEMIHOSTING;
 
 use super::run::Run;
-use super::{Options, Tally};
+use super::{Options, Tally, system};
 use crate::frames::Stream;
 use crate::image::Contents;
-use crate::qemu::{Board, Clock, Gic, Machine, Running};
-use crate::toolchain::{self, Qemu};
+use crate::qemu::{Board, Clock, Devices, Gic, Machine, Running};
+use crate::toolchain;
 use crate::workspace::Workspace;
 use crate::{compile, report, verb};
 
@@ -34,6 +34,9 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     }
     let wanted = |board| options.board.is_none_or(|only| only == board);
     let qemu = toolchain::ensure_qemu(options.board == Some(Board::Rpi4))?;
+    if system::is_meant(filter) {
+        return system::run(workspace, options, &qemu);
+    }
     let image = write_image(workspace, filter, true)?;
     let mut tally = Tally::default();
     if wanted(Board::Virt) {
@@ -49,15 +52,13 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
             };
             tally += in_qemu(workspace, &machine, &image, options.verbose)?;
         } else {
-            let Qemu {
-                version: (major, minor),
-                ..
-            } = qemu;
+            let (major, minor) = qemu.version;
             report::skipped(format!(
                 "rpi4: QEMU {major}.{minor} has no raspi4b (9.0 has)"
             ));
         }
     }
+    tally += system::run(workspace, options, &qemu)?;
     Ok(tally)
 }
 
@@ -91,6 +92,7 @@ fn virt_machines() -> Vec<Machine> {
         smp,
         memory: memory.to_string(),
         clock: CLOCK,
+        devices: Devices::default(),
     })
     .into()
 }
