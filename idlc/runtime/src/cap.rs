@@ -53,13 +53,14 @@ impl<K> Cap<K> {
         self.rights
     }
 
-    /// As part of a message.
+    /// As part of a message. What is moved goes with all its rights: the kernel
+    /// narrows copies only.
     #[inline]
     #[must_use]
     pub const fn slot(&self, rights: Rights, moved: bool) -> CapSlot {
         CapSlot {
             source: self.address,
-            rights,
+            rights: if moved { Rights::AS_HELD } else { rights },
             badge: 0,
             moved,
         }
@@ -98,7 +99,6 @@ pub struct Grant<K> {
     source: Address,
     badge: u32,
     rights: Rights,
-    moved: bool,
     object: PhantomData<fn(K)>,
 }
 
@@ -111,7 +111,6 @@ impl<K: Object> Grant<K> {
             source: endpoint,
             badge,
             rights,
-            moved: false,
             object: PhantomData,
         }
     }
@@ -123,20 +122,21 @@ impl<K: Object> Grant<K> {
             source: cap.address,
             badge: 0,
             rights,
-            moved: false,
             object: PhantomData,
         }
     }
 
-    /// As part of a message.
+    /// As part of a message. An object that is named by a badge is always a copy
+    /// of the server's own capability; what is moved goes with all its rights.
     #[inline]
     #[must_use]
     pub const fn slot(&self, moved: bool) -> CapSlot {
+        let moved = moved && self.badge == 0;
         CapSlot {
             source: self.source,
-            rights: self.rights,
+            rights: if moved { Rights::AS_HELD } else { self.rights },
             badge: self.badge,
-            moved: moved || self.moved,
+            moved,
         }
     }
 }

@@ -99,6 +99,9 @@ impl<S, D: Dispatch<S>> Loopback<S, D> {
             let Some(held) = (self.holds)(cap.source) else {
                 return Incoming::failed(Status::EmptySlot);
             };
+            if cap.moved && (!cap.rights.is_empty() || cap.badge != 0) {
+                return Incoming::failed(Status::InvalidArgument);
+            }
             let rights = if cap.rights.is_empty() {
                 held.rights
             } else {

@@ -478,7 +478,8 @@ fn revoke(env: &mut Env) -> Verdict {
 /// Serves the shapes with generated stubs.
 extern "C" fn stub_server(argument: u64) -> ! {
     let mut port = Port::with_reply(low(argument), high(argument));
-    serve::<Shapes, _, _>(&mut port, &mut Mirror);
+    let nothing = gritos_sys::abi::Address::NULL;
+    serve::<Shapes, _, _>(&mut port, &mut Mirror::new(nothing, nothing));
     end()
 }
 

@@ -15,17 +15,20 @@ use gritos_sys::{Cap, Mask, ipc, time};
 
 use crate::check::{Failure, Verdict};
 
-/// Slots of a test's CNode that the runner fills.
+/// Slots of a test's CNode that the runner fills. What a component has is where
+/// a component has it, for the libraries that look there.
 pub(crate) mod slot {
-    pub(crate) const CNODE: u16 = 1;
-    pub(crate) const TCB: u16 = 2;
-    pub(crate) const ADDRESS_SPACE: u16 = 3;
-    pub(crate) const CONTEXT: u16 = 4;
+    use gritos_sys::environment;
+
+    pub(crate) const CNODE: u16 = environment::slot::CNODE;
+    pub(crate) const TCB: u16 = environment::slot::TCB;
+    pub(crate) const ADDRESS_SPACE: u16 = environment::slot::ADDRESS_SPACE;
+    pub(crate) const UNTYPED: u16 = environment::slot::MEMORY;
     pub(crate) const SCHED_CONTROL: u16 = 5;
     pub(crate) const IRQ_CONTROL: u16 = 6;
     pub(crate) const PLATFORM: u16 = 7;
     pub(crate) const ASID_CONTROL: u16 = 8;
-    pub(crate) const UNTYPED: u16 = 9;
+    pub(crate) const CONTEXT: u16 = 9;
     pub(crate) const RUNNER: u16 = 10;
     pub(crate) const IMAGE: u16 = 11;
     pub(crate) const TEXT: u16 = 12;
@@ -35,6 +38,8 @@ pub(crate) mod slot {
 
 /// Slots of a test's CNode.
 pub(crate) const CNODE_SLOTS: u16 = 1024;
+/// The last of them, which a test gives to libraries as free slots.
+const LIBRARY_SLOTS: u16 = 128;
 /// Memory that a test gets as one Untyped.
 pub(crate) const UNTYPED_BYTES: u64 = 8 << 20;
 /// Priority of a test's first thread.
@@ -111,9 +116,19 @@ impl Env {
     pub(crate) fn new(board: u64) -> Self {
         Self {
             board,
-            slots: Slots::new(own(slot::CNODE), 0, slot::FIRST_FREE, CNODE_SLOTS),
+            slots: Slots::new(
+                own(slot::CNODE),
+                0,
+                slot::FIRST_FREE,
+                CNODE_SLOTS - LIBRARY_SLOTS,
+            ),
             stacks: 0,
         }
+    }
+
+    /// Lets libraries take slots, as in a component.
+    pub(crate) fn provide_slots(&self) {
+        gritos_sys::slots::own::provide(CNODE_SLOTS - LIBRARY_SLOTS, CNODE_SLOTS);
     }
 
     pub(crate) const CNODE: Cap<CNode> = own(slot::CNODE);

@@ -17,6 +17,7 @@ mod notification;
 mod refusal;
 mod revoke;
 mod scheduling;
+mod stubs;
 mod transfer;
 mod untyped;
 
@@ -80,6 +81,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Test> {
         refusal::TESTS,
         memory::TESTS,
         copying::TESTS,
+        stubs::TESTS,
         fault::TESTS,
         scheduling::TESTS,
         irq::TESTS,

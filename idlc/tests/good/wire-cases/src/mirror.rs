@@ -2,19 +2,38 @@
 
 use gritos_idl_runtime::object::{Endpoint, MemoryObject, Notification};
 use gritos_idl_runtime::{
-    BufferRange, Bytes, Caller, Cap, EndpointCap, Grant, Hooks, Later, Response, Text,
+    Address, BufferRange, Bytes, Caller, Cap, EndpointCap, Grant, Hooks, Later, Response, Rights,
+    Text,
 };
-use gritos_test_common_api::Stamp;
+use gritos_test_common_api::{ClockServer, Stamp};
 use gritos_test_shapes_api::{
     Colour, Hints, Level, Mode, Record, Shape, ShapeError, ShapesArrayReply, ShapesGiveReply,
     ShapesMakeAnswer, ShapesMakeLaterTicket, ShapesScalarsReply, ShapesServer, ShapesShapeReply,
-    ShapesTextReply, ShapesTwoReply, ShapesTypeReply, ShapesWaitTicket, Thing,
+    ShapesTextReply, ShapesTwoReply, ShapesTypeReply, ShapesWaitTicket, Thing, ThingServer,
 };
 
-/// Answers with what it was asked. What has capabilities is no part of the
-/// cases and fails.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mirror;
+/// Answers with what it was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Mirror {
+    /// Slot of its endpoint, of which it makes capabilities to things.
+    pub endpoint: Address,
+    /// Slot of memory that it hands out.
+    pub memory: Address,
+    /// Whether a one-way message has come.
+    pub noted: bool,
+}
+
+impl Mirror {
+    /// A server that hands out copies of these.
+    #[must_use]
+    pub const fn new(endpoint: Address, memory: Address) -> Self {
+        Self {
+            endpoint,
+            memory,
+            noted: false,
+        }
+    }
+}
 
 impl<P> Hooks<P> for Mirror {}
 
@@ -59,7 +78,11 @@ impl ShapesServer for Mirror {
     }
 
     fn nothing(&mut self, _: Caller) -> Result<(), ShapeError> {
-        Ok(())
+        if self.noted {
+            Ok(())
+        } else {
+            Err(ShapeError::TooLarge)
+        }
     }
 
     fn record(&mut self, _: Caller, record: Record) -> Result<Record, ShapeError> {
@@ -110,7 +133,9 @@ impl ShapesServer for Mirror {
         })
     }
 
-    fn note(&mut self, _: Caller, _: Level, _: Text<30>) {}
+    fn note(&mut self, _: Caller, level: Level, text: Text<30>) {
+        self.noted = level == Level::High && text.as_str() == "fire";
+    }
 
     fn wait(
         &mut self,
@@ -125,8 +150,11 @@ impl ShapesServer for Mirror {
         Ok(value)
     }
 
-    fn make(&mut self, _: Caller, _: Text<20>) -> Result<ShapesMakeAnswer, ShapeError> {
-        Err(ShapeError::NotFound)
+    fn make(&mut self, _: Caller, name: Text<20>) -> Result<ShapesMakeAnswer, ShapeError> {
+        Ok(ShapesMakeAnswer {
+            thing: Grant::object(self.endpoint, 77, Rights::SEND | Thing::LOOK),
+            size: name.len() as u32,
+        })
     }
 
     fn make_later(
@@ -140,29 +168,60 @@ impl ShapesServer for Mirror {
     fn give(
         &mut self,
         _: Caller,
-        _: EndpointCap<Thing>,
+        thing: EndpointCap<Thing>,
         _: Cap<MemoryObject>,
     ) -> Result<ShapesGiveReply, ShapeError> {
-        Err(ShapeError::NotFound)
+        Ok(match thing {
+            EndpointCap::Own { badge, .. } => ShapesGiveReply {
+                badge,
+                foreign: false,
+            },
+            EndpointCap::Foreign(_) => ShapesGiveReply {
+                badge: 0,
+                foreign: true,
+            },
+        })
     }
 
     fn maybe(
         &mut self,
         _: Caller,
         _: Cap<Notification>,
-        _: Option<Cap<Endpoint>>,
+        second: Option<Cap<Endpoint>>,
     ) -> Result<Option<Cap<MemoryObject>>, ShapeError> {
-        Err(ShapeError::NotFound)
+        Ok(second.map(|_| Cap::new(self.memory)))
     }
 
     fn transfer(
         &mut self,
         _: Caller,
-        _: BufferRange,
-        _: BufferRange,
-        _: BufferRange,
-        _: u16,
+        source: BufferRange,
+        target: BufferRange,
+        both: BufferRange,
+        tag: u16,
     ) -> Result<u64, ShapeError> {
-        Err(ShapeError::NotFound)
+        let lengths = [source, target, both].map(|range| range.length);
+        Ok(lengths.iter().sum::<u64>().wrapping_add(u64::from(tag)))
     }
+}
+
+impl ThingServer for Mirror {
+    fn look(&mut self, caller: Caller, at: u64) -> Result<u64, ShapeError> {
+        Ok(at.wrapping_add(u64::from(caller.badge)))
+    }
+
+    fn change(&mut self, _: Caller, _: Colour) -> Result<(), ShapeError> {
+        Ok(())
+    }
+}
+
+impl ClockServer for Mirror {
+    fn now(&mut self, _: Caller) -> Stamp {
+        Stamp {
+            seconds: 5,
+            nanos: 6,
+        }
+    }
+
+    fn next(&mut self, _: Caller) {}
 }
