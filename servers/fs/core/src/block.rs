@@ -67,6 +67,14 @@ pub trait BlockDevice {
     /// Any [`BlockError`]; after `Io` the sectors may hold old, new or mixed bytes.
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError>;
 
+    /// The same for sectors that will not be read soon: no cache needs to keep them.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        self.write(sector, from)
+    }
+
     /// Returns when all earlier writes are durable.
     ///
     /// # Errors
@@ -85,6 +93,10 @@ impl<D: BlockDevice + ?Sized> BlockDevice for Box<D> {
 
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         (**self).write(sector, from)
+    }
+
+    fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        (**self).write_past(sector, from)
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {
@@ -129,6 +141,10 @@ impl<D: BlockDevice> BlockDevice for Shared<D> {
 
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         self.0.borrow_mut().write(sector, from)
+    }
+
+    fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        self.0.borrow_mut().write_past(sector, from)
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {

@@ -344,6 +344,14 @@ impl<D: BlockDevice> BlockDevice for Cache<D> {
         Ok(())
     }
 
+    fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        sectors_of(self.geometry, sector, from.len())?;
+        if self.geometry.read_only {
+            return Err(BlockError::ReadOnly);
+        }
+        self.write_bulk(sector, from)
+    }
+
     fn flush(&mut self) -> Result<(), BlockError> {
         self.write_back()?;
         if self.unflushed {

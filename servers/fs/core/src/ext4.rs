@@ -1,215 +1,385 @@
-//! ext4 with its journal, through `rsext4`, with a guard around it.
+//! ext4 with its journal.
 //!
-//! The crate keeps its metadata whole across a loss of power but reuses freed blocks
-//! at once, so that a file could come back with another's bytes. The guard closes that:
+//! Operations change blocks of metadata and inodes in memory; a commit makes all of
+//! them durable in one step, by way of the [`journal`]. Between two commits nothing of
+//! them reaches the device, so that a loss of power leaves the tree of the last commit.
+//! Contents of files are written to their places before the commit that needs them.
 //!
-//! - what has lost its last name stays on the list of orphans until the loss of the
-//!   name is committed, and only then gives up its blocks;
-//! - after a file was cut, everything is committed before data is written again;
-//! - the superblock is written twice, so that a torn write of it is repaired ([`device`]);
-//! - what the journal replays is durable before the journal is declared empty;
-//! - the volume is marked as in need of recovery before its journal is used.
+//! - [`device`], [`superblock`], [`groups`]: the volume and which of its blocks are used;
+//! - [`buffers`], [`journal`], [`replay`]: how changes become durable;
+//! - [`inode`], [`extents`], [`file`], [`orphans`]: files;
+//! - [`names`], [`folder`], [`index`], [`hash`], [`listing`]: folders.
 //!
-//! A device that does not flush is mounted read-only.
+//! Not here: what `mke2fs -t ext4` does not switch on (encryption, inline data, quotas,
+//! clusters, case folding), files mapped by indirect blocks, making links, access times.
+//! Such files, or volumes, are refused. A device that does not flush is mounted
+//! read-only.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 use alloc::vec::Vec;
 
-use gritos_fs_api::{FileType, FsError};
-use rsext4::{
-    Clock, DirectoryEntryType, Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, Ext4Timestamp, FileName,
-    FilePermissions, InodeFlags, InodeInfo, InodeMetadataUpdate, InodeNumber, MountOptions,
-    MountServices, MountedServices, MutationContext, NoopObserver, RenameOptions, UnlinkOutcome,
-};
+use gritos_fs_api::FsError;
 
 use crate::block::BlockDevice;
 use crate::volume::{Attributes, Entry, Found, NodeId, Now, Space, Volume, VolumeInfo};
-use device::Guarded;
+use buffers::{Buffers, Sums};
+use device::Disk;
+use folder::Place;
+use groups::Group;
+use inode::{BLOCKS_BYTES, Inode, ROOT};
+use journal::Log;
+use superblock::Superblock;
 
+mod buffers;
+mod bytes;
+mod checksum;
 mod device;
+mod extents;
+mod file;
+mod folder;
+mod groups;
+mod hash;
+mod index;
+mod inode;
+mod journal;
 mod listing;
+mod names;
+mod orphans;
+mod replay;
+mod superblock;
 
-/// Most bytes of a file with blocks of 4 KiB: 2^32 - 1 of them.
-const MAX_FILE_BLOCKS: u64 = u32::MAX as u64;
-/// Bytes that are written in one step.
-const CHUNK: usize = 256 * 1024;
-/// Names waiting for a commit before their blocks are freed; more and one is made.
-const MAX_DOOMED: usize = 1024;
-
-type Mounted<D> = Ext4<Guarded<D>, MountedServices<(), NoopObserver>>;
-
-struct Time(Now);
-
-impl Clock for Time {
-    fn now(&self) -> Ext4Result<Ext4Timestamp> {
-        Ok(timestamp((self.0)()))
-    }
-}
-
-fn timestamp(ns: u64) -> Ext4Timestamp {
-    Ext4Timestamp::new((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32)
-}
+/// Most folders in a folder before they are not counted any more.
+const MAX_LINKS: u16 = 65_000;
 
 /// A mounted ext4 file system.
 pub struct Ext4Volume<D: BlockDevice> {
-    fs: Mounted<D>,
-    /// Inodes that are open, and how often.
-    open: BTreeMap<u32, u32>,
-    /// Open inodes without a name.
-    nameless: BTreeSet<u32>,
-    /// Inodes without name and user, to be freed after the next commit.
-    doomed: Vec<InodeNumber>,
-    /// Something changed since the last commit.
-    dirty: bool,
-    /// Blocks were freed since the last commit.
-    shrunk: bool,
+    disk: Disk<D>,
+    sb: Superblock,
+    sums: Sums,
+    groups: Vec<Group>,
+    free_blocks: u64,
+    free_inodes: u32,
+    /// Blocks of the file system's own, as start and end, in order.
+    zones: Vec<(u64, u64)>,
+    /// Freed since the last commit: group, first, count.
+    freed: Vec<(u32, u32, u32)>,
+    buffers: Buffers,
+    /// Blocks that the journal has and that are none of metadata any more.
+    revoked: BTreeSet<u64>,
+    inodes: BTreeMap<u32, Inode>,
+    dirty_inodes: BTreeSet<u32>,
+    /// Inodes that are to lose blocks, the one that was listed last at the end.
+    orphans: Vec<u32>,
+    super_dirty: bool,
+    log: Option<Log>,
+    generation: u32,
     read_only: bool,
-    /// The device does not flush.
-    unsafe_device: bool,
-    reader: Option<rsext4::DirectoryReader>,
+    /// The device does not flush, or there is something that is not understood.
+    stays_read_only: bool,
+    /// Memory and disk may differ: nothing is written any more.
+    failed: bool,
     now: Now,
 }
-
-const CONTEXT: MutationContext = MutationContext::new(0, 0, 0, 0);
 
 impl<D: BlockDevice> Ext4Volume<D> {
     /// Mounts the file system on a device, replaying its journal.
     ///
     /// # Errors
     /// `Corrupted` if there is none, or it is damaged; `NotSupported` if it has features
-    /// that are not known; `Io`.
+    /// that are not known, or no journal and is not read-only; `Io`.
     pub fn mount(device: D, read_only: bool, now: Now) -> Result<Self, FsError> {
         let geometry = device.geometry();
         let unsafe_device = geometry.read_only || !geometry.flushes;
-        let read_only = read_only || unsafe_device;
-        let device = Guarded::prepare(device, read_only)?;
-        let replaying = device.replaying();
-        let services = MountServices::new(Time(now), (), NoopObserver);
-        let fs = Mounted::mount(device, services, options(read_only)).map_err(error)?;
-        replaying.set(false);
+        let may_write = !read_only && !unsafe_device;
+        let (disk, sb) = Disk::open(device, !may_write)?;
+        let stays_read_only = unsafe_device || !sb.writable;
+        let read_only = read_only || stays_read_only;
+        if !read_only && (sb.journal == 0 || sb.blocks > u64::from(u32::MAX)) {
+            return Err(FsError::NotSupported);
+        }
         let mut volume = Self {
-            fs,
-            open: BTreeMap::new(),
-            nameless: BTreeSet::new(),
-            doomed: Vec::new(),
-            dirty: !read_only,
-            shrunk: false,
+            sums: Sums {
+                on: sb.sums,
+                seed: sb.seed,
+                block_map_bytes: sb.blocks_per_group as usize / 8,
+                inode_map_bytes: sb.inodes_per_group as usize / 8,
+                block_sectors: sb.block_bytes as u64 / 512,
+            },
+            generation: hash::fnv(&now().to_le_bytes()),
+            disk,
+            sb,
+            groups: Vec::new(),
+            free_blocks: 0,
+            free_inodes: 0,
+            zones: Vec::new(),
+            freed: Vec::new(),
+            buffers: Buffers::default(),
+            revoked: BTreeSet::new(),
+            inodes: BTreeMap::new(),
+            dirty_inodes: BTreeSet::new(),
+            orphans: Vec::new(),
+            super_dirty: false,
+            log: None,
             read_only,
-            unsafe_device,
-            reader: None,
+            stays_read_only,
+            failed: false,
             now,
         };
-        if !read_only {
-            volume.stop_access_times()?;
-        }
+        volume.start()?;
         Ok(volume)
     }
 
-    /// Marks the root so that reading writes no access times, which what is made below
-    /// it inherits.
-    fn stop_access_times(&mut self) -> Result<(), FsError> {
-        let root = self.fs.root_inode();
-        let flags = self.fs.inode(root).map_err(error)?.flags;
-        if !flags.contains(InodeFlags::NO_ATIME) {
-            let update = InodeMetadataUpdate {
-                flags: Some(flags | InodeFlags::NO_ATIME),
-                ..InodeMetadataUpdate::default()
-            };
-            self.fs.update_inode_metadata(root, update).map_err(error)?;
+    /// Reads what is always in memory, after the journal was replayed.
+    fn start(&mut self) -> Result<(), FsError> {
+        self.read_groups()?;
+        if self.sb.journal != 0 {
+            let mut log = self.open_log()?;
+            if self.replay(&mut log, self.read_only)? {
+                self.read_again()?;
+            }
+            self.log = Some(log);
         }
+        if !self.folder(ROOT)?.is_folder() {
+            return Err(FsError::Corrupted);
+        }
+        if self.read_only {
+            return Ok(());
+        }
+        if !self.sb.needs_recovery() {
+            self.sb.set_recovery(true);
+            let bytes = self
+                .sb
+                .encode(
+                    self.sb.first_orphan(),
+                    self.free_blocks,
+                    self.free_inodes,
+                    self.sb.last_time(),
+                )
+                .to_vec();
+            self.disk.write_superblock(&bytes)?;
+        }
+        self.write_log_start(true)?;
+        self.finish_orphans(self.sb.first_orphan())?;
         self.commit()
     }
 
-    /// Makes everything durable, then frees what has been waiting for it.
-    fn commit(&mut self) -> Result<(), FsError> {
-        if !self.dirty && self.doomed.is_empty() {
-            return Ok(());
+    /// Forgets what was read before the journal was replayed.
+    fn read_again(&mut self) -> Result<(), FsError> {
+        self.inodes.clear();
+        self.buffers.forget_clean();
+        let (block, at) = self.sb.place();
+        let whole = self.block(block, buffers::Kind::Superblock)?;
+        let raw: Vec<u8> = bytes::part(whole, at, at + superblock::BYTES).to_vec();
+        if !superblock::is_whole(&raw) {
+            return Err(FsError::Corrupted);
         }
-        self.fs.sync().map_err(error)?;
-        self.dirty = false;
-        self.shrunk = false;
-        while let Some(inode) = self.doomed.pop() {
-            // Freed in the transaction that starts now: until it is committed the orphan
-            // still has the blocks, and nobody can read it.
-            self.dirty = true;
-            self.fs.reap_unlinked_inode(inode).map_err(error)?;
+        let sectors = self.sb.blocks.saturating_mul(self.sums.block_sectors);
+        let sb = Superblock::parse(&raw, sectors)?;
+        if sb.block_bytes != self.sb.block_bytes
+            || sb.blocks > self.sb.blocks
+            || sb.sums != self.sb.sums
+        {
+            return Err(FsError::Corrupted);
         }
+        let journal = core::mem::take(&mut self.zones);
+        self.sb = sb;
+        self.groups.clear();
+        self.read_groups()?;
+        // Those of the journal too, which did not move.
+        self.zones.extend(journal);
+        self.zones.sort_unstable();
         Ok(())
     }
 
-    /// Does something that may lack space; if it does, frees what is waiting and tries
-    /// once more.
-    fn with_space<R>(
-        &mut self,
-        mut f: impl FnMut(&mut Mounted<D>) -> Ext4Result<R>,
-    ) -> Result<R, FsError> {
-        self.dirty = true;
-        match f(&mut self.fs).map_err(error) {
-            Err(FsError::NoSpace) if !self.doomed.is_empty() => {
-                self.commit()?;
-                self.commit()?;
-                self.dirty = true;
-                f(&mut self.fs).map_err(error)
-            }
-            result => result,
-        }
-    }
-
-    /// Notes what lost a name.
-    fn unlinked(&mut self, outcome: UnlinkOutcome) -> Result<(), FsError> {
-        if !outcome.requires_reap() {
-            return Ok(());
-        }
-        if self.open.contains_key(&outcome.inode.raw()) {
-            self.nameless.insert(outcome.inode.raw());
-        } else {
-            self.doomed.push(outcome.inode);
-        }
-        if self.doomed.len() > MAX_DOOMED {
+    /// Does something to the tree. If it fails in the middle, which only a broken device
+    /// or a damaged volume brings about, that is the end of writing: what is durable is
+    /// whole, and stays so.
+    fn change<R>(&mut self, f: impl Fn(&mut Self) -> Result<R, FsError>) -> Result<R, FsError> {
+        self.begin()?;
+        let before = self.buffers.changes;
+        let mut result = f(self);
+        if matches!(result, Err(FsError::NoSpace)) && !self.freed.is_empty() {
+            // What was freed can be used after a commit.
             self.commit()?;
+            result = f(self);
         }
-        Ok(())
+        if let Err(FsError::Io | FsError::Corrupted | FsError::NotSupported) = result
+            && self.buffers.changes != before
+        {
+            self.failed = true;
+        }
+        result
     }
 
-    fn living(&self, dir: NodeId) -> Result<InodeNumber, FsError> {
+    /// A folder that still has a name.
+    fn living(&mut self, dir: NodeId) -> Result<u32, FsError> {
         let number = number(dir)?;
-        if self.nameless.contains(&number.raw()) {
+        if self.folder(number)?.links == 0 {
             return Err(FsError::NotFound);
         }
         Ok(number)
     }
 
-    fn block_bytes(&self) -> u64 {
-        self.fs.statfs().block_size
+    fn find(&mut self, dir: u32, name: &[u8]) -> Result<Place, FsError> {
+        let folder = self.look_at(dir)?;
+        self.find_name(folder, name)?.ok_or(FsError::NotFound)
     }
 
-    /// Writes one block after another, as far as there is space.
-    fn write_blocks(
+    /// Makes a node and its name.
+    fn make(
         &mut self,
-        inode: InodeNumber,
-        offset: u64,
-        from: &[u8],
-    ) -> (usize, Option<FsError>) {
-        let block = self.block_bytes().max(1024);
-        let mut done = 0;
-        while let Some(rest) = from.get(done..).filter(|rest| !rest.is_empty()) {
-            let at = offset + done as u64;
-            let count = (block - at % block).min(rest.len() as u64) as usize;
-            let now = rest.get(..count).unwrap_or(rest);
-            if let Err(failure) = self.fs.write_inode(inode, at, now) {
-                return (done, Some(error(failure)));
-            }
-            done += count;
+        dir: NodeId,
+        name: &[u8],
+        mode: u32,
+        folder: bool,
+    ) -> Result<NodeId, FsError> {
+        let dir = self.living(dir)?;
+        let above = self.look_at(dir)?;
+        if self.find_name(above, name)?.is_some() {
+            return Err(FsError::Exists);
         }
-        (done, None)
+        let made = self.new_inode(dir, mode, folder)?;
+        let kind = if folder { names::FOLDER } else { names::FILE };
+        let mut result = if folder {
+            self.start_folder(made, dir)
+        } else {
+            Ok(())
+        };
+        if result.is_ok() {
+            result = self.add_name(dir, name, made, kind);
+        }
+        if let Err(error) = result {
+            if folder {
+                self.cut_tree(made, 0, usize::MAX)?;
+            }
+            self.free_inode(made)?;
+            return Err(error);
+        }
+        if folder {
+            self.count_link(dir, true)?;
+        }
+        self.touch(dir)?;
+        Ok(u64::from(made))
     }
-}
 
-const fn options(read_only: bool) -> MountOptions {
-    MountOptions {
-        readonly: read_only,
-        replay_journal: !read_only,
-        block_validity: true,
+    /// Counts the `..` of a folder that came or went.
+    fn count_link(&mut self, dir: u32, came: bool) -> Result<(), FsError> {
+        let inode = self.inode_mut(dir)?;
+        inode.links = match (came, inode.links) {
+            // 1 says that nobody counts.
+            (true, MAX_LINKS..) | (_, 1) => 1,
+            (true, links) => links + 1,
+            (false, links) => links.saturating_sub(1).max(2),
+        };
+        Ok(())
+    }
+
+    /// Takes a name from a node, and the node out of use if that was the last one.
+    fn lose_name(&mut self, number: u32, folder: bool) -> Result<(), FsError> {
+        let inode = self.inode_mut(number)?;
+        inode.links = if folder {
+            0
+        } else {
+            inode.links.saturating_sub(1)
+        };
+        if inode.links > 0 {
+            return Ok(());
+        }
+        if inode.opens > 0 {
+            return self.list_orphan(number);
+        }
+        self.reap(number)
+    }
+
+    /// Checks that a node can go: nothing is changed if it cannot.
+    fn can_go(&mut self, number: u32) -> Result<bool, FsError> {
+        let inode = self.inode(number)?;
+        let (folder, plain) = (inode.is_folder(), inode.is_plain());
+        if plain {
+            self.tree(number)?;
+        }
+        if folder {
+            let look = self.look_at(number)?;
+            if !self.is_empty(look)? {
+                return Err(FsError::NotEmpty);
+            }
+        }
+        let (block, _) = self.inode_place(number)?;
+        self.block(block, buffers::Kind::Table)?;
+        Ok(folder)
+    }
+
+    fn remove(&mut self, dir: NodeId, name: &[u8], folder: bool) -> Result<(), FsError> {
+        let dir = number(dir)?;
+        let place = self.find(dir, name)?;
+        if self.can_go(place.inode)? != folder {
+            return Err(if folder {
+                FsError::NotDirectory
+            } else {
+                FsError::IsDirectory
+            });
+        }
+        let look = self.look_at(dir)?;
+        self.remove_name(look, place)?;
+        if folder {
+            self.count_link(dir, false)?;
+        }
+        self.touch(dir)?;
+        self.lose_name(place.inode, folder)
+    }
+
+    fn move_name(
+        &mut self,
+        from_dir: u32,
+        from: &[u8],
+        to_dir: u32,
+        to: &[u8],
+    ) -> Result<(), FsError> {
+        let source = self.find(from_dir, from)?;
+        let target = match self.find(to_dir, to) {
+            Ok(place) => Some(place),
+            Err(FsError::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        let folder = self.inode(source.inode)?.is_folder();
+        let gone = target.filter(|target| target.inode != source.inode);
+        if let Some(target) = gone {
+            self.can_go(target.inode)?;
+        }
+        let above = if folder && from_dir != to_dir {
+            let look = self.look_at(source.inode)?;
+            Some(self.above_place(look)?)
+        } else {
+            None
+        };
+        match target {
+            Some(target) => {
+                let seed = self.look_at(to_dir)?.seed;
+                let data = self.block_mut(target.block, buffers::Kind::Folder(seed))?;
+                names::replace(data, target.at, source.inode, source.kind);
+            }
+            None => self.add_name(to_dir, to, source.inode, source.kind)?,
+        }
+        // Names may have moved to make room.
+        let source = self.find(from_dir, from)?;
+        let look = self.look_at(from_dir)?;
+        self.remove_name(look, source)?;
+        if let Some(above) = above {
+            self.set_above(above, to_dir)?;
+            self.count_link(from_dir, false)?;
+            self.count_link(to_dir, true)?;
+        }
+        if folder && gone.is_some() {
+            self.count_link(to_dir, false)?;
+        }
+        self.touch(from_dir)?;
+        self.touch(to_dir)?;
+        self.inode_mut(source.inode)?;
+        match gone {
+            Some(gone) => self.lose_name(gone.inode, folder),
+            None => Ok(()),
+        }
     }
 }
 
@@ -219,100 +389,85 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
             kind: "ext4",
             read_only: self.read_only,
             max_name: gritos_fs_api::MAX_NAME,
-            max_file: MAX_FILE_BLOCKS * self.block_bytes(),
+            max_file: u64::from(u32::MAX) * self.sb.block_bytes as u64,
         }
     }
 
     fn root(&self) -> NodeId {
-        self.fs.root_inode().as_u64()
+        u64::from(ROOT)
     }
 
     fn lookup(&mut self, dir: NodeId, name: &[u8]) -> Result<Found, FsError> {
-        let name = file_name(name)?;
-        let found = self.fs.lookup_child(number(dir)?, name).map_err(error)?;
-        let found = found.ok_or(FsError::NotFound)?;
+        let place = self.find(number(dir)?, name)?;
+        let kind = match names::kind_of(place.kind) {
+            Some(kind) => kind,
+            None => self.inode(place.inode)?.kind(),
+        };
         Ok(Found {
-            node: found.number.as_u64(),
-            kind: kind(found.file_type()),
+            node: u64::from(place.inode),
+            kind,
         })
     }
 
     fn attributes(&mut self, node: NodeId) -> Result<Attributes, FsError> {
-        let inode = self.fs.inode(number(node)?).map_err(error)?;
-        let nameless = self.nameless.contains(&inode.number.raw());
-        Ok(attributes(&inode, nameless))
+        Ok(self.inode(number(node)?)?.attributes())
     }
 
     fn open(&mut self, node: NodeId) -> Result<(), FsError> {
-        *self.open.entry(number(node)?.raw()).or_default() += 1;
+        self.inode(number(node)?)?.opens += 1;
         Ok(())
     }
 
     fn close(&mut self, node: NodeId) {
-        let Ok(number) = number(node) else { return };
-        let Some(count) = self.open.get_mut(&number.raw()) else {
+        let Some(inode) = number(node)
+            .ok()
+            .and_then(|number| self.inodes.get_mut(&number))
+        else {
             return;
         };
-        *count -= 1;
-        if *count == 0 {
-            self.open.remove(&number.raw());
-            if self.nameless.remove(&number.raw()) {
-                self.doomed.push(number);
-            }
+        inode.opens = inode.opens.saturating_sub(1);
+        if inode.opens == 0 && inode.links == 0 && !self.read_only {
+            // If it fails, the next mount does it.
+            let _ = self.change(|volume| volume.reap(node as u32));
         }
+    }
+
+    fn settle(&mut self) {
+        self.buffers.trim();
+        self.trim_inodes();
     }
 
     fn read(&mut self, node: NodeId, offset: u64, into: &mut [u8]) -> Result<usize, FsError> {
-        self.fs
-            .read_inode(number(node)?, offset, into)
-            .map_err(error)
+        let number = number(node)?;
+        if !self.inode(number)?.is_regular() {
+            return Err(FsError::Corrupted);
+        }
+        self.read_contents(number, offset, into)
     }
 
     fn write(&mut self, node: NodeId, offset: u64, from: &[u8]) -> Result<usize, FsError> {
-        let inode = number(node)?;
-        if self.shrunk {
-            self.commit()?;
+        let number = number(node)?;
+        if !self.inode(number)?.is_regular() {
+            return Err(FsError::Corrupted);
         }
-        let mut done = 0;
-        while let Some(rest) = from.get(done..).filter(|rest| !rest.is_empty()) {
-            let chunk = rest.get(..CHUNK).unwrap_or(rest);
-            let at = offset + done as u64;
-            match self.with_space(|fs| fs.write_inode(inode, at, chunk)) {
-                Ok(()) => done += chunk.len(),
-                Err(FsError::NoSpace) => {
-                    let (count, failure) = self.write_blocks(inode, at, chunk);
-                    return match (done + count, failure) {
-                        (0, Some(failure)) => Err(failure),
-                        (total, _) => Ok(total),
-                    };
-                }
-                Err(failure) if done == 0 => return Err(failure),
-                Err(_) => return Ok(done),
-            }
-        }
-        Ok(done)
+        self.write_contents(number, offset, from)
     }
 
     fn truncate(&mut self, node: NodeId, size: u64) -> Result<(), FsError> {
-        let inode = number(node)?;
-        let before = self.fs.inode(inode).map_err(error)?.size;
-        if before == size {
-            let modified = (self.now)();
-            return self.set_modified(node, modified);
+        let number = number(node)?;
+        if !self.inode(number)?.is_regular() {
+            return Err(FsError::Corrupted);
         }
-        self.with_space(|fs| fs.truncate_inode(inode, size))?;
-        self.shrunk |= size < before;
-        Ok(())
+        self.change(|volume| volume.set_size(number, size))
     }
 
     fn set_modified(&mut self, node: NodeId, modified_ns: u64) -> Result<(), FsError> {
-        self.dirty = true;
-        let update = InodeMetadataUpdate {
-            mtime: Some(timestamp(modified_ns)),
-            ..InodeMetadataUpdate::default()
-        };
-        let result = self.fs.update_inode_metadata(number(node)?, update);
-        result.map(drop).map_err(error)
+        let number = number(node)?;
+        self.inode(number)?;
+        self.change(|volume| {
+            volume.inode_mut(number)?.modified_ns = modified_ns;
+            Ok(())
+        })
     }
 
     fn entries(
@@ -321,46 +476,27 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
         position: u64,
         take: &mut dyn FnMut(Entry) -> bool,
     ) -> Result<(), FsError> {
-        let dir = number(dir)?;
-        let reader = match self
-            .reader
-            .take()
-            .filter(|reader| reader.directory() == dir)
-        {
-            Some(reader) => reader,
-            None => self.fs.open_directory_reader(dir).map_err(error)?,
-        };
-        let reader = self.reader.insert(reader);
-        listing::list(&mut self.fs, reader, position, take)
+        let number = number(dir)?;
+        if self.folder(number)?.links == 0 {
+            return Ok(());
+        }
+        self.list(number, position, take)
     }
 
     fn create(&mut self, dir: NodeId, name: &[u8], mode: u32) -> Result<NodeId, FsError> {
-        let (dir, name, mode) = (self.living(dir)?, file_name(name)?, permissions(mode)?);
-        let made = self.with_space(|fs| fs.create_regular_file(CONTEXT, dir, name, mode))?;
-        Ok(made.number.as_u64())
+        self.change(|volume| volume.make(dir, name, mode, false))
     }
 
     fn mkdir(&mut self, dir: NodeId, name: &[u8], mode: u32) -> Result<NodeId, FsError> {
-        let (dir, name, mode) = (self.living(dir)?, file_name(name)?, permissions(mode)?);
-        let made = self.with_space(|fs| fs.create_directory(CONTEXT, dir, name, mode))?;
-        Ok(made.number.as_u64())
+        self.change(|volume| volume.make(dir, name, mode, true))
     }
 
     fn unlink(&mut self, dir: NodeId, name: &[u8]) -> Result<(), FsError> {
-        self.dirty = true;
-        let outcome = self
-            .fs
-            .unlink(number(dir)?, file_name(name)?)
-            .map_err(error)?;
-        self.unlinked(outcome)
+        self.change(|volume| volume.remove(dir, name, false))
     }
 
     fn rmdir(&mut self, dir: NodeId, name: &[u8]) -> Result<(), FsError> {
-        self.dirty = true;
-        let outcome = self
-            .fs
-            .remove_empty_directory(number(dir)?, file_name(name)?);
-        self.unlinked(outcome.map_err(error)?)
+        self.change(|volume| volume.remove(dir, name, true))
     }
 
     fn rename(
@@ -370,27 +506,36 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
         to_dir: NodeId,
         to: &[u8],
     ) -> Result<(), FsError> {
-        let (from_dir, to_dir) = (number(from_dir)?, self.living(to_dir)?);
-        let (from, to) = (file_name(from)?, file_name(to)?);
-        let outcome =
-            self.with_space(|fs| fs.rename(from_dir, from, to_dir, to, RenameOptions::REPLACE))?;
-        outcome
-            .replaced
-            .map_or(Ok(()), |replaced| self.unlinked(replaced))
+        let from_dir = number(from_dir)?;
+        self.change(|volume| {
+            let to_dir = volume.living(to_dir)?;
+            volume.move_name(from_dir, from, to_dir, to)
+        })
     }
 
     fn read_link(&mut self, node: NodeId) -> Result<Vec<u8>, FsError> {
         let number = number(node)?;
-        let size = self.fs.inode(number).map_err(error)?.size;
-        let length = usize::try_from(size).ok().filter(|size| *size <= 4096);
-        let mut target = alloc::vec![0; length.ok_or(FsError::Corrupted)?];
-        let count = self.fs.read_inode(number, 0, &mut target).map_err(error)?;
-        target.truncate(count);
+        let inode = self.inode(number)?;
+        if inode.kind() != gritos_fs_api::FileType::Symlink {
+            return Err(FsError::Invalid);
+        }
+        if inode.size < BLOCKS_BYTES as u64 && !inode.is_plain() {
+            return Ok(bytes::part(inode.blocks_field(), 0, inode.size as usize).to_vec());
+        }
+        if inode.size > u64::from(gritos_fs_api::MAX_PATH) {
+            return Err(FsError::Corrupted);
+        }
+        let mut target = vec![0; inode.size as usize];
+        self.read_contents(number, 0, &mut target)?;
         Ok(target)
     }
 
     fn is_dirty(&self) -> bool {
-        !self.read_only && (self.dirty || !self.doomed.is_empty())
+        !self.read_only
+            && (!self.dirty_inodes.is_empty()
+                || !self.buffers.dirty().is_empty()
+                || self.super_dirty
+                || !self.revoked.is_empty())
     }
 
     fn sync(&mut self) -> Result<(), FsError> {
@@ -401,12 +546,12 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
     }
 
     fn space(&mut self) -> Result<Space, FsError> {
-        let found = self.fs.statfs();
+        let unit = self.sb.block_bytes as u64;
         Ok(Space {
-            total_bytes: found.total_blocks.saturating_mul(found.block_size),
-            free_bytes: found.free_blocks.saturating_mul(found.block_size),
-            free_files: u64::from(found.free_inodes),
-            block_bytes: u32::try_from(found.block_size).unwrap_or(4096),
+            total_bytes: self.sb.blocks * unit,
+            free_bytes: self.free_blocks * unit,
+            free_files: u64::from(self.free_inodes),
+            block_bytes: unit as u32,
         })
     }
 
@@ -414,15 +559,11 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
         if read_only == self.read_only {
             return Ok(());
         }
-        if self.unsafe_device || !read_only {
+        if self.stays_read_only || !read_only {
             // The journal was not replayed: that is for a mount from the start.
             return Err(FsError::ReadOnly);
         }
-        self.commit()?;
-        self.commit()?;
-        let mut now = options(true);
-        now.replay_journal = true;
-        self.fs.remount(now).map_err(error)?;
+        self.unmount()?;
         self.read_only = true;
         Ok(())
     }
@@ -431,73 +572,15 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
         if self.read_only {
             return Ok(());
         }
-        // The second one makes durable what the first one freed.
         self.commit()?;
-        self.commit()?;
-        match self.fs.unmount() {
-            // Everything is durable; the next mount replays the journal.
-            Err(failure) if failure.kind() == Ext4ErrorKind::Busy => Ok(()),
-            result => result.map_err(error),
-        }
+        self.checkpoint()?;
+        self.write_log_start(false)?;
+        self.sb.set_recovery(false);
+        let bytes = self.superblock_now();
+        self.disk.write_superblock(&bytes)
     }
 }
 
-fn number(node: NodeId) -> Result<InodeNumber, FsError> {
-    InodeNumber::from_u64(node).map_err(|_| FsError::NotFound)
-}
-
-fn file_name(name: &[u8]) -> Result<FileName<'_>, FsError> {
-    FileName::new(name).map_err(|_| FsError::Invalid)
-}
-
-fn permissions(mode: u32) -> Result<FilePermissions, FsError> {
-    FilePermissions::new((mode & 0o777) as u16).map_err(|_| FsError::Invalid)
-}
-
-fn attributes(inode: &InodeInfo, nameless: bool) -> Attributes {
-    Attributes {
-        kind: kind(inode.file_type()),
-        size: inode.size,
-        blocks: inode.blocks,
-        links: if nameless { 0 } else { u32::from(inode.links) },
-        mode: u32::from(inode.mode & 0o777),
-        modified_ns: u64::from(inode.mtime) * 1_000_000_000,
-        created_ns: u64::from(inode.btime) * 1_000_000_000,
-    }
-}
-
-const fn kind(found: DirectoryEntryType) -> FileType {
-    match found {
-        DirectoryEntryType::RegularFile => FileType::Regular,
-        DirectoryEntryType::Directory => FileType::Directory,
-        DirectoryEntryType::Symlink => FileType::Symlink,
-        _ => FileType::Other,
-    }
-}
-
-fn error(error: Ext4Error) -> FsError {
-    match error.kind() {
-        Ext4ErrorKind::Io | Ext4ErrorKind::JournalAborted | Ext4ErrorKind::Timeout => FsError::Io,
-        Ext4ErrorKind::UnsupportedFeature
-        | Ext4ErrorKind::UnsupportedCapability
-        | Ext4ErrorKind::Unsupported => FsError::NotSupported,
-        Ext4ErrorKind::ReadOnly => FsError::ReadOnly,
-        Ext4ErrorKind::NoSpace | Ext4ErrorKind::QuotaExceeded => FsError::NoSpace,
-        Ext4ErrorKind::NoMemory => FsError::NoMemory,
-        Ext4ErrorKind::TooManyLinks => FsError::TooManyLinks,
-        Ext4ErrorKind::PermissionDenied => FsError::NotPermitted,
-        Ext4ErrorKind::NotFound => FsError::NotFound,
-        Ext4ErrorKind::AlreadyExists => FsError::Exists,
-        Ext4ErrorKind::NotDirectory => FsError::NotDirectory,
-        Ext4ErrorKind::IsDirectory => FsError::IsDirectory,
-        Ext4ErrorKind::NotEmpty => FsError::NotEmpty,
-        Ext4ErrorKind::Busy => FsError::Busy,
-        Ext4ErrorKind::InvalidInput | Ext4ErrorKind::BadFileDescriptor => FsError::Invalid,
-        Ext4ErrorKind::FileTooLarge => FsError::FileTooLarge,
-        Ext4ErrorKind::Corrupted
-        | Ext4ErrorKind::ChecksumMismatch
-        | Ext4ErrorKind::Overflow
-        | Ext4ErrorKind::BadSuperblock
-        | Ext4ErrorKind::InvalidMagic => FsError::Corrupted,
-    }
+fn number(node: NodeId) -> Result<u32, FsError> {
+    u32::try_from(node).map_err(|_| FsError::NotFound)
 }

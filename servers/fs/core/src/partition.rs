@@ -241,6 +241,11 @@ impl<D: BlockDevice> BlockDevice for PartitionView<D> {
         self.disk.write(self.first + sector, from)
     }
 
+    fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        sectors_of(self.geometry(), sector, from.len())?;
+        self.disk.write_past(self.first + sector, from)
+    }
+
     fn flush(&mut self) -> Result<(), BlockError> {
         self.disk.flush()
     }

@@ -1,120 +1,109 @@
 //! Listing folders, with positions that stay good while entries come and go.
 //!
-//! A folder with an index is listed in the order of its hashes, which does not change:
-//! a position is such a hash. A small folder has no index and gets one when it grows,
-//! so its entries are listed in the order of hashes of our own, and a position of that
-//! kind remains one after the folder has grown.
+//! A folder is listed in the order of the hashes of its names, whether it has an index
+//! or not, and a position is such a hash: neither changes when the folder does.
 
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
-use rsext4::{Delay, Ext4, MountedServices, Observer};
-use rsext4::{DirectoryCursor, DirectoryEntry, DirectoryReader, EntropySource};
 
-use super::{error, kind};
+use super::Ext4Volume;
+use super::buffers::Kind;
+use super::folder::Folder;
+use super::hash::Hasher;
+use super::names;
 use crate::block::BlockDevice;
-use crate::ext4::device::Guarded;
 use crate::volume::Entry;
 
-/// Marks positions of indexed folders.
-const INDEXED: u64 = 1 << 63;
-/// Entries that are read at a time.
-const BATCH: usize = 64;
+/// An entry, and its place in the order.
+type Found = (u64, u32, u8, Vec<u8>);
 
-type Fs<D, E, O, W> = Ext4<Guarded<D>, MountedServices<E, O, W>>;
-
-pub(super) fn list<D: BlockDevice, E: EntropySource, O: Observer, W: Delay>(
-    fs: &mut Fs<D, E, O, W>,
-    reader: &mut DirectoryReader,
-    position: u64,
-    take: &mut dyn FnMut(Entry) -> bool,
-) -> Result<(), FsError> {
-    if position == u64::MAX {
-        return Ok(());
-    }
-    if position & INDEXED != 0 {
-        let cursor = DirectoryCursor::HTree {
-            major: (position >> 32 & 0x7fff_ffff) as u32 * 2,
-            minor: position as u32,
-            collision: 0,
-        };
-        return indexed(fs, reader, cursor, take);
-    }
-    let first = fs
-        .read_directory_with_reader(reader, DirectoryCursor::Start, 1)
-        .map_err(error)?;
-    let is_linear = matches!(
-        first.first().map(|entry| entry.next_cursor),
-        Some(DirectoryCursor::Linear { .. }) | None
-    );
-    if position == 0 && !is_linear {
-        return indexed(fs, reader, DirectoryCursor::Start, take);
-    }
-    let mut found = Vec::new();
-    let mut cursor = DirectoryCursor::Start;
-    loop {
-        let batch = fs
-            .read_directory_with_reader(reader, cursor, BATCH)
-            .map_err(error)?;
-        let Some(last) = batch.last() else { break };
-        cursor = last.next_cursor;
-        let later = batch.into_iter().map(|entry| (hash(&entry.name), entry));
-        found.extend(later.filter(|(hash, entry)| *hash > position && !is_dots(&entry.name)));
-    }
-    found.sort_by_key(|(hash, _)| *hash);
-    for (hash, entry) in found {
-        if !take(entry_of(entry, hash)) {
-            break;
-        }
-    }
-    Ok(())
+fn key(hasher: &Hasher, name: &[u8]) -> u64 {
+    let (major, minor) = hasher.hash(name);
+    // 0 is the start.
+    (u64::from(major >> 1) << 32 | u64::from(minor)).max(1)
 }
 
-fn indexed<D: BlockDevice, E: EntropySource, O: Observer, W: Delay>(
-    fs: &mut Fs<D, E, O, W>,
-    reader: &mut DirectoryReader,
-    mut cursor: DirectoryCursor,
-    take: &mut dyn FnMut(Entry) -> bool,
-) -> Result<(), FsError> {
-    loop {
-        let batch = fs
-            .read_directory_with_reader(reader, cursor, BATCH)
-            .map_err(error)?;
-        let Some(last) = batch.last() else {
-            return Ok(());
-        };
-        cursor = last.next_cursor;
-        for entry in batch {
-            let next = match entry.next_cursor {
-                DirectoryCursor::HTree { major, minor, .. } => {
-                    INDEXED | u64::from(major >> 1) << 32 | u64::from(minor)
+impl<D: BlockDevice> Ext4Volume<D> {
+    pub(super) fn list(
+        &mut self,
+        number: u32,
+        position: u64,
+        take: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<(), FsError> {
+        let folder = self.look_at(number)?;
+        let mut found = Vec::new();
+        if !folder.indexed {
+            let hasher = self.sb.hasher;
+            for block in self.name_blocks(folder)? {
+                self.gather(folder, block, &hasher, position, &mut found)?;
+            }
+            return self.hand_out(found, take).map(drop);
+        }
+        let mut path = self.path_to(folder, |_| ((position >> 32) as u32) << 1)?;
+        let hasher = path.hasher;
+        for _ in 0..folder.blocks {
+            let block = self.folder_block(folder, path.leaf)?;
+            self.gather(folder, block, &hasher, position, &mut found)?;
+            match self.next_leaf(folder, &mut path)? {
+                // Names with one hash are in two blocks: they belong together.
+                Some(hash) if hash & 1 == 1 => {}
+                Some(_) => {
+                    if !self.hand_out(core::mem::take(&mut found), take)? {
+                        return Ok(());
+                    }
                 }
-                _ => u64::MAX,
-            };
-            if !is_dots(&entry.name) && !take(entry_of(entry, next)) {
-                return Ok(());
+                None => return self.hand_out(found, take).map(drop),
             }
         }
+        // An index that leads somewhere twice leads nowhere.
+        Err(FsError::Corrupted)
     }
-}
 
-fn entry_of(entry: DirectoryEntry, next: u64) -> Entry {
-    Entry {
-        node: entry.inode.as_u64(),
-        kind: kind(entry.file_type),
-        name: entry.name,
-        next,
+    fn gather(
+        &mut self,
+        folder: Folder,
+        block: u64,
+        hasher: &Hasher,
+        position: u64,
+        to: &mut Vec<Found>,
+    ) -> Result<(), FsError> {
+        let end = self.entries_end();
+        for name in names::names(self.block(block, Kind::Folder(folder.seed))?, end) {
+            let name = name?;
+            if matches!(name.name, b"." | b"..") {
+                continue;
+            }
+            let key = key(hasher, name.name);
+            if key > position {
+                to.push((key, name.inode, name.kind, name.name.to_vec()));
+            }
+        }
+        Ok(())
     }
-}
 
-fn is_dots(name: &[u8]) -> bool {
-    matches!(name, b"." | b"..")
-}
-
-/// FNV-1a, finished so that neighbouring names spread; 1 to `INDEXED - 1`.
-fn hash(name: &[u8]) -> u64 {
-    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    ((hash ^ hash >> 29) & (INDEXED - 1)).max(1)
+    /// Whether more are wanted.
+    fn hand_out(
+        &mut self,
+        mut found: Vec<Found>,
+        take: &mut dyn FnMut(Entry) -> bool,
+    ) -> Result<bool, FsError> {
+        found.sort_unstable_by_key(|(key, ..)| *key);
+        for (next, inode, kind, name) in found {
+            let kind = match names::kind_of(kind) {
+                Some(kind) => kind,
+                None => self.inode(inode)?.kind(),
+            };
+            let node = u64::from(inode);
+            if !take(Entry {
+                node,
+                kind,
+                name,
+                next,
+            }) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
