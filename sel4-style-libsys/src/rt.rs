@@ -6,6 +6,11 @@
 //! breakpoint whose immediate says how: [`EXIT`] or [`PANIC`]; its fault
 //! handler is thereby told.
 
+use core::fmt;
+#[cfg(target_os = "none")]
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use gritos_abi::boot_info::{BootInfo, MAGIC, VIRTUAL_ADDRESS};
 
 #[cfg(target_os = "none")]
@@ -104,9 +109,94 @@ pub const IMMUTABLE_BASE: u64 = 0x4_0000_0000;
 /// One past the last.
 pub const IMMUTABLE_END: u64 = 0x8_0000_0000;
 
+/// Whether somebody reads the registers of this program when it panics.
+static SUPERVISED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a panic leaves its message in the registers, where the fault
+/// handler reads it, instead of on the debug console.
+pub fn supervised() {
+    SUPERVISED.store(true, Ordering::Relaxed);
+}
+
+/// Bytes of the registers x0 to x30.
+pub const LAST_WORDS: usize = 31 * 8;
+
+/// A message as it lies in the registers: cut, and filled with zeros.
+#[derive(Clone, Copy, Debug)]
+pub struct LastWords {
+    bytes: [u8; LAST_WORDS],
+    filled: usize,
+}
+
+impl LastWords {
+    /// An empty one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            bytes: [0; LAST_WORDS],
+            filled: 0,
+        }
+    }
+
+    /// As the registers have it, x0 first.
+    #[must_use]
+    pub fn words(&self) -> [u64; 31] {
+        let mut words = [0; 31];
+        for (word, bytes) in words.iter_mut().zip(self.bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        words
+    }
+}
+
+impl Default for LastWords {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Write for LastWords {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            let place = self.bytes.get_mut(self.filled).ok_or(fmt::Error)?;
+            *place = byte;
+            self.filled += 1;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    if SUPERVISED.load(Ordering::Relaxed) {
+        let mut last = LastWords::new();
+        // What does not fit is cut.
+        let _ = match info.location() {
+            Some(at) => write!(last, "{}:{}: {}", at.file(), at.line(), info.message()),
+            None => write!(last, "{}", info.message()),
+        };
+        crate::svc::last_words::<PANIC>(&last.words());
+    }
     crate::debug_println!("{info}");
     crate::svc::breakpoint::<PANIC>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LAST_WORDS, LastWords};
+    use core::fmt::Write;
+
+    #[test]
+    fn a_message_is_cut_where_the_registers_end() {
+        let mut last = LastWords::new();
+        write!(last, "ab{}", 7).unwrap();
+        let words = last.words();
+        assert_eq!(
+            (words[0], words[1]),
+            (u64::from_le_bytes(*b"ab7\0\0\0\0\0"), 0)
+        );
+        assert!(last.write_str(&"x".repeat(LAST_WORDS)).is_err());
+        assert_eq!(last.words()[30], u64::from_le_bytes([b'x'; 8]));
+    }
 }

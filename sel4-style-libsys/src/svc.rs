@@ -187,3 +187,39 @@ pub fn breakpoint<const CODE: u16>() -> ! {
         unsafe { asm!("brk #{code}", code = const CODE, options(nomem, nostack)) };
     }
 }
+
+/// Stops the thread with a breakpoint fault that carries `CODE`, with `words` in
+/// x0 to x30.
+pub fn last_words<const CODE: u16>(words: &[u64; 31]) -> ! {
+    // The block does not return, so that it may use every register, also those
+    // that the compiler keeps for itself.
+    //
+    // SAFETY: it reads the array that x30 points to and nothing else; the fault
+    // goes to the handler of this thread, and one that continues behind the
+    // instruction comes back to it.
+    unsafe {
+        asm!(
+            "ldp x0, x1, [x30]",
+            "ldp x2, x3, [x30, #16]",
+            "ldp x4, x5, [x30, #32]",
+            "ldp x6, x7, [x30, #48]",
+            "ldp x8, x9, [x30, #64]",
+            "ldp x10, x11, [x30, #80]",
+            "ldp x12, x13, [x30, #96]",
+            "ldp x14, x15, [x30, #112]",
+            "ldp x16, x17, [x30, #128]",
+            "ldp x18, x19, [x30, #144]",
+            "ldp x20, x21, [x30, #160]",
+            "ldp x22, x23, [x30, #176]",
+            "ldp x24, x25, [x30, #192]",
+            "ldp x26, x27, [x30, #208]",
+            "ldp x28, x29, [x30, #224]",
+            "ldr x30, [x30, #240]",
+            "2: brk #{code}",
+            "b 2b",
+            code = const CODE,
+            in("x30") words,
+            options(noreturn),
+        )
+    }
+}

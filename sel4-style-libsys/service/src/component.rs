@@ -15,6 +15,7 @@ use gritos_sys::{Error, environment::Environment, slots::own};
 #[cfg(target_os = "none")]
 pub fn start() -> Result<Environment<'static>, Error> {
     let environment = Environment::own()?;
+    gritos_sys::rt::supervised();
     let (first, end) = environment.free_slots();
     own::provide(first, end);
     Ok(environment)

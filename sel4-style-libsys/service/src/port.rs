@@ -55,25 +55,31 @@ struct Place {
 }
 
 impl Port<1> {
-    /// A port of a task that is no component, such as the root task: with a
-    /// Reply of its own making, and without a window.
+    /// A port of a task that is no component: with a Reply of its own making, and
+    /// without a window. It keeps nobody waiting.
     #[must_use]
     pub fn with_reply(endpoint: Cap<Endpoint>, reply: Cap<Reply>) -> Self {
-        let place = Place {
-            reply,
-            generation: 0,
-            kept: false,
-        };
-        Self::of(
-            endpoint,
-            Cap::at(Address::NULL),
-            [place],
-            (Address::NULL, 0),
-        )
+        Self::with_replies((endpoint, Cap::at(Address::NULL)), [reply])
     }
 }
 
 impl<const REPLIES: usize> Port<REPLIES> {
+    /// A port of a task that is no component, such as the root task: with Replies
+    /// of its own making, and without a window. Nobody sends to the second
+    /// endpoint.
+    #[must_use]
+    pub fn with_replies(
+        (endpoint, quiet): (Cap<Endpoint>, Cap<Endpoint>),
+        replies: [Cap<Reply>; REPLIES],
+    ) -> Self {
+        let places = replies.map(|reply| Place {
+            reply,
+            generation: 0,
+            kept: false,
+        });
+        Self::of(endpoint, quiet, places, (Address::NULL, 0))
+    }
+
     /// The same port with a window of up to four empty slots of the root CNode, from `first` on.
     #[must_use]
     pub fn with_window(mut self, first: Address, count: u32) -> Self {

@@ -1,16 +1,17 @@
 //! What the root task answers to those who use the service `system`.
 
 use gritos_idl_runtime::object::Notification;
-use gritos_idl_runtime::{Caller, Cap, Text};
+use gritos_idl_runtime::{Caller, Cap, Later, Response, Text};
 use gritos_sys::Error;
 use gritos_sys::abi::ObjectType;
 use gritos_sys::environment::slot;
 use gritos_system_api::{
-    Component, ComponentState, Held, Machine, SystemError, SystemKernelLogReply, SystemServer,
-    ThreadState,
+    Component, ComponentState, Held, Machine, SystemError, SystemKernelLogReply, SystemKillTicket,
+    SystemRestartTicket, SystemServer, ThreadState,
 };
 
 use crate::grants::planned;
+use crate::leaving::{Next, WaitPlace, Waiting};
 use crate::root::Root;
 
 /// The root task's own number.
@@ -119,32 +120,39 @@ impl SystemServer for Root<'_> {
         Ok(None)
     }
 
-    fn kill(&mut self, _caller: Caller, number: u32) -> Result<(), SystemError> {
-        if number == ROOT {
-            return Err(SystemError::Invalid);
+    fn kill(
+        &mut self,
+        _caller: Caller,
+        later: Later<'_, SystemKillTicket>,
+        number: u32,
+    ) -> Response<(), SystemError> {
+        let killable = |state: ComponentState| {
+            matches!(state, ComponentState::Running | ComponentState::Restarting)
+        };
+        match self.claim(number, killable) {
+            Ok((index, place)) => {
+                *place = Some((index, Waiting::Kill(later.keep())));
+                self.leave(index, Next::Stopped);
+                Response::Later
+            }
+            Err(error) => Response::Now(Err(error)),
         }
-        let index = self.indexed(number)?;
-        let component = self.component_mut(index).map_err(refused)?;
-        if !matches!(
-            component.state,
-            ComponentState::Running | ComponentState::Restarting
-        ) {
-            return Err(SystemError::State);
-        }
-        component.state = ComponentState::Stopped;
-        component.due = None;
-        self.take_back(index);
-        Ok(())
     }
 
-    fn restart(&mut self, _caller: Caller, number: u32) -> Result<(), SystemError> {
-        if number == ROOT {
-            return Err(SystemError::Invalid);
+    fn restart(
+        &mut self,
+        _caller: Caller,
+        later: Later<'_, SystemRestartTicket>,
+        number: u32,
+    ) -> Response<(), SystemError> {
+        match self.claim(number, |_| true) {
+            Ok((index, place)) => {
+                *place = Some((index, Waiting::Restart(later.keep())));
+                self.leave(index, Next::Started);
+                Response::Later
+            }
+            Err(error) => Response::Now(Err(error)),
         }
-        let index = self.indexed(number)?;
-        self.take_back(index);
-        self.component_mut(index).map_err(refused)?.history.asked();
-        self.start(index).map_err(refused)
     }
 
     fn power_off(&mut self, _caller: Caller, code: u32) -> Result<(), SystemError> {
@@ -182,6 +190,23 @@ impl SystemServer for Root<'_> {
 }
 
 impl Root<'_> {
+    /// The component `number`, if it is no longer to be what it is, and a place for
+    /// who wants that.
+    fn claim(
+        &mut self,
+        number: u32,
+        in_state: impl FnOnce(ComponentState) -> bool,
+    ) -> Result<(u16, &mut WaitPlace), SystemError> {
+        if number == ROOT {
+            return Err(SystemError::Invalid);
+        }
+        let index = self.indexed(number)?;
+        if !in_state(self.component_mut(index).map_err(refused)?.state) {
+            return Err(SystemError::State);
+        }
+        Ok((index, self.wait_place()?))
+    }
+
     /// What the component calls the capability in its slot `position`.
     fn name_of_slot(&self, index: u16, position: u32) -> &str {
         let fixed = [
@@ -205,7 +230,7 @@ fn text(name: &str) -> Text<31> {
     Text::new(name).unwrap_or_default()
 }
 
-fn refused(error: Error) -> SystemError {
+pub(crate) fn refused(error: Error) -> SystemError {
     use gritos_sys::abi::Status;
     match error.status() {
         Ok(Status::NoMemory | Status::NoTableMemory | Status::NoAsid) => SystemError::NoMemory,

@@ -1,9 +1,5 @@
 //! A component: how it is made, started, stopped and cleaned up behind.
 
-use core::fmt::Write;
-
-use gritos_base_api::SupervisionClient;
-use gritos_service::{Kernel, call_cap};
 use gritos_sys::abi::boot_image::{Entry, EntryKind};
 use gritos_sys::abi::cap::BADGE_CLIENT;
 use gritos_sys::abi::{Rights, Status};
@@ -19,12 +15,13 @@ use gritos_sys::{Cap, Error, Mask};
 use gritos_system::Component as Spec;
 use gritos_system_api::ComponentState;
 
-use crate::grants::{Granting, Planned, nth, planned, session_rights};
+use crate::grants::{Granting, Planned, planned, session_rights};
+use crate::leaving::Leaving;
 use crate::policy::History;
 use crate::root::Root;
 
 /// Name of the device whose driver takes the console over from the kernel.
-const CONSOLE_DEVICE: &str = "uart";
+pub(crate) const CONSOLE_DEVICE: &str = "uart";
 
 /// A component as the root task keeps it.
 #[derive(Clone, Copy, Debug)]
@@ -34,15 +31,17 @@ pub(crate) struct Component {
     /// Its process, while it has one.
     pub(crate) process: Option<Process>,
     /// Its memory, from its first start on.
-    region: Option<Region>,
+    pub(crate) region: Option<Region>,
     /// Where its faults go, from its first start on.
     faults: Option<Cap<Endpoint>>,
     /// The slots of its process, while there is something in them.
-    run: Option<Slot>,
+    pub(crate) run: Option<Slot>,
     /// The slots of its grants' parents and their number.
-    grants: Option<(Slot, u16)>,
+    pub(crate) grants: Option<(Slot, u16)>,
     /// How often it was started again.
     pub(crate) history: History,
+    /// It was stopped and is about to lose what it held.
+    pub(crate) leaving: Option<Leaving>,
     /// When it is to be started again, in nanoseconds.
     pub(crate) due: Option<u64>,
 }
@@ -57,6 +56,7 @@ impl Component {
         run: None,
         grants: None,
         history: History::NEW,
+        leaving: None,
         due: None,
     };
 }
@@ -245,70 +245,6 @@ impl Root<'_> {
         slot.delete()?;
         self.slots.give_back(slot);
         given
-    }
-
-    /// Stops component `index` for good and takes back everything that it had:
-    /// its threads, what its servers keep for it, what it handed out, its
-    /// devices and its memory.
-    pub(crate) fn take_back(&mut self, index: u16) {
-        let Some(component) = self.components.get(usize::from(index)).copied() else {
-            return;
-        };
-        if let Some(process) = component.process {
-            // It may have ended by itself.
-            let _ = process.tcb.kill();
-            self.tell_services(index);
-        }
-        for device in self.system.devices_of(index) {
-            let made = self.devices.get(device);
-            for handler in made.iter().flat_map(|made| made.interrupts()) {
-                // A line that nobody bound needs no unbinding.
-                let _ = handler.unbind();
-            }
-            if self
-                .system
-                .device(device)
-                .is_some_and(|d| d.name == CONSOLE_DEVICE)
-            {
-                self.console.take_back();
-            }
-        }
-        if let Some((run, count)) = component.grants {
-            for slot in (0..count).map(|position| nth(run, position)) {
-                if slot.revoke().and_then(|()| slot.delete()).is_ok() {
-                    self.slots.give_back(slot);
-                }
-            }
-        }
-        if let Some(region) = component.region {
-            let slot = self.slots.slot(region.untyped.address().index());
-            if let Err(error) = slot.revoke() {
-                self.console
-                    .complain(|out| writeln!(out, "root: memory of a component: {error}"));
-            }
-        }
-        if let Some(run) = component.run {
-            // All of it went with the memory: the slots are empty.
-            let _ = Process::forget(run, &mut self.slots);
-        }
-        if let Ok(component) = self.component_mut(index) {
-            component.process = None;
-            component.run = None;
-            component.grants = None;
-        }
-    }
-
-    /// Tells the servers of a component that it is gone.
-    fn tell_services(&mut self, index: u16) {
-        for wanted in self.system.uses_of(index) {
-            let Some(endpoint) = self.administration(wanted.service) else {
-                continue;
-            };
-            let mut client = SupervisionClient::new(call_cap(endpoint), Kernel);
-            // A server that has no sessions does not know the method; one that
-            // does not answer in time loses nothing but its own memory.
-            let _ = client.client_gone(badge(index));
-        }
     }
 
     /// The component's record.

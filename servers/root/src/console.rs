@@ -19,6 +19,8 @@ pub(crate) struct Console {
     ring: Ring,
     /// Whom to tell that the ring has something.
     reader: Option<Slot>,
+    /// It has something that the reader was not told of.
+    untold: bool,
 }
 
 /// A text on its way to the device and into the ring.
@@ -43,6 +45,7 @@ impl Console {
             handed_over: false,
             ring: Ring::new(),
             reader: None,
+            untold: false,
         }
     }
 
@@ -91,9 +94,16 @@ impl Console {
         if borrowed {
             let _ = self.platform.take_console(true);
         }
-        if let Some(reader) = self.reader {
+        self.untold = true;
+    }
+
+    /// Tells the reader of the ring that there is something new: at a moment
+    /// when it can be answered at once.
+    pub(crate) fn tell_reader(&mut self) {
+        if let Some(reader) = self.reader.filter(|_| self.untold) {
             // A reader that is gone has its successor read what it missed.
             let _ = reader.cap::<Notification>().signal(1);
+            self.untold = false;
         }
     }
 

@@ -17,6 +17,10 @@ mod console;
 mod devices;
 #[cfg(target_os = "none")]
 mod grants;
+#[cfg(target_os = "none")]
+mod leaving;
+#[cfg(target_os = "none")]
+mod messenger;
 #[cfg(any(target_os = "none", test))]
 mod policy;
 #[cfg(target_os = "none")]

@@ -8,11 +8,14 @@ use gritos_sys::abi::boot_image::{BootImage, Entry, EntryKind, Segment};
 use gritos_sys::abi::boot_info::{Board, BootInfo, UNTYPED_LIMIT};
 use gritos_sys::abi::fault::FaultKind;
 use gritos_sys::abi::message::DATA_WORDS;
-use gritos_sys::process::Process;
+use gritos_sys::process::{Process, STACK_TOP};
 use gritos_sys::rt;
+use gritos_sys::thread::PAGE_BYTES;
 
 const MIB: u64 = 1 << 20;
 const KIB: u64 = 1 << 10;
+/// General registers of a thread, x0 to x30.
+const REGISTERS: u64 = 31;
 
 /// Prints what the kernel told about the machine.
 pub(crate) fn machine(out: &mut dyn Write, info: &BootInfo) -> Result {
@@ -104,7 +107,13 @@ impl Fault {
         (self.tag == FaultKind::Breakpoint as u64).then_some(self.syndrome as u16)
     }
 
-    fn what(&self) -> &'static str {
+    /// What it was, in a component whose first stack has so many bytes.
+    fn what(&self, stack_bytes: u64) -> &'static str {
+        let guard_end = STACK_TOP.saturating_sub(stack_bytes);
+        let guard = guard_end.saturating_sub(PAGE_BYTES)..guard_end;
+        if self.tag == FaultKind::DataAbort as u64 && guard.contains(&self.address) {
+            return "stack overflow";
+        }
         const KINDS: [&str; 9] = [
             "load or store without a mapping that allows it",
             "instruction fetch without a mapping that allows it",
@@ -138,11 +147,11 @@ pub(crate) fn fault(
     out: &mut dyn Write,
     name: &str,
     entry: Option<&Entry>,
-    process: Option<Process>,
+    (process, stack_bytes): (Option<Process>, u64),
     fault: &Fault,
 ) -> Result {
     if fault.breakpoint() == Some(rt::PANIC) {
-        return writeln!(out, "root: {name} panicked");
+        return last_words(out, name, process);
     }
     let program = entry.map_or(&[][..], |entry| entry.segments());
     let start = |segment: &Segment| segment.address;
@@ -156,7 +165,7 @@ pub(crate) fn fault(
     writeln!(
         out,
         "{} at address {:#x} (pc {:#x}, sp {:#x}, syndrome {:#x})",
-        fault.what(),
+        fault.what(stack_bytes),
         fault.address,
         fault.pc,
         fault.sp,
@@ -168,18 +177,41 @@ pub(crate) fn fault(
     }
 }
 
+/// Prints the message of a panic, which a component leaves in its registers.
+fn last_words(out: &mut dyn Write, name: &str, process: Option<Process>) -> Result {
+    write!(out, "root: {name} panicked at ")?;
+    let tcb = process.map(|process| process.tcb);
+    for first in (0..REGISTERS).step_by(DATA_WORDS) {
+        let count = (REGISTERS - first).min(DATA_WORDS as u64);
+        let Some(Ok(words)) = tcb.map(|tcb| tcb.read_registers(first, count)) else {
+            break;
+        };
+        for byte in words
+            .iter()
+            .take(count as usize)
+            .flat_map(|word| word.to_le_bytes())
+        {
+            match byte {
+                0 => {}
+                b' '..=b'~' => out.write_char(char::from(byte))?,
+                _ => out.write_char(if byte == b'\n' { ' ' } else { '?' })?,
+            }
+        }
+    }
+    writeln!(out)
+}
+
 /// Prints x0–x30, four to a line.
 fn registers(out: &mut dyn Write, tcb: gritos_sys::Cap<gritos_sys::cap::Tcb>) -> Result {
-    const COUNT: u64 = 31;
-    for first in (0..COUNT).step_by(DATA_WORDS) {
-        let count = (COUNT - first).min(DATA_WORDS as u64);
+    for first in (0..REGISTERS).step_by(DATA_WORDS) {
+        let count = (REGISTERS - first).min(DATA_WORDS as u64);
         let Ok(values) = tcb.read_registers(first, count) else {
             return Ok(());
         };
         for (number, value) in (first..first + count).zip(values) {
             let separator = if number % 4 == 0 { "root:   " } else { "  " };
             write!(out, "{separator}x{number:<2} {value:016x}")?;
-            if number % 4 == 3 || number + 1 == COUNT {
+            if number % 4 == 3 || number + 1 == REGISTERS {
                 writeln!(out)?;
             }
         }

@@ -22,6 +22,8 @@ use gritos_system_api::ComponentState;
 use crate::component::{Component, index_of};
 use crate::console::Console;
 use crate::devices::Devices;
+use crate::leaving::{Messenger, Next, WaitPlace};
+use crate::messenger;
 use crate::policy::End;
 use crate::report;
 
@@ -31,7 +33,12 @@ const IMAGE_ADDRESS: u64 = rt::IMMUTABLE_BASE;
 /// Memory for translation tables of the root task's own AddressSpace.
 const TABLE_BYTES: u64 = 64 << 10;
 /// Memory for the endpoints of services and the root task's own objects.
-const OBJECT_BYTES: u64 = 16 << 10;
+const OBJECT_BYTES: u64 = 64 << 10;
+
+/// Most callers that wait for the end of a component at a time.
+const WAIT_LIMIT: usize = 4;
+/// Those, the messenger, and the call in hand.
+pub(crate) const REPLIES: usize = WAIT_LIMIT + 2;
 
 /// Why the root task cannot go on.
 enum Trouble {
@@ -79,6 +86,9 @@ pub(crate) struct Root<'a> {
     pub(crate) devices: Devices,
     pub(crate) components: [Component; COMPONENT_LIMIT],
     pub(crate) console: Console,
+    pub(crate) messenger: Messenger,
+    /// Who waits for the end of which component.
+    pub(crate) waiting: [WaitPlace; WAIT_LIMIT],
 }
 
 /// Runs the system until no component runs any more.
@@ -129,7 +139,11 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
 
     let own = pool.take(OBJECT_BYTES, &mut slots)?.untyped;
     let endpoint = own.create::<Endpoint>(slots.take()?)?;
-    let reply = own.create::<Reply>(slots.take()?)?;
+    let quiet = own.create::<Endpoint>(slots.take()?)?;
+    let mut replies = [Cap::at(Address::NULL); REPLIES];
+    for reply in &mut replies {
+        *reply = own.create::<Reply>(slots.take()?)?;
+    }
     let window = slots.take()?;
     let services = services(&system, own, endpoint, &mut slots)?;
     let devices = Devices::make(info, &system, &mut slots, |device, error| {
@@ -153,9 +167,13 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
         devices,
         components: [Component::NEW; COMPONENT_LIMIT],
         console,
+        messenger: Messenger::default(),
+        waiting: [const { None }; WAIT_LIMIT],
     };
     root.start_all();
-    root.watch(&mut Port::with_reply(endpoint, reply).with_window(window.address(), 1));
+    messenger::start(&root.creator, cnode, own, endpoint, &mut root.slots)?;
+    let port = Port::with_replies((endpoint, quiet), replies);
+    root.watch(&mut port.with_window(window.address(), 1));
     Ok(root.failed())
 }
 
@@ -225,20 +243,23 @@ impl Root<'_> {
         };
         let provider = self.components.get(usize::from(provider))?;
         let ends = self.services.get(usize::from(service)).copied().flatten()?;
-        (provider.state == ComponentState::Running).then_some(ends.administration)
+        let runs = provider.state == ComponentState::Running && provider.leaving.is_none();
+        runs.then_some(ends.administration)
     }
 
     /// Serves faults and calls until no component runs or will.
-    fn watch(&mut self, port: &mut Port<1>) {
+    fn watch(&mut self, port: &mut Port<REPLIES>) {
         let mut reply = None;
         while self.is_alive() {
             port.set_deadline(self.next_due());
+            self.console.tell_reader();
             let incoming = match reply {
                 Some(reply) => port.reply_recv(reply),
                 None => port.recv(),
             };
-            reply = self.handle(&incoming);
+            reply = self.handle(port, &incoming);
             self.start_due();
+            self.turn(port);
         }
         if let Some(reply) = reply {
             // Whoever called last may be gone with its component.
@@ -246,18 +267,30 @@ impl Root<'_> {
         }
     }
 
-    fn handle(&mut self, incoming: &Incoming) -> Option<Outgoing<0>> {
+    fn handle(&mut self, port: &mut Port<REPLIES>, incoming: &Incoming) -> Option<Outgoing<0>> {
         if !incoming.outcome.is_ok() {
             return None;
         }
         match incoming.outcome.kind() {
-            Ok(Kind::Fault) => self.fault(incoming),
-            Ok(Kind::Call) => match gritos_system_api::System::dispatch(self, incoming, || None) {
-                Answer::Words(reply) => Some(reply),
-                Answer::Refused(error) => Some(Outgoing::refusal(error)),
-                Answer::Caps(_) | Answer::Kept | Answer::Nothing => None,
-            },
-            _ => None,
+            Ok(Kind::Fault) => return self.fault(incoming),
+            Ok(Kind::Call) => {}
+            _ => return None,
+        }
+        let answer = if incoming.badge() == messenger::BADGE {
+            let ticket = port.ticket();
+            self.messenger_is_idle(ticket);
+            Answer::Kept
+        } else {
+            gritos_system_api::System::dispatch(self, incoming, || port.ticket())
+        };
+        match answer {
+            Answer::Words(reply) => Some(reply),
+            Answer::Refused(error) => Some(Outgoing::refusal(error)),
+            Answer::Kept => {
+                port.keep();
+                None
+            }
+            Answer::Caps(_) | Answer::Nothing => None,
         }
     }
 
@@ -279,35 +312,12 @@ impl Root<'_> {
         };
         let process = self.component_mut(index).ok()?.process;
         if end == End::Failed {
+            let remains = (process, u64::from(spec.stack_bytes));
             self.console
-                .complain(|out| report::fault(out, spec.name, entry.as_ref(), process, &fault));
+                .complain(|out| report::fault(out, spec.name, entry.as_ref(), remains, &fault));
         }
-        self.take_back(index);
-        self.ended(index, end);
+        self.leave(index, Next::Ended(end));
         None
-    }
-
-    /// Decides what becomes of a component whose threads are gone.
-    fn ended(&mut self, index: u16, end: End) {
-        let Some(restart) = self.system.component(index).map(|spec| spec.restart) else {
-            return;
-        };
-        let now = time::nanoseconds(time::now());
-        let Ok(component) = self.component_mut(index) else {
-            return;
-        };
-        component.due = component.history.next(end, &restart, now);
-        component.state = match (component.due, end) {
-            (Some(_), _) => ComponentState::Restarting,
-            (None, End::Returned) => ComponentState::Ended,
-            (None, End::Failed) => ComponentState::Failed,
-        };
-        let state = component.state;
-        if end == End::Failed && state == ComponentState::Failed {
-            let name = self.system.component(index).map_or("?", |spec| spec.name);
-            self.console
-                .complain(|out| writeln!(out, "root: {name} is not started again"));
-        }
     }
 
     /// When the next component is to be started, as a counter value.
@@ -328,10 +338,9 @@ impl Root<'_> {
 
     fn is_alive(&self) -> bool {
         self.components.iter().any(|component| {
-            matches!(
-                component.state,
-                ComponentState::Running | ComponentState::Restarting
-            )
+            let state = component.state;
+            component.leaving.is_some()
+                || matches!(state, ComponentState::Running | ComponentState::Restarting)
         })
     }
 

@@ -14,4 +14,6 @@ mod system_protocol;
 #[rustfmt::skip]
 pub use types::{Component, ComponentState, Held, Machine, SystemError, ThreadState};
 #[rustfmt::skip]
-pub use system_protocol::{System, SystemClient, SystemKernelLogReply, SystemServer};
+pub use system_protocol::{
+    System, SystemClient, SystemKernelLogReply, SystemKillTicket, SystemRestartTicket, SystemServer,
+};

@@ -290,15 +290,23 @@ pub trait SystemServer {
 
     /// Stops a component and takes back everything that it held. It is not started again by itself.
     ///
-    /// # Errors
-    /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn kill(&mut self, caller: rt::Caller, number: u32) -> Result<(), crate::SystemError>;
+    /// The answer may come later: keep the ticket, return [`rt::Response::Later`].
+    fn kill(
+        &mut self,
+        caller: rt::Caller,
+        later: rt::Later<'_, SystemKillTicket>,
+        number: u32,
+    ) -> rt::Response<(), crate::SystemError>;
 
     /// Starts a component that is not running, or stops it and starts it again.
     ///
-    /// # Errors
-    /// A [`SystemError`](crate::SystemError) of the server's choice.
-    fn restart(&mut self, caller: rt::Caller, number: u32) -> Result<(), crate::SystemError>;
+    /// The answer may come later: keep the ticket, return [`rt::Response::Later`].
+    fn restart(
+        &mut self,
+        caller: rt::Caller,
+        later: rt::Later<'_, SystemRestartTicket>,
+        number: u32,
+    ) -> rt::Response<(), crate::SystemError>;
 
     /// Switches the machine off. On an emulator `code` is its exit status.
     ///
@@ -333,12 +341,58 @@ pub trait SystemServer {
     ) -> Result<(), crate::SystemError>;
 }
 
+/// A caller of [`SystemServer::kill`] that waits for its answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SystemKillTicket(rt::Ticket);
+
+impl From<rt::Ticket> for SystemKillTicket {
+    fn from(ticket: rt::Ticket) -> Self {
+        Self(ticket)
+    }
+}
+
+impl SystemKillTicket {
+    /// Answers the caller.
+    ///
+    /// # Errors
+    /// What the kernel says, if the answer could not be delivered.
+    pub fn answer<P: rt::ServerPort>(
+        self,
+        port: &mut P,
+        result: Result<(), crate::SystemError>,
+    ) -> Result<(), rt::Status> {
+        rt::Answer::Words(answer_kill(result)).deliver(port, self.0)
+    }
+}
+
+/// A caller of [`SystemServer::restart`] that waits for its answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SystemRestartTicket(rt::Ticket);
+
+impl From<rt::Ticket> for SystemRestartTicket {
+    fn from(ticket: rt::Ticket) -> Self {
+        Self(ticket)
+    }
+}
+
+impl SystemRestartTicket {
+    /// Answers the caller.
+    ///
+    /// # Errors
+    /// What the kernel says, if the answer could not be delivered.
+    pub fn answer<P: rt::ServerPort>(
+        self,
+        port: &mut P,
+        result: Result<(), crate::SystemError>,
+    ) -> Result<(), rt::Status> {
+        rt::Answer::Words(answer_restart(result)).deliver(port, self.0)
+    }
+}
+
 impl<S: SystemServer> rt::Dispatch<S> for System {
     #[inline(always)]
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
         match incoming.tag {
-            5 => on_kill(server, incoming).ok(),
-            6 => on_restart(server, incoming).ok(),
             7 => on_power_off(server, incoming).ok(),
             8 => on_reboot(server, incoming).ok(),
             _ => None,
@@ -351,14 +405,13 @@ impl<S: SystemServer> rt::Dispatch<S> for System {
         incoming: &rt::Incoming,
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
-        let _ = ticket;
         let answer = match incoming.tag {
             1 => on_machine(server, incoming),
             2 => on_component(server, incoming),
             3 => on_find(server, incoming),
             4 => on_held(server, incoming),
-            5 => on_kill(server, incoming).map(rt::Answer::Words),
-            6 => on_restart(server, incoming).map(rt::Answer::Words),
+            5 => on_kill(server, incoming, ticket),
+            6 => on_restart(server, incoming, ticket),
             7 => on_power_off(server, incoming).map(rt::Answer::Words),
             8 => on_reboot(server, incoming).map(rt::Answer::Words),
             9 => on_kernel_log(server, incoming),
@@ -434,11 +487,12 @@ fn on_held<S: SystemServer>(
     ))))
 }
 
-#[inline(always)]
+#[inline]
 fn on_kill<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Outgoing<0>, rt::WireError> {
+    ticket: impl FnOnce() -> Option<rt::Ticket>,
+) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -446,14 +500,22 @@ fn on_kill<S: SystemServer>(
         rt::BadgeClass::Session,
         System::MAY_CONTROL,
     )?;
-    Ok(answer_kill(server.kill(caller, incoming.words[0] as u32)))
+    let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
+    let mut kept = false;
+    let response = server.kill(caller, rt::Later::new(ticket, &mut kept), incoming.words[0] as u32);
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => rt::Answer::Words(answer_kill(result)),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
-#[inline(always)]
+#[inline]
 fn on_restart<S: SystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Outgoing<0>, rt::WireError> {
+    ticket: impl FnOnce() -> Option<rt::Ticket>,
+) -> Result<rt::Answer, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         1,
@@ -461,7 +523,18 @@ fn on_restart<S: SystemServer>(
         rt::BadgeClass::Session,
         System::MAY_CONTROL,
     )?;
-    Ok(answer_restart(server.restart(caller, incoming.words[0] as u32)))
+    let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
+    let mut kept = false;
+    let response = server.restart(
+        caller,
+        rt::Later::new(ticket, &mut kept),
+        incoming.words[0] as u32,
+    );
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => rt::Answer::Words(answer_restart(result)),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
 }
 
 #[inline(always)]

@@ -1,0 +1,75 @@
+//! Clients that check what becomes of them when their server dies. Each says `passed` or what was wrong in the log.
+
+use alloc::format;
+use alloc::string::String;
+
+use gritos_idl_runtime::{Cap, Error, Status};
+use gritos_service::Kernel;
+use gritos_sys::environment::Environment;
+use gritos_trial_api::{Failure, Thing, ThingClient};
+
+use crate::component::trial;
+
+/// How long the server does not answer before it dies: others queue meanwhile, and the next life serves them.
+const STALL: u64 = 20_000_000;
+
+pub(crate) fn run(name: &str, environment: &Environment<'_>) {
+    let result = match name {
+        "death" => death(environment),
+        "retry" => retry(environment),
+        other => Err(format!("there is no check `{other}`")),
+    };
+    match result {
+        Ok(()) => log::info!("{name}: passed"),
+        Err(why) => log::error!("{name}: {why}"),
+    }
+}
+
+fn came_to(what: &str, result: &impl core::fmt::Debug) -> String {
+    format!("{what} came to {result:?}")
+}
+
+/// A caller in service wakes with `ServerDied`, the session goes on with the next life, and an object of the old life is
+/// dead, for good.
+fn death(environment: &Environment<'_>) -> Result<(), String> {
+    let mut trial = trial(environment);
+    let before = trial.count().map_err(|e| came_to("the first call", &e))?;
+    let thing = trial.make().map_err(|e| came_to("making a thing", &e))?;
+    let mut old = ThingClient::new(Cap::<Thing>::new(thing.address()), Kernel);
+    match old.poke() {
+        Ok(life) if life == before.life => {}
+        other => return Err(came_to("the thing's first call", &other)),
+    }
+    match trial.fail(Failure::WildPointer, STALL, before.life + 1) {
+        Err(Error::Call(Status::ServerDied)) => {}
+        other => return Err(came_to("the call that the server died on", &other)),
+    }
+    match trial.count() {
+        Ok(after) if after.life == before.life + 1 => {}
+        other => return Err(came_to("the first call to the new life", &other)),
+    }
+    for _ in 0..3 {
+        match old.poke() {
+            Err(Error::Call(_)) => {}
+            other => return Err(came_to("a call to the old life's thing", &other)),
+        }
+        // A thing of the new life, with the same number, is another.
+        let thing = trial.make().map_err(|e| came_to("making a thing", &e))?;
+        let mut new = ThingClient::new(Cap::<Thing>::new(thing.address()), Kernel);
+        match new.poke() {
+            Ok(life) if life == before.life + 1 => {}
+            other => return Err(came_to("the new thing's call", &other)),
+        }
+    }
+    Ok(())
+}
+
+/// An idempotent method is sent once more by the stub.
+fn retry(environment: &Environment<'_>) -> Result<(), String> {
+    let mut trial = trial(environment);
+    let before = trial.count().map_err(|e| came_to("the first call", &e))?;
+    match trial.fail_once(Failure::Panic, before.life + 1) {
+        Ok(life) if life == before.life + 1 => Ok(()),
+        other => Err(came_to("the idempotent call", &other)),
+    }
+}
