@@ -59,6 +59,11 @@ impl BootFile {
 
 /// Writes the image of a card with these files on its boot partition to `path`.
 pub(crate) fn write(path: &Path, files: &[BootFile]) -> Result<()> {
+    write_with(path, files, None)
+}
+
+/// The same, with what the folder `data` contains on the data partition.
+pub(crate) fn write_with(path: &Path, files: &[BootFile], data: Option<&Path>) -> Result<()> {
     let mut card = OpenOptions::new()
         .read(true)
         .write(true)
@@ -72,7 +77,7 @@ pub(crate) fn write(path: &Path, files: &[BootFile]) -> Result<()> {
     boot_partition(&card, files).context("the boot partition")?;
     card.sync_all()?;
     drop(card);
-    data_partition(path).context("the data partition")
+    data_partition(path, data).context("the data partition")
 }
 
 fn partition_table(card: &mut File) -> Result<()> {
@@ -126,7 +131,7 @@ fn boot_partition(card: &File, files: &[BootFile]) -> Result<()> {
 
 /// Several block groups, so that there are copies of the superblock, and room in each for the
 /// descriptors of a larger card; nothing that depends on the time or on chance.
-fn data_partition(path: &Path) -> Result<()> {
+fn data_partition(path: &Path, contents: Option<&Path>) -> Result<()> {
     let mut command = Command::new(disk::MKE2FS.find()?);
     command
         .args([
@@ -137,7 +142,11 @@ fn data_partition(path: &Path) -> Result<()> {
             "offset={DATA_START},resize={},hash_seed={DATA_UUID},lazy_itable_init=0,\
              lazy_journal_init=0,nodiscard",
             GROWTH_LIMIT / 4096
-        ))
+        ));
+    if let Some(folder) = contents {
+        command.arg("-d").arg(folder);
+    }
+    command
         .arg(path)
         .arg(format!("{}k", (CARD_BYTES - DATA_START) / 1024))
         .env("E2FSPROGS_FAKE_TIME", "1");

@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 
 mod card;
 mod compile;
+mod disk;
 mod elf;
 mod exec;
 mod frames;

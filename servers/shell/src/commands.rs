@@ -19,6 +19,7 @@ pub(crate) mod time;
 pub(crate) static TABLES: &[&[Command]] = &[
     builtins::COMMANDS,
     system::COMMANDS,
+    files::COMMANDS,
     log::COMMANDS,
     time::COMMANDS,
     net::COMMANDS,

@@ -8,7 +8,7 @@ use clap::Args;
 use gritos_abi::boot_image::FLAG_SEMIHOSTING;
 
 use crate::image::Contents;
-use crate::qemu::{Board, interactive};
+use crate::qemu::{Board, Disk, interactive};
 use crate::workspace::Workspace;
 use crate::{MachineOptions, exec, report, toolchain, verb};
 
@@ -41,14 +41,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         ));
         return Ok(USAGE);
     }
-    if options.disk.is_some() {
-        report::error(&anyhow::anyhow!(
-            "--disk needs a disk driver, and this image has none yet"
-        ));
-        return Ok(USAGE);
-    }
-    let machine = options.machine.machine()?;
+    let mut machine = options.machine.machine()?;
     toolchain::ensure_qemu(machine.board == Board::Rpi4)?;
+    machine.devices.disk = match &options.disk {
+        Some(path) => {
+            crate::disk::check(path)?;
+            Some(Disk::at(path))
+        }
+        None if machine.board == Board::Virt => Some(Disk::at(crate::disk::default(workspace)?)),
+        None => None,
+    };
     let image = workspace.output("qemu.img")?;
     let contents = Contents {
         flags: FLAG_SEMIHOSTING,

@@ -18,6 +18,7 @@ mod disk;
 mod layout;
 mod queue;
 mod requests;
+pub mod virtio;
 
 pub use attachment::{Attachment, Job, Operation};
 pub use disk::{Disk, DiskError, Signals};

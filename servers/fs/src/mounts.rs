@@ -1,0 +1,97 @@
+//! What is mounted where: `/tmp` in memory, and of the disk the first ext4 on `/data` and the first FAT on
+//! `/boot`, each if there is one. What cannot be mounted is said on the console, and the rest is served.
+
+use alloc::boxed::Box;
+
+use gritos_fs_core::block::{BlockDevice, Shared};
+use gritos_fs_core::cache::Cache;
+use gritos_fs_core::ext4::Ext4Volume;
+use gritos_fs_core::memfs::MemoryVolume;
+use gritos_fs_core::partition::{
+    Content, Partition, PartitionKind, PartitionView, partitions, probe,
+};
+use gritos_fs_core::vfs::Vfs;
+use gritos_fs_core::volume::{Now, Volume};
+use gritos_service::call_cap;
+use gritos_sys::environment::Environment;
+
+use crate::disk::DriverDisk;
+
+/// Bytes of the block cache.
+const CACHE_BYTES: usize = 4 << 20;
+/// Bytes that files in `/tmp` may take.
+const TMP_BYTES: u64 = 8 << 20;
+
+/// Where the root's folders are.
+const DATA: &str = "/data";
+const TMP: &str = "/tmp";
+
+type View = PartitionView<Shared<Cache<DriverDisk>>>;
+
+/// The tree, with everything mounted that there is.
+pub(crate) fn mount_all(environment: &Environment<'_>, now: Now) -> Vfs {
+    let root = MemoryVolume::root_of(&["boot", "data", "tmp"], now);
+    let mut vfs = Vfs::new(Box::new(root));
+    add(&mut vfs, TMP, Box::new(MemoryVolume::new(TMP_BYTES, now)));
+    if let Some(session) = environment.service("disk") {
+        match DriverDisk::new(call_cap(session)) {
+            Ok(Ok(disk)) => mount_disk(&mut vfs, disk, now),
+            Ok(Err(error)) => log::error!("no disk: {error}"),
+            Err(error) => log::error!("no disk: {error}"),
+        }
+    }
+    vfs
+}
+
+fn add(vfs: &mut Vfs, path: &str, volume: Box<dyn Volume>) {
+    if let Err(error) = vfs.mount(path, volume) {
+        log::error!("{path}: {error:?}");
+    }
+}
+
+/// Looks through the partitions of the disk, or all of it if there are none.
+fn mount_disk(vfs: &mut Vfs, disk: DriverDisk, now: Now) {
+    let mut disk = Shared::new(Cache::new(disk, CACHE_BYTES));
+    let sectors = disk.geometry().sectors;
+    let found = match partitions(&mut disk) {
+        Ok(found) => found,
+        Err(error) => {
+            log::error!("the disk cannot be read: {error}");
+            return;
+        }
+    };
+    let whole = Partition {
+        number: 0,
+        first: 0,
+        sectors,
+        kind: PartitionKind::Other,
+    };
+    let candidates = if found.is_empty() {
+        alloc::vec![whole]
+    } else {
+        found
+    };
+    let mut has_data = false;
+    for partition in candidates {
+        let mut view = PartitionView::of(disk.clone(), &partition);
+        match probe(&mut view) {
+            Ok(Content::Ext) if !has_data => has_data = mount_data(vfs, view, &partition, now),
+            Ok(_) => {}
+            Err(error) => log::error!("partition {}: {error}", partition.number),
+        }
+    }
+}
+
+/// Mounts ext4; says whether that worked.
+fn mount_data(vfs: &mut Vfs, view: View, partition: &Partition, now: Now) -> bool {
+    match Ext4Volume::mount(view, false, now) {
+        Ok(volume) => {
+            add(vfs, DATA, Box::new(volume));
+            true
+        }
+        Err(error) => {
+            log::error!("ext4 on partition {}: {error:?}", partition.number);
+            false
+        }
+    }
+}
