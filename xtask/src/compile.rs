@@ -16,6 +16,8 @@ pub(crate) const TARGET: &str = "aarch64-unknown-none-softfloat";
 
 /// Package of the kernel.
 pub(crate) const KERNEL: &str = "gritos-kernel";
+/// Package of the first stage that receives a kernel over the serial line.
+pub(crate) const LOADER: &str = "gritos-loader";
 /// Package of the root task.
 pub(crate) const ROOT: &str = "gritos-root";
 /// Package of the test task, which takes the root task's place.

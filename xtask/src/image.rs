@@ -86,6 +86,13 @@ pub(crate) fn assemble(kernel: &Path, root: Option<&Path>, contents: &Contents) 
     Ok(image.bytes)
 }
 
+/// The program of this ELF file as a board's firmware loads it, without a boot image: the first stage.
+pub(crate) fn flat(path: &Path) -> Result<Vec<u8>> {
+    let program = program::flatten(&elf::read(path)?)
+        .with_context(|| format!("{} is no program for a board", path.display()))?;
+    Ok(program.bytes)
+}
+
 /// An image and where its boot image begins.
 struct Image {
     bytes: Vec<u8>,

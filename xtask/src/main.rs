@@ -16,6 +16,7 @@ mod elf;
 mod exec;
 mod frames;
 mod image;
+mod load;
 mod qemu;
 mod report;
 mod source;
@@ -60,6 +61,13 @@ enum Verb {
     #[command(after_help = "Example:\n  cargo xtask flash --device /dev/sdX\n\n\
         Without --device the devices that could be a card are listed.")]
     Flash(verb::flash::Options),
+    /// Loads the system into a board over its serial line, and shows its console
+    #[command(
+        after_help = "Example:\n  cargo xtask load --serial /dev/ttyUSB0 --baud 921600\n\n\
+        The board needs a card with the loader, once: `cargo xtask flash --loader --device /dev/sdX`.\n\
+        After each reset the board is loaded again."
+    )]
+    Load(verb::load::Options),
     /// Runs the tests: on this machine, then on the target, on every board that QEMU has
     #[command(
         after_help = "Example:\n  cargo xtask test --target --board virt endpoint\n\n\
@@ -132,6 +140,7 @@ fn main() -> ExitCode {
             Verb::Qemu(options) => verb::qemu::run(&workspace, &options),
             Verb::Image(options) => verb::image::run(&workspace, &options).map(|()| 0),
             Verb::Flash(options) => verb::flash::run(&workspace, &options).map(|()| 0),
+            Verb::Load(options) => verb::load::run(&workspace, &options).map(|()| 0),
             Verb::Test(options) => verb::test::run(&workspace, &options),
             Verb::Soak(options) => verb::soak::run(&workspace, &options).map(|()| 0),
             Verb::Bench(options) => verb::bench::run(&workspace, &options).map(|()| 0),

@@ -16,11 +16,12 @@ use crate::toolchain::output_of;
 use crate::workspace::Workspace;
 
 /// Modules that may contain `unsafe`: a file, or a folder with what belongs to it.
-const UNSAFE_MODULES: [&str; 11] = [
+const UNSAFE_MODULES: [&str; 12] = [
     "kernel-aarch64/src/arch",
     "kernel-aarch64/src/entry",
     "kernel-aarch64/src/drivers",
     "kernel-aarch64/src/store",
+    "board/loader/src/machine",
     "sel4-style-libsys/src/svc",
     "sel4-style-libsys/src/rt",
     "sel4-style-libsys/src/mmio",
@@ -128,7 +129,16 @@ fn may_depend(from: &str, to: &str) -> bool {
         ("gritos-kernel", to) => ["gritos-abi", "gritos-board", "gritos-kernel-core"].contains(&to),
         ("gritos-sys", to) => to == "gritos-abi",
         ("gritos-system", _) => false,
-        ("xtask", to) => ["gritos-abi", "gritos-board", "gritos-system", "idlc"].contains(&to),
+        ("gritos-loader-core", to) => to == "gritos-abi",
+        ("gritos-loader", to) => ["gritos-board", "gritos-loader-core"].contains(&to),
+        ("xtask", to) => [
+            "gritos-abi",
+            "gritos-board",
+            "gritos-loader-core",
+            "gritos-system",
+            "idlc",
+        ]
+        .contains(&to),
         // Tests of user space run on the kernel itself.
         ("gritos-testing", to) => !["gritos-kernel", "xtask", "idlc"].contains(&to),
         // Everything else is user space: it never sees a kernel crate or a tool.

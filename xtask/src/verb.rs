@@ -7,6 +7,7 @@ pub(crate) mod codegen;
 pub(crate) mod flash;
 pub(crate) mod gdb;
 pub(crate) mod image;
+pub(crate) mod load;
 pub(crate) mod qemu;
 pub(crate) mod size;
 pub(crate) mod soak;

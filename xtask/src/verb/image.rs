@@ -31,6 +31,10 @@ pub(crate) struct Options {
 pub(crate) struct CardOptions {
     #[command(flatten)]
     programs: ProgramOptions,
+    /// Put the loader on the card in the system's place; `cargo xtask load` then brings the system over
+    /// the serial line
+    #[arg(long)]
+    loader: bool,
     /// Folder with the Raspberry Pi's start4.elf, fixup4.dat and bcm2711-rpi-4-b.dtb, instead of
     /// Debian's packages
     #[arg(long, value_name = "DIR")]
@@ -156,9 +160,14 @@ fn write_card_with(
     card: &Path,
 ) -> Result<()> {
     disk::ensure_tools(false)?;
+    let kernel = if options.loader {
+        loader(workspace)?
+    } else {
+        fs::read(kernel)?
+    };
     let mut files = vec![
         BootFile::new("config.txt", gritos_board::rpi4::CONFIG_TXT),
-        BootFile::new(KERNEL_FILE, fs::read(kernel)?),
+        BootFile::new(KERNEL_FILE, kernel),
     ];
     match &options.firmware {
         Some(folder) => files.extend(firmware::from_folder(folder)?),
@@ -177,6 +186,11 @@ fn write_card_with(
         format!("{} ({} files to boot from)", card.display(), files.len()),
     );
     Ok(())
+}
+
+/// Builds the first stage that receives a kernel over the serial line.
+pub(crate) fn loader(workspace: &Workspace) -> Result<Vec<u8>> {
+    crate::image::flat(&compile::build(workspace, compile::LOADER)?)
 }
 
 /// The programs of an image, with their symbols.
