@@ -18,7 +18,7 @@ use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
 use gritos_fs_core::vfs::Vfs;
 
-use crate::support::{NEW, Paths, Random, e2fsck, ext4_image, now, tree};
+use crate::support::{Format, NEW, Paths, Random, e2fsck, ext4_image, now, tree};
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -467,7 +467,7 @@ fn one_point(
 }
 
 fn campaign(points: u64, seed: u64, flushes: bool) -> Option<Vec<String>> {
-    let base = ext4_image(16)?;
+    let base = ext4_image(Format::Little)?;
     let mut failures = Vec::new();
     let per_workload = 200;
     for round in 0..points.div_ceil(per_workload) {

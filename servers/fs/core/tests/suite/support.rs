@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use gritos_fs_api::{FsError, OpenFlags};
-use gritos_fs_core::block::MemoryDisk;
+use gritos_fs_core::block::{MemoryDisk, Shared};
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
 use gritos_fs_core::memfs::MemoryVolume;
@@ -68,67 +68,93 @@ pub(crate) fn each(test: impl Fn(&mut Vfs, Abilities)) {
         &mut tree(Box::new(MemoryVolume::new(64 << 20, now))),
         memory,
     );
-    let ext4 = Abilities {
-        name: "ext4",
-        ..memory
-    };
-    if let Some(image) = ext4_image(64) {
-        let disk = Cache::new(MemoryDisk::from_image(image.to_vec()), 1 << 20);
-        let volume = Ext4Volume::mount(disk, false, now).expect("mounting ext4");
+    for (name, format) in [
+        ("ext4", Format::Usual),
+        ("ext4 of small blocks", Format::Small),
+    ] {
+        let Some(image) = ext4_image(format) else {
+            continue;
+        };
+        let disk = Shared::new(MemoryDisk::from_image(image.to_vec()));
+        let cache = Cache::new(disk.clone(), 1 << 20);
+        let volume = Ext4Volume::mount(cache, false, now).expect("mounting ext4");
         let mut vfs = tree(Box::new(volume));
-        test(&mut vfs, ext4);
+        test(&mut vfs, Abilities { name, ..memory });
         vfs.unmount_all().expect("unmounting");
+        drop(vfs);
+        check(&disk, name);
     }
 }
 
-/// An empty ext4 image of so many MiB, made by `mke2fs`. Without `mke2fs` there is
-/// none, and the test says that it leaves ext4 out.
-pub(crate) fn ext4_image(mebibytes: u32) -> Option<&'static [u8]> {
-    static SMALL: OnceLock<Option<Vec<u8>>> = OnceLock::new();
-    static LARGE: OnceLock<Option<Vec<u8>>> = OnceLock::new();
-    let place = match mebibytes {
-        16 => &SMALL,
-        64 => &LARGE,
-        _ => return None,
-    };
-    let image = place.get_or_init(|| {
-        let path = scratch("mke2fs.img");
-        let file = std::fs::File::create(&path).expect("a file to format");
-        file.set_len(u64::from(mebibytes) << 20).expect("its size");
-        let made = Command::new("mke2fs")
-            .args([
-                "-q", "-t", "ext4", "-b", "4096", "-I", "256", "-J", "size=4", "-m", "0",
-            ])
-            .args([
-                "-O",
-                "^orphan_file,^metadata_csum_seed,^resize_inode",
-                "-U",
-                UUID,
-            ])
-            .args([
-                "-E",
-                &format!("lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}"),
-            ])
-            .arg(&path)
-            .env("E2FSPROGS_FAKE_TIME", "1700000000")
-            .env("PATH", tool_path())
-            .status();
-        let image = match made {
-            Ok(status) if status.success() => Some(std::fs::read(&path).expect("the image")),
-            _ => {
-                eprintln!("skipped: ext4, since `mke2fs` (Debian package e2fsprogs) is missing");
-                None
-            }
-        };
-        let _ = std::fs::remove_file(&path);
-        image
+/// Has `e2fsck` look at a volume that was unmounted.
+pub(crate) fn check(disk: &Shared<MemoryDisk>, context: &str) {
+    let mut image = disk.with(|disk| disk.image().to_vec()).expect("the image");
+    if let Some((code, words)) = e2fsck("-fn", &mut image) {
+        assert_eq!(code, 0, "{context}: {words}");
+    }
+}
+
+/// How a volume is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// 16 MiB as `mke2fs` makes them.
+    Little,
+    /// 64 MiB, likewise.
+    Usual,
+    /// 48 MiB in blocks of 1 KiB, so that there are six groups, without sums and with
+    /// 32-bit numbers.
+    Small,
+}
+
+/// An empty ext4 image, made by `mke2fs`. Without `mke2fs` there is none, and the test
+/// says that it leaves ext4 out.
+pub(crate) fn ext4_image(format: Format) -> Option<&'static [u8]> {
+    static IMAGES: [OnceLock<Option<Vec<u8>>>; 3] = [const { OnceLock::new() }; 3];
+    let image = IMAGES[format as usize].get_or_init(|| match format {
+        Format::Little => mke2fs(16, &["-b", "4096", "-J", "size=4"]),
+        Format::Usual => mke2fs(64, &["-b", "4096", "-J", "size=4"]),
+        Format::Small => {
+            let features = ["-O", "^metadata_csum,^64bit", "-N", "12288"];
+            mke2fs(
+                48,
+                &[&["-b", "1024", "-J", "size=2"], &features[..]].concat(),
+            )
+        }
     });
     image.as_deref()
 }
 
+/// An image of so many MiB.
+pub(crate) fn mke2fs(mebibytes: u64, options: &[&str]) -> Option<Vec<u8>> {
+    let path = scratch("mke2fs.img");
+    let file = std::fs::File::create(&path).expect("a file to format");
+    file.set_len(mebibytes << 20).expect("its size");
+    let made = Command::new("mke2fs")
+        .args(["-q", "-t", "ext4", "-I", "256", "-m", "0", "-U", UUID])
+        .args(["-O", "^orphan_file,^metadata_csum_seed,^resize_inode"])
+        .args(options)
+        .args([
+            "-E",
+            &format!("lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}"),
+        ])
+        .arg(&path)
+        .env("E2FSPROGS_FAKE_TIME", "1700000000")
+        .env("PATH", tool_path())
+        .status();
+    let image = match made {
+        Ok(status) if status.success() => Some(std::fs::read(&path).expect("the image")),
+        _ => {
+            eprintln!("skipped: ext4, since `mke2fs` (Debian package e2fsprogs) is missing");
+            None
+        }
+    };
+    let _ = std::fs::remove_file(&path);
+    image
+}
+
 const UUID: &str = "7a3e5f10-4c1b-4d7e-9a51-0d6a1c2b3e4f";
 
-fn tool_path() -> String {
+pub(crate) fn tool_path() -> String {
     format!(
         "{}:/usr/sbin:/sbin",
         std::env::var("PATH").unwrap_or_default()
