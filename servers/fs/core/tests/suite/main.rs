@@ -1,11 +1,14 @@
 //! The file server's logic against POSIX's rules, models, broken disks and power cuts.
 mod cache;
 mod client;
+mod damage;
+mod foreign;
 mod fsx;
 mod hostile;
 mod partitions;
 mod posix;
 mod power;
+mod shapes;
 mod support;
 mod tree;
 mod wire;

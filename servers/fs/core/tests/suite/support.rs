@@ -186,6 +186,48 @@ pub(crate) fn e2fsck(mode: &str, image: &mut Vec<u8>) -> Option<(i32, String)> {
     Some((output.status.code().unwrap_or(-1), words))
 }
 
+/// An image after `tune2fs`. Nothing without `tune2fs`.
+pub(crate) fn tune2fs(image: &[u8], options: &[&str]) -> Option<Vec<u8>> {
+    let path = scratch("tune2fs.img");
+    std::fs::write(&path, image).expect("a file to tune");
+    let result = Command::new("tune2fs")
+        .args(options)
+        .arg(&path)
+        .env("PATH", tool_path())
+        .stdin(Stdio::null())
+        .output();
+    let image = std::fs::read(&path).expect("the file");
+    let _ = std::fs::remove_file(&path);
+    let output = result.ok()?;
+    assert!(output.status.success(), "tune2fs {options:?}: {output:?}");
+    Some(image)
+}
+
+/// What `debugfs` says when it does something to an image. Nothing without `debugfs`.
+pub(crate) fn debugfs(image: &mut Vec<u8>, commands: &[&str]) -> Option<String> {
+    let path = scratch("debugfs.img");
+    let script = scratch("debugfs.txt");
+    std::fs::write(&path, &*image).expect("a file to work on");
+    std::fs::write(&script, commands.join("\n") + "\n").expect("a script");
+    let result = Command::new("debugfs")
+        .arg("-w")
+        .arg("-f")
+        .arg(&script)
+        .arg(&path)
+        .env("PATH", tool_path())
+        .stdin(Stdio::null())
+        .output();
+    *image = std::fs::read(&path).expect("the file");
+    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_file(&script);
+    let output = result.ok()?;
+    Some(format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
 /// A tree with a file system at `/m` and another one at `/other`.
 pub(crate) fn tree(volume: Box<dyn gritos_fs_core::volume::Volume>) -> Vfs {
     let mut vfs = Vfs::new(Box::new(MemoryVolume::root_of(&["m", "other"], now)));
