@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use gritos_abi::Status;
 use gritos_abi::method::MemoryType;
 
-use crate::cap::{Cap, MemoryObject};
+use crate::cap::{AddressSpace, Cap, MemoryObject};
 use crate::environment;
 use crate::error::{Error, Operation};
 use crate::invoke::Permissions;
@@ -20,6 +20,9 @@ use crate::thread::PAGE_BYTES;
 pub const MMIO_BASE: u64 = 0x1_0000_0000;
 /// One past the last of them.
 pub const MMIO_END: u64 = 0x2_0000_0000;
+
+/// Where registers are mapped that are lent.
+pub const LENT_BASE: u64 = MMIO_END;
 
 /// Where the next device is mapped.
 static NEXT: AtomicU64 = AtomicU64::new(MMIO_BASE);
@@ -56,6 +59,31 @@ impl Registers {
             base: address as usize,
             bytes: info.size as usize,
         })
+    }
+
+    /// Lends the registers of a device to `work`, mapped in `space`, which is that of
+    /// this program: for whoever has them now and then. One at a time. Whoever keeps a copy of
+    /// them faults when it uses that.
+    ///
+    /// # Errors
+    /// `DeviceMemory`; those of Map, `MappingOverlap` while another is lent.
+    pub fn lend<T>(
+        memory: Cap<MemoryObject>,
+        space: Cap<AddressSpace>,
+        work: impl FnOnce(&Self) -> T,
+    ) -> Result<T, Error> {
+        let info = memory.info()?;
+        if info.memory != Some(MemoryType::Device) {
+            return Err(Error::local(Status::DeviceMemory, Operation::Load));
+        }
+        memory.map_all(space, LENT_BASE, Permissions::ReadWrite)?;
+        let registers = Self {
+            base: LENT_BASE as usize,
+            bytes: info.size as usize,
+        };
+        let result = work(&registers);
+        memory.unmap()?;
+        Ok(result)
     }
 
     /// Bytes of the device.

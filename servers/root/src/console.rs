@@ -97,6 +97,11 @@ impl Console {
         self.untold = true;
     }
 
+    /// There may be something to read.
+    pub(crate) const fn note_text(&mut self) {
+        self.untold = true;
+    }
+
     /// Tells the reader of the ring that there is something new: at a moment
     /// when it can be answered at once.
     pub(crate) fn tell_reader(&mut self) {

@@ -4,16 +4,19 @@
 //! device memory is given out upwards. Components get copies of them, one
 //! component each.
 
+use core::fmt;
+
 use gritos_sys::abi::ObjectType;
 use gritos_sys::abi::boot_info::{BootInfo, UNTYPED_LIMIT, slot};
 use gritos_sys::abi::method::MemoryType;
 use gritos_sys::abi::{Address, Status};
-use gritos_sys::cap::{IrqControl, IrqHandler, MemoryObject, Untyped};
+use gritos_sys::cap::{AddressSpace, IrqControl, IrqHandler, MemoryObject, Untyped};
 use gritos_sys::error::Operation;
 use gritos_sys::invoke::Wanted;
+use gritos_sys::mmio::Registers;
 use gritos_sys::slots::{Slot, Slots};
 use gritos_sys::{Cap, Error};
-use gritos_system::{Board, DEVICE_LIMIT, Device, INTERRUPT_LIMIT, System};
+use gritos_system::{Board, DEVICE_LIMIT, Device, INTERRUPT_LIMIT, Stop, System};
 
 /// The capabilities of one device.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,48 @@ impl Made {
     /// The handlers of its interrupts, in its own order.
     pub(crate) fn interrupts(&self) -> impl Iterator<Item = Cap<IrqHandler>> {
         self.interrupts.into_iter().flatten()
+    }
+}
+
+/// How often a register is read that is to say that the device has stopped.
+const PATIENCE: usize = 10_000;
+
+/// Why a device was not stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unstopped {
+    Kernel(Error),
+    /// What its register says still.
+    Busy(u32),
+}
+
+impl fmt::Display for Unstopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(error) => write!(f, "{error}"),
+            Self::Busy(value) => write!(f, "it stays busy ({value:#x})"),
+        }
+    }
+}
+
+impl Made {
+    /// Stops the device, so that it uses no memory any more.
+    pub(crate) fn stop(&self, stop: Stop, space: Cap<AddressSpace>) -> Result<(), Unstopped> {
+        let offset = stop.offset as usize;
+        let left = Registers::lend(self.registers, space, |registers| {
+            registers.write(offset, stop.value);
+            let mut left = registers.read(offset) & stop.busy;
+            for _ in 0..PATIENCE {
+                if left == 0 {
+                    break;
+                }
+                left = registers.read(offset) & stop.busy;
+            }
+            left
+        });
+        match left.map_err(Unstopped::Kernel)? {
+            0 => Ok(()),
+            left => Err(Unstopped::Busy(left)),
+        }
     }
 }
 

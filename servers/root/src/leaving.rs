@@ -96,6 +96,15 @@ impl Root<'_> {
             let Some(device) = self.system.device(number) else {
                 continue;
             };
+            let stopped = match (device.stop, made) {
+                (Some(stop), Some(made)) => made.stop(stop, self.creator.space),
+                _ => Ok(()),
+            };
+            if let Err(why) = stopped {
+                let name = device.name;
+                self.console
+                    .complain(|out| writeln!(out, "root: device {name} was not stopped: {why}"));
+            }
             if device.name == CONSOLE_DEVICE {
                 self.console.take_back();
             }

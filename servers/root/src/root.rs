@@ -316,6 +316,8 @@ impl Root<'_> {
             self.console
                 .complain(|out| report::fault(out, spec.name, entry.as_ref(), remains, &fault));
         }
+        // What it wrote on the debug console, if it did, lies with the kernel.
+        self.console.note_text();
         self.leave(index, Next::Ended(end));
         None
     }

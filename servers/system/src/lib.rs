@@ -28,7 +28,7 @@ pub const ENTRY_NAME: &str = "system";
 /// First eight bytes.
 pub const MAGIC: [u8; 8] = *b"gRiTOSst";
 /// Version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 32;
@@ -37,7 +37,7 @@ pub const COMPONENT_BYTES: usize = 88;
 /// Bytes of a service's record.
 pub const SERVICE_BYTES: usize = 20;
 /// Bytes of a device's record.
-pub const DEVICE_BYTES: usize = 48;
+pub const DEVICE_BYTES: usize = 60;
 /// Bytes of the record of a use.
 pub const USE_BYTES: usize = 16;
 
@@ -215,6 +215,18 @@ pub struct Interrupt {
 /// are special).
 pub const INTERRUPT_END: u32 = 1020;
 
+/// How a device is stopped whose driver is gone: what is written to which of its
+/// registers, and how to see that it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Offset of a 32-bit register, a multiple of 4 within the device.
+    pub offset: u32,
+    /// What is written.
+    pub value: u32,
+    /// Bits of the same register that read as zero when the device has stopped.
+    pub busy: u32,
+}
+
 /// Registers in physical memory and the interrupts that belong to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device<'a> {
@@ -231,6 +243,8 @@ pub struct Device<'a> {
     pub dma: bool,
     /// The board that has it; `None` if every board does.
     pub board: Option<Board>,
+    /// How it is stopped, if it has to be.
+    pub stop: Option<Stop>,
     interrupts: [Interrupt; INTERRUPT_LIMIT],
     interrupt_count: u8,
 }
@@ -246,6 +260,7 @@ impl<'a> Device<'a> {
             owner: None,
             dma: false,
             board: None,
+            stop: None,
             interrupts: [Interrupt {
                 number: 0,
                 edge: false,

@@ -7,13 +7,16 @@ use crate::{
     COMPONENT_LIMIT, COMPONENT_USE_LIMIT, Component, DEVICE_BYTES, DEVICE_LIMIT, DURATION_LIMIT_NS,
     Device, HEADER_BYTES, INTERRUPT_END, Interrupt, MAGIC, PAGE_BYTES, PROTOCOL_BYTES, Policy,
     Provider, RIGHT_GRANT, RIGHT_SEND, RIGHTS_OF_SERVER, Restart, SERVICE_BYTES, SERVICE_LIMIT,
-    STRING_BYTES, Service, USE_BYTES, USE_LIMIT, Use, VERSION, is_name,
+    STRING_BYTES, Service, Stop, USE_BYTES, USE_LIMIT, Use, VERSION, is_name,
 };
 
 /// Stands for no component where an index of one is expected.
 pub(crate) const NOBODY: u32 = u32::MAX;
 /// In an interrupt's word: triggered by an edge.
 pub(crate) const EDGE: u32 = 1 << 31;
+/// Offset of the register by which a device is stopped, if none is.
+pub(crate) const NO_STOP: u32 = u32::MAX;
+
 /// A device that every board has.
 pub(crate) const EVERY_BOARD: u8 = 0xff;
 
@@ -297,10 +300,20 @@ impl<'a> System<'a> {
             Some(end) if end <= ADDRESS_END && pages(device.size, 1) => {}
             _ => return Err(bad("size")),
         }
-        match fields.u8() {
-            0 => Ok(device),
-            _ => Err(bad("padding")),
+        if fields.u8() != 0 {
+            return Err(bad("padding"));
         }
+        let [offset, value, busy] = core::array::from_fn(|_| fields.u32());
+        device.stop = match (offset, value, busy) {
+            (NO_STOP, 0, 0) => None,
+            _ if offset.is_multiple_of(4) && u64::from(offset) < device.size => Some(Stop {
+                offset,
+                value,
+                busy,
+            }),
+            _ => return Err(bad("stop")),
+        };
+        Ok(device)
     }
 
     fn usage(&self, place: usize) -> Result<Use<'a>, SystemError> {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::read::{EDGE, EVERY_BOARD, NOBODY};
+use crate::read::{EDGE, EVERY_BOARD, NO_STOP, NOBODY};
 use crate::{
     Board, Component, Device, HEADER_BYTES, INTERRUPT_LIMIT, Interrupt, MAGIC, Provider, Service,
     System, SystemError, Use, VERSION,
@@ -122,6 +122,10 @@ fn put_device(device: &Device<'_>, out: &mut Vec<u8>, strings: &mut Strings) {
         device.board.map_or(EVERY_BOARD, |board| board as u8),
         0,
     ]);
+    let stop = device
+        .stop
+        .map_or([NO_STOP, 0, 0], |s| [s.offset, s.value, s.busy]);
+    out.extend(stop.into_iter().flat_map(u32::to_le_bytes));
 }
 
 /// All strings one behind the other.

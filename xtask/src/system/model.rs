@@ -1,7 +1,7 @@
 //! A system description as it is written: names are not resolved yet, and every value knows its
 //! place.
 
-use gritos_system::{Board, Interrupt, Restart};
+use gritos_system::{Board, Interrupt, Restart, Stop};
 
 use super::findings::At;
 
@@ -35,6 +35,8 @@ pub(crate) struct DeviceLine {
     pub(crate) size: At<u64>,
     pub(crate) interrupts: Vec<At<Interrupt>>,
     pub(crate) dma: bool,
+    /// How it is stopped when its driver is gone.
+    pub(crate) stop: Option<Stop>,
 }
 
 /// A component.

@@ -229,6 +229,7 @@ fn component(line: &Line) -> Component<'_> {
 fn device(line: &DeviceLine) -> Device<'_> {
     let mut device = Device::new(&line.name.it, line.base.it, line.size.it);
     device.dma = line.dma;
+    device.stop = line.stop;
     let interrupts = line.interrupts.iter().map(|interrupt| interrupt.it);
     interrupts.fold(device, |device, interrupt| {
         device.with_interrupt(interrupt).unwrap_or(device)

@@ -3,7 +3,7 @@
 use gritos_system::write::Description;
 use gritos_system::{
     Board, Component, Device, Interrupt, Policy, Provider, RIGHT_GRANT, RIGHT_SEND, Restart,
-    Service, System, Use,
+    Service, Stop, System, Use,
 };
 
 mod properties;
@@ -42,6 +42,11 @@ fn small() -> Description<'static> {
         .expect("room");
     uart.owner = Some(0);
     uart.board = Some(Board::Virt);
+    uart.stop = Some(Stop {
+        offset: 0x30,
+        value: 0,
+        busy: 8,
+    });
     let call = Use {
         alias: "terminal",
         service: 1,

@@ -3,7 +3,7 @@
 use gritos_system::write::Description;
 use gritos_system::{
     Board, Component, Device, Interrupt, Policy, Provider, RIGHT_GRANT, RIGHT_SEND, Restart,
-    Service, System, Use,
+    Service, Stop, System, Use,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
@@ -77,6 +77,11 @@ fn any_device() -> impl Strategy<Value = Device<'static>> {
                     .expect("room");
             }
             device.dma = dma;
+            device.stop = dma.then_some(Stop {
+                offset: 4 * (base % 1024) as u32,
+                value: pages as u32,
+                busy: base as u32,
+            });
             device.board = only.then_some(Board::Rpi4);
             device
         })

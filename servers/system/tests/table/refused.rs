@@ -3,7 +3,7 @@
 use gritos_system::write::Description;
 use gritos_system::{
     Board, COMPONENT_BYTES, COMPONENT_LIMIT, Component, HEADER_BYTES, Interrupt, Part, Policy,
-    Provider, RIGHT_GRANT, System, SystemError,
+    Provider, RIGHT_GRANT, Stop, System, SystemError,
 };
 
 use crate::small;
@@ -26,7 +26,7 @@ fn what_is_no_table_for_this_reader_is_refused() {
         System::parse(&bytes).map(|_| ()).expect_err("damaged")
     };
     assert_eq!(patched(0, b'G'), SystemError::Magic);
-    assert_eq!(patched(8, 2), SystemError::Version(2));
+    assert_eq!(patched(8, 3), SystemError::Version(3));
     assert_eq!(patched(16, 9), SystemError::Board(9));
     assert_eq!(patched(20, 65), SystemError::Count(65));
     assert_eq!(patched(20, 3), SystemError::Length);
@@ -123,6 +123,17 @@ fn indices_and_rights_that_do_not_exist_are_refused() {
         refused(|d| d.devices[0].size = !0xfff),
         field(Part::Device, 0, "size")
     );
+    for offset in [0x1000, 2] {
+        let stop = Stop {
+            offset,
+            value: 0,
+            busy: 0,
+        };
+        assert_eq!(
+            refused(|d| d.devices[0].stop = Some(stop)),
+            field(Part::Device, 0, "stop")
+        );
+    }
     let special = Interrupt {
         number: 1020,
         edge: true,
@@ -159,6 +170,6 @@ fn errors_name_what_they_found() {
     );
     assert_eq!(
         SystemError::Version(7).to_string(),
-        "the system table has version 7, not 1"
+        "the system table has version 7, not 2"
     );
 }

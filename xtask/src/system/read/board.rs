@@ -1,10 +1,10 @@
 //! Boards and their devices.
 
-use gritos_system::Interrupt;
+use gritos_system::{Interrupt, Stop};
 use toml::de::DeValue;
 
 use super::find_board;
-use crate::system::findings::{At, Findings};
+use crate::system::findings::{At, Finding, Findings};
 use crate::system::model::{BoardLine, DeviceLine};
 use crate::system::tree::{self, Keys, Value};
 
@@ -48,6 +48,8 @@ fn read_device(
     let interrupts = keys.any("interrupts");
     let interrupts = interrupts.map_or(Vec::new(), |value| read_interrupts(value, findings));
     let dma = keys.flag("dma", findings).unwrap_or(false);
+    let stop = keys.table("stop", "`stop`", findings);
+    let stop = stop.and_then(|keys| read_stop(keys, size.as_ref().map(|size| size.it), findings));
     keys.finish(findings);
     Some(DeviceLine {
         name,
@@ -55,6 +57,32 @@ fn read_device(
         size: size?,
         interrupts,
         dma,
+        stop,
+    })
+}
+
+/// What is written to which register.
+fn read_stop(mut keys: Keys<'_>, size: Option<u64>, findings: &mut Findings) -> Option<Stop> {
+    let [offset, value, busy] =
+        ["offset", "value", "busy"].map(|key| keys.number(key, u32::MAX.into(), findings));
+    if keys.any("offset").is_none() {
+        keys.missing("offset", "0x70", findings);
+    }
+    keys.finish(findings);
+    let offset = offset?;
+    if !offset.it.is_multiple_of(4) || size.is_some_and(|size| offset.it >= size) {
+        findings.push(Finding::error(
+            "bad-value",
+            &offset.place,
+            "registers of 32 bits lie at multiples of 4 within the device".to_string(),
+        ));
+        return None;
+    }
+    let or_zero = |number: Option<At<u64>>| number.map_or(0, |number| number.it as u32);
+    Some(Stop {
+        offset: offset.it as u32,
+        value: or_zero(value),
+        busy: or_zero(busy),
     })
 }
 
