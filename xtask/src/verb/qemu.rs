@@ -48,8 +48,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
             crate::disk::check(path)?;
             Some(Disk::at(path))
         }
-        None if machine.board == Board::Virt => Some(Disk::at(crate::disk::default(workspace)?)),
-        None => None,
+        None => Some(Disk::at(crate::disk::default(workspace)?)),
     };
     let image = workspace.output("qemu.img")?;
     let contents = Contents {

@@ -34,6 +34,12 @@ pub trait Hardware: Backend<DmaMemory> {
     /// Nothing is left to do: asks for an interrupt at the end of the next job. Says whether one has ended
     /// already, for which there may be none.
     fn rest(&mut self) -> bool;
+
+    /// When to look at the device although it did not interrupt, in ticks of the counter: a job has failed
+    /// by then. By default never.
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Serves one device to at most `N` clients.
@@ -215,6 +221,7 @@ impl<H: Hardware, const N: usize, const REPLIES: usize> Hooks<Port<REPLIES>> for
     fn turn(&mut self, port: &mut Port<REPLIES>) {
         let again = self.run();
         // With work left, the next wait only takes what is there.
-        port.set_deadline(again.then(time::now));
+        let deadline = again.then(time::now);
+        port.set_deadline(deadline.or_else(|| self.hardware.deadline()));
     }
 }

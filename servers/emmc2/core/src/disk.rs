@@ -104,6 +104,20 @@ impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
         self.transfer.as_ref().map(|transfer| transfer.deadline)
     }
 
+    /// The controller interrupted. What belongs to a job is dealt with when [`Backend::finished`] is asked;
+    /// without one it is cleared, so that the line falls silent.
+    pub fn interrupt(&mut self) {
+        if self.transfer.is_none() {
+            self.controller.clear(u32::MAX);
+        }
+    }
+
+    /// Goes on with the job; whether one has ended that [`Backend::finished`] will tell.
+    pub fn has_ended(&mut self) -> bool {
+        self.go_on();
+        self.ended.is_some()
+    }
+
     /// Why the last job failed that did; asking clears it.
     pub const fn take_trouble(&mut self) -> Option<Fault> {
         self.trouble.take()

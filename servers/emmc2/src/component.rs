@@ -1,0 +1,65 @@
+//! From capabilities to a served card.
+
+use gritos_block_api::BlockDriver;
+use gritos_block_driver::{Absent, Server};
+use gritos_emmc2_core::{SdCard, Speed};
+use gritos_idl_runtime::serve;
+use gritos_service::Port;
+use gritos_sys::{Error, mmio};
+
+use crate::disk::{Disk, Machine};
+
+/// Clients at a time; one that attaches anew needs a second place until its old one is empty.
+const CLIENTS: usize = 4;
+
+pub(crate) fn main(_argument: u64) {
+    if let Err(error) = run() {
+        log::error!("{error}");
+    }
+}
+
+fn run() -> Result<(), Error> {
+    let environment = gritos_service::start()?;
+    gritos_log_client::install(&environment, log::LevelFilter::Info);
+    let (Some(endpoint), Some(device), Some(interrupt)) = (
+        environment.endpoint("disk"),
+        environment.device("emmc2"),
+        environment.interrupt("emmc2", 0),
+    ) else {
+        log::error!("the system table must give it a service `disk` and the device `emmc2`");
+        return Ok(());
+    };
+    let mut port = Port::<1>::new(endpoint, 1)?;
+    let registers = mmio::Registers::map(device.registers)?;
+    let status = match SdCard::start(Machine(registers)) {
+        Ok(card) => {
+            let about = card.card();
+            log::info!(
+                "a card of {} MiB, {} lines, {} MHz{}{}",
+                about.capacity.blocks >> 11,
+                about.lines,
+                about.clock_hz / 1_000_000,
+                if about.speed == Speed::High {
+                    ", High Speed"
+                } else {
+                    ""
+                },
+                if about.read_only {
+                    ", write-protected"
+                } else {
+                    ""
+                },
+            );
+            let geometry = card.geometry();
+            let mut server = Server::<_, CLIENTS>::new(Disk(card), geometry)?;
+            interrupt.bind(server.interrupts()?, true)?;
+            serve::<BlockDriver, _, _>(&mut port, &mut server)
+        }
+        Err(fault) => {
+            log::error!("{fault}; there is no disk");
+            serve::<BlockDriver, _, _>(&mut port, &mut Absent)
+        }
+    };
+    log::error!("cannot receive any more: {status:?}");
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The registers, and the card as the device of a server.
+
+use gritos_block_core::api::BlockStatus;
+use gritos_block_core::{Backend, Busy, Job, Tag};
+use gritos_block_driver::{DmaMemory, Hardware};
+use gritos_emmc2_core::register::Register;
+use gritos_emmc2_core::{Outside, SdCard};
+use gritos_sys::{ipc, mmio, time};
+
+/// Up to this a pause is waited out; the kernel's own way to sleep and back costs about as much.
+const SHORT_NS: u64 = 50_000;
+
+/// The controller's registers, and the time.
+pub(crate) struct Machine(pub(crate) mmio::Registers);
+
+impl Outside for Machine {
+    fn read(&mut self, register: Register) -> u32 {
+        self.0.read(register as usize)
+    }
+
+    fn write(&mut self, register: Register, value: u32) {
+        self.0.write(register as usize, value);
+    }
+
+    fn now(&self) -> u64 {
+        time::nanoseconds(time::now())
+    }
+
+    fn pause(&mut self, nanoseconds: u64) {
+        let end = time::after(nanoseconds);
+        while time::now() < end {
+            if nanoseconds <= SHORT_NS || ipc::sleep_until(end).is_err() {
+                core::hint::spin_loop();
+            }
+        }
+    }
+}
+
+/// The card.
+pub(crate) struct Disk(pub(crate) SdCard<Machine, DmaMemory>);
+
+impl Backend<DmaMemory> for Disk {
+    fn start(&mut self, job: &Job, memory: &DmaMemory, tag: Tag) -> Result<(), Busy> {
+        self.0.start(job, memory, tag)
+    }
+
+    fn finished(&mut self) -> Option<(Tag, BlockStatus)> {
+        let ended = self.0.finished();
+        match (self.0.take_trouble(), &ended) {
+            (Some(fault), Some((_, BlockStatus::IoError))) => log::error!("a job failed: {fault}"),
+            (Some(fault), _) => log::warn!("a job was tried again: {fault}"),
+            (None, _) => {}
+        }
+        ended
+    }
+}
+
+impl Hardware for Disk {
+    fn interrupt(&mut self) {
+        self.0.interrupt();
+    }
+
+    fn rest(&mut self) -> bool {
+        self.0.has_ended()
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.0.deadline().map(time::ticks)
+    }
+}
