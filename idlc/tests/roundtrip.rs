@@ -4,6 +4,7 @@
 //! Longer than most files: one server with every type answers all tests, and
 //! each kind of damage is done to the messages of that server.
 
+use gritos_abi::Arrival;
 use gritos_idl_runtime::loopback::{Held, Loopback};
 use gritos_idl_runtime::object::{Endpoint, MemoryObject, Notification};
 use gritos_idl_runtime::{
@@ -836,8 +837,8 @@ fn buffers_are_ranges_of_registered_or_given_memory() {
     );
 }
 
-/// Methods of the shapes that only take and give numbers, and one that does not.
-const TAGS: [u32; 7] = [
+/// Methods of the shapes that take numbers and buffers and give numbers, and one that does not.
+const TAGS: [u32; 8] = [
     1,
     0xec9c_2dd0,
     0x8a9e_707e,
@@ -845,6 +846,7 @@ const TAGS: [u32; 7] = [
     0xa0cf_c4b1,
     0x8c56_5738,
     0xb71a_91be,
+    0xa721_ed10,
 ];
 
 proptest! {
@@ -852,12 +854,21 @@ proptest! {
     fn what_is_answered_quickly_is_answered_as_by_dispatch(
         method in 0..TAGS.len(),
         words in proptest::array::uniform8(prop_oneof![any::<u64>(), 0..4_u64, Just(0x0101_0101)]),
-        (count, caps, kind) in (0..9_u32, 0..3_u32, prop_oneof![3 => Just(Kind::Call), 1 => Just(Kind::OneWay)]),
+        (count, caps, kind) in (0..9_u32, 0..4_u32, prop_oneof![3 => Just(Kind::Call), 1 => Just(Kind::OneWay)]),
+        (badges, rights) in (proptest::array::uniform3(0..3_u64), proptest::array::uniform3(any::<u16>())),
+        arrivals in proptest::array::uniform3(prop_oneof![
+            4 => Just(Arrival::Unwrapped), 1 => Just(Arrival::None),
+            1 => Just(Arrival::InSlot { object: ObjectType::MemoryObject, position: 1 }),
+        ]),
     ) {
+        let slots = arrivals.iter().rev().fold(0, |all, arrival| all << 16 | u64::from(arrival.encode()));
+        let [a, b, c] = std::array::from_fn(|i| badges[i] | u64::from(rights[i]) << 48 | 0x21 << 32);
         let incoming = Incoming {
             words,
             tag: u64::from(TAGS[method]),
             outcome: Outcome::message(kind, count, caps),
+            caps: [a, b, c, 0],
+            arrivals: slots,
             ..Incoming::failed(Status::Ok)
         };
         let (mut one, mut other) = (Mirror::default(), Mirror::default());
@@ -867,7 +878,7 @@ proptest! {
             Some(reply) => assert_eq!(answer, Answer::Words(reply)),
             None => {
                 assert!(matches!(answer, Answer::Refused(_)) || method == 6);
-                assert_eq!((one.calls, one.caller), (0, None), "nothing was done");
+                assert_eq!((one.calls, one.caller, one.buffers.len()), (0, None, 0), "nothing was done");
             }
         }
     }

@@ -4,7 +4,9 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::object::{MemoryObject, Object};
-use crate::{Address, CapSlot, Incoming, Place, Rights, WireError};
+use crate::{Address, CapSlot, Incoming, Rights, WireError};
+use gritos_abi::Arrival;
+use gritos_abi::cap::BADGE_CLIENT;
 
 /// Right on a registered buffer: the server may read the memory.
 pub const BUFFER_READ: Rights = Rights::server(14);
@@ -272,6 +274,9 @@ impl BufferRange {
     /// [`WireError::BadCap`] if it is neither a registered buffer nor a memory
     /// object, [`WireError::BadCapRights`] if it does not allow what the server
     /// is to do, [`WireError::BadLength`] if the range ends beyond 64 bits.
+    // A registered buffer is found among the registers of the message; it is the
+    // rest that takes long, and gets them by value for their sake.
+    #[inline(always)]
     pub fn decode(
         incoming: &Incoming,
         slot: usize,
@@ -283,24 +288,22 @@ impl BufferRange {
         if offset.checked_add(length).is_none() {
             return Err(WireError::BadLength);
         }
-        let needs = |reading: Rights, writing: Rights| {
-            let reading = if read { reading } else { Rights::empty() };
-            reading | if write { writing } else { Rights::empty() }
+        let Some(register) = incoming.caps.get(slot).copied() else {
+            return Err(WireError::BadCap);
         };
-        let source = match incoming.arrived(slot)? {
-            (Place::Unwrapped, badge, held)
-                if badge != 0 && badge & gritos_abi::cap::BADGE_CLIENT == 0 =>
-            {
-                if !held.contains(needs(BUFFER_READ, BUFFER_WRITE)) {
-                    return Err(WireError::BadCapRights);
-                }
-                BufferSource::Registered(badge)
+        let arrival = (incoming.arrivals >> (16 * slot)) as u16;
+        let source = if arrival == Arrival::Unwrapped.encode() {
+            let badge = register as u32;
+            if badge == 0 || badge & BADGE_CLIENT != 0 {
+                return Err(WireError::BadCap);
             }
-            (Place::Unwrapped, ..) => return Err(WireError::BadCap),
-            (Place::Slot { .. }, ..) => {
-                let needed = needs(Rights::READ, Rights::WRITE) | Rights::MAP;
-                BufferSource::Memory(incoming.cap(slot, needed)?)
+            if !rights_of(register).contains(needs(read, write, BUFFER_READ, BUFFER_WRITE)) {
+                return Err(WireError::BadCapRights);
             }
+            BufferSource::Registered(badge)
+        } else {
+            let needed = needs(read, write, Rights::READ, Rights::WRITE) | Rights::MAP;
+            in_memory(register, arrival, incoming.window, needed)?
         };
         Ok(Self {
             source,
@@ -308,4 +311,38 @@ impl BufferRange {
             length,
         })
     }
+}
+
+const fn rights_of(register: u64) -> Rights {
+    Rights::from_bits_retain((register >> 32) as u32)
+}
+
+#[inline(always)]
+const fn needs(read: bool, write: bool, reading: Rights, writing: Rights) -> Rights {
+    let reading = if read { reading } else { Rights::empty() };
+    let writing = if write { writing } else { Rights::empty() };
+    reading.union(writing)
+}
+
+/// A memory object that came with the message.
+#[cold]
+#[inline(never)]
+fn in_memory(
+    register: u64,
+    arrival: u16,
+    window: Address,
+    needed: Rights,
+) -> Result<BufferSource, WireError> {
+    let Arrival::InSlot { object, position } = Arrival::decode(arrival) else {
+        return Err(WireError::BadCap);
+    };
+    if object != MemoryObject::TYPE {
+        return Err(WireError::BadCap);
+    }
+    let held = rights_of(register);
+    if !held.contains(needed) {
+        return Err(WireError::BadCapRights);
+    }
+    let address = Address(window.0.wrapping_add(u32::from(position)));
+    Ok(BufferSource::Memory(Cap::with_rights(address, held)))
 }

@@ -203,36 +203,33 @@ fn step<D: Dispatch<S>, P: ServerPort, S: Hooks<P>>(
         _ => Answer::Nothing,
     };
     server.turn(port);
-    *incoming = finish(port, incoming, answer);
+    finish(port, incoming, answer);
     None
 }
 
-/// The rarer endings of a turn.
-fn finish<P: ServerPort>(port: &mut P, incoming: &Incoming, answer: Answer) -> Incoming {
+/// The end of a turn: puts the next message in the place of the one in hand.
+fn finish<P: ServerPort>(port: &mut P, incoming: &mut Incoming, answer: Answer) {
     match answer {
-        Answer::Words(reply) => port.reply_recv(reply),
+        Answer::Words(reply) => *incoming = port.reply_recv(reply),
         Answer::Caps(reply) => {
-            let next = port.reply_recv(reply);
-            if next.outcome.is_ok() {
-                next
-            } else {
-                port.reply_recv(Outgoing::refusal(WireError::CapsRefused))
+            *incoming = port.reply_recv(reply);
+            if !incoming.outcome.is_ok() {
+                *incoming = port.reply_recv(Outgoing::refusal(WireError::CapsRefused));
             }
         }
         Answer::Refused(error) => {
             port.discard(incoming);
-            let waits = incoming.outcome.kind() == Ok(Kind::Call);
-            if waits {
+            *incoming = if incoming.outcome.kind() == Ok(Kind::Call) {
                 port.reply_recv(Outgoing::refusal(error))
             } else {
                 port.recv()
-            }
+            };
         }
         Answer::Kept => {
             port.keep();
-            port.recv()
+            *incoming = port.recv();
         }
-        Answer::Nothing => port.recv(),
+        Answer::Nothing => *incoming = port.recv(),
     }
 }
 

@@ -12,6 +12,13 @@ use gritos_sys::{Cap, Error};
 
 use crate::transport::{incoming, issue};
 
+/// In the word that tells how capabilities arrived: that one lies in a slot of
+/// the window, whichever it is.
+const IN_SLOT: u64 = {
+    let (object, position) = (gritos_sys::abi::ObjectType::Null, 0);
+    Arrival::InSlot { object, position }.encode() as u64 * 0x0001_0001_0001_0001
+};
+
 /// The endpoint of a server, with `REPLIES` Reply objects: one for the call in
 /// hand, the others for callers that are kept waiting.
 ///
@@ -227,8 +234,13 @@ impl<const REPLIES: usize> Port<REPLIES> {
         };
         let incoming = incoming(&kernel().short(call, request), self.window.0);
         let plain = Outcome::message(Kind::Call, incoming.outcome.word_count(), 0);
-        // A call was answered, and another one came: nothing changes.
-        if incoming.outcome != plain {
+        // A call was answered, and another one came: nothing changes. Nor does it
+        // if that one has capabilities, all of which unwrapped.
+        let caps = incoming.outcome.cap_count();
+        if incoming.outcome != plain
+            && (incoming.outcome != Outcome::message(Kind::Call, plain.word_count(), caps)
+                || incoming.arrivals & IN_SLOT != 0)
+        {
             self.note(incoming.outcome, incoming.arrivals);
         }
         incoming
@@ -277,6 +289,9 @@ impl<const REPLIES: usize> Port<REPLIES> {
 
     /// Deletes what nobody took over.
     fn empty_window(&mut self) {
+        if self.arrived == 0 {
+            return;
+        }
         for position in (0..4).filter(|position| self.arrived & 1 << position != 0) {
             // What was moved away is gone already, which is no error.
             let _ = own::at(Address(self.window.0.0 + position)).delete();

@@ -28,6 +28,10 @@ use crate::check::{Verdict, check, check_eq};
 use crate::env::{ABOVE, BELOW, Env, cell, end, eventually, high, low, pack, set_cell};
 use crate::runner::tell_result;
 
+mod buffers;
+
+use buffers::buffers;
+
 /// A measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Bench {
@@ -61,6 +65,7 @@ benches![
     revoke,
     stubs,
     copies,
+    buffers,
 ];
 
 /// Repetitions of a measurement.

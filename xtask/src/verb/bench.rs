@@ -76,6 +76,22 @@ const ROWS: &[Row] = rows! {
 const STUBS: &[(&str, &str, u64)] = &[
     ("stub_client", "stub of a client, 2 words each way", 25),
     ("stub_server", "loop of a server, the same", 40),
+    ("buffer_client", "stub of a client, a registered buffer", 75),
+    (
+        "buffer_server",
+        "loop of a server, the same, with its table",
+        160,
+    ),
+    (
+        "buffer_read_4096",
+        "the same, both sides, 4 KiB into the buffer",
+        850,
+    ),
+    (
+        "buffer_write_4096",
+        "the same, 4 KiB out of the buffer",
+        850,
+    ),
     ("copy_4096", "copy 4 KiB, aligned", 700),
     ("copy_4096_aside", "copy 4 KiB, unaligned", 700),
     ("shared_read_4096", "copy 4 KiB out of shared memory", 620),

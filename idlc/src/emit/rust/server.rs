@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 use super::client::expect_many;
 use super::messages::{Side, has_optional};
 use super::{Emitter, docs, fresh, ident, is_plain, literal, ordinal};
-use crate::ir::{BadgeClass, Method, Param, Protocol, Reference, Server};
+use crate::ir::{BadgeClass, Carried, Message, Method, Param, Protocol, Reference, Server};
 use crate::names::camel;
 
 impl Emitter<'_> {
@@ -444,10 +444,17 @@ fn tag_pattern(protocol: &Protocol) -> TokenStream {
     quote! { #(#runs)|* }
 }
 
-/// Whether a method is answered on the quick way: numbers in, numbers out.
+/// Whether a method is answered on the quick way: numbers and buffers in, numbers
+/// out.
 fn is_quick(method: &Method) -> bool {
-    let plain = |message: &crate::ir::Message| is_plain(message) && message.caps == 0;
-    !method.oneway && !method.deferrable && plain(&method.request) && plain(&method.response)
+    let brings_caps = |message: &Message| {
+        let caps = |param: &Param| matches!(param.carried, Carried::Cap { .. });
+        message.params.iter().any(caps)
+    };
+    let (request, response) = (&method.request, &method.response);
+    let plain = is_plain(request) && !brings_caps(request);
+    let answers_plainly = is_plain(response) && response.caps == 0;
+    !method.oneway && !method.deferrable && plain && answers_plainly
 }
 
 /// The quick half of a dispatch, if there is anything in it.

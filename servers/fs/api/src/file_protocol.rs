@@ -542,7 +542,15 @@ impl<S: FileServer> rt::Dispatch<S> for File {
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
         match incoming.tag {
             2 => on_close(server, incoming).ok(),
+            3 => on_read(server, incoming).ok(),
+            4 => on_write(server, incoming).ok(),
+            12 => on_fstat(server, incoming).ok(),
+            13 => on_readdir(server, incoming).ok(),
             14 => on_truncate(server, incoming).ok(),
+            17 => on_stat_at(server, incoming).ok(),
+            18 => on_mkdir_at(server, incoming).ok(),
+            19 => on_unlink_at(server, incoming).ok(),
+            20 => on_rename_at(server, incoming).ok(),
             23 => on_set_modified(server, incoming).ok(),
             _ => None,
         }
@@ -556,17 +564,17 @@ impl<S: FileServer> rt::Dispatch<S> for File {
     ) -> rt::Answer {
         let answer = match incoming.tag {
             2 => on_close(server, incoming).map(rt::Answer::Words),
-            3 => on_read(server, incoming),
-            4 => on_write(server, incoming),
-            12 => on_fstat(server, incoming),
-            13 => on_readdir(server, incoming),
+            3 => on_read(server, incoming).map(rt::Answer::Words),
+            4 => on_write(server, incoming).map(rt::Answer::Words),
+            12 => on_fstat(server, incoming).map(rt::Answer::Words),
+            13 => on_readdir(server, incoming).map(rt::Answer::Words),
             14 => on_truncate(server, incoming).map(rt::Answer::Words),
             15 => on_fsync(server, incoming, ticket),
             16 => on_open_at(server, incoming),
-            17 => on_stat_at(server, incoming),
-            18 => on_mkdir_at(server, incoming),
-            19 => on_unlink_at(server, incoming),
-            20 => on_rename_at(server, incoming),
+            17 => on_stat_at(server, incoming).map(rt::Answer::Words),
+            18 => on_mkdir_at(server, incoming).map(rt::Answer::Words),
+            19 => on_unlink_at(server, incoming).map(rt::Answer::Words),
+            20 => on_rename_at(server, incoming).map(rt::Answer::Words),
             23 => on_set_modified(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
@@ -583,55 +591,55 @@ fn on_close<S: FileServer>(
     Ok(answer_close(server.close(caller)))
 }
 
-#[inline]
+#[inline(always)]
 fn on_read<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::READ_DATA)?;
-    Ok(rt::Answer::Words(answer_read(server.read(
+    Ok(answer_read(server.read(
         caller,
         incoming.words[0],
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[1], incoming.words[2])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_write<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::WRITE_DATA)?;
-    Ok(rt::Answer::Words(answer_write(server.write(
+    Ok(answer_write(server.write(
         caller,
         incoming.words[0],
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[1], incoming.words[2])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_fstat<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, File::READ_META)?;
-    Ok(rt::Answer::Words(answer_fstat(server.fstat(
+    Ok(answer_fstat(server.fstat(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_readdir<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 3, 1, rt::BadgeClass::Object, File::LOOKUP)?;
-    Ok(rt::Answer::Words(answer_readdir(server.readdir(
+    Ok(answer_readdir(server.readdir(
         caller,
         incoming.words[0],
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[1], incoming.words[2])?,
-    ))))
+    )))
 }
 
 #[inline(always)]
@@ -674,24 +682,24 @@ fn on_open_at<S: FileServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_stat_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Object, File::LOOKUP)?;
-    Ok(rt::Answer::Words(answer_stat_at(server.stat_at(
+    Ok(answer_stat_at(server.stat_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_mkdir_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         3,
@@ -699,18 +707,18 @@ fn on_mkdir_at<S: FileServer>(
         rt::BadgeClass::Object,
         File::CHANGE_ENTRIES,
     )?;
-    Ok(rt::Answer::Words(answer_mkdir_at(server.mkdir_at(
+    Ok(answer_mkdir_at(server.mkdir_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         crate::Mode::from_wire(incoming.words[2] as u32)?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_unlink_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         3,
@@ -718,18 +726,18 @@ fn on_unlink_at<S: FileServer>(
         rt::BadgeClass::Object,
         File::CHANGE_ENTRIES,
     )?;
-    Ok(rt::Answer::Words(answer_unlink_at(server.unlink_at(
+    Ok(answer_unlink_at(server.unlink_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::bool_from(incoming.words[2] as u8)?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_rename_at<S: FileServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         5,
@@ -737,12 +745,12 @@ fn on_rename_at<S: FileServer>(
         rt::BadgeClass::Object,
         File::CHANGE_ENTRIES,
     )?;
-    Ok(rt::Answer::Words(answer_rename_at(server.rename_at(
+    Ok(answer_rename_at(server.rename_at(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
         rt::bool_from(incoming.words[4] as u8)?,
-    ))))
+    )))
 }
 
 #[inline(always)]

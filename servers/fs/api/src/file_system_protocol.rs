@@ -421,6 +421,21 @@ impl FileSystemSyncTicket {
 }
 
 impl<S: FileSystemServer> rt::Dispatch<S> for FileSystem {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            5 => on_stat(server, incoming).ok(),
+            6 => on_mkdir(server, incoming).ok(),
+            7 => on_rmdir(server, incoming).ok(),
+            8 => on_unlink(server, incoming).ok(),
+            9 => on_rename(server, incoming).ok(),
+            10 => on_statfs(server, incoming).ok(),
+            21 => on_mounts(server, incoming).ok(),
+            22 => on_remount(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -429,15 +444,15 @@ impl<S: FileSystemServer> rt::Dispatch<S> for FileSystem {
     ) -> rt::Answer {
         let answer = match incoming.tag {
             1 => on_open(server, incoming),
-            5 => on_stat(server, incoming),
-            6 => on_mkdir(server, incoming),
-            7 => on_rmdir(server, incoming),
-            8 => on_unlink(server, incoming),
-            9 => on_rename(server, incoming),
-            10 => on_statfs(server, incoming),
+            5 => on_stat(server, incoming).map(rt::Answer::Words),
+            6 => on_mkdir(server, incoming).map(rt::Answer::Words),
+            7 => on_rmdir(server, incoming).map(rt::Answer::Words),
+            8 => on_unlink(server, incoming).map(rt::Answer::Words),
+            9 => on_rename(server, incoming).map(rt::Answer::Words),
+            10 => on_statfs(server, incoming).map(rt::Answer::Words),
             11 => on_sync(server, incoming, ticket),
-            21 => on_mounts(server, incoming),
-            22 => on_remount(server, incoming),
+            21 => on_mounts(server, incoming).map(rt::Answer::Words),
+            22 => on_remount(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -464,11 +479,11 @@ fn on_open<S: FileSystemServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_stat<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         4,
@@ -476,18 +491,18 @@ fn on_stat<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_stat(server.stat(
+    Ok(answer_stat(server.stat(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_mkdir<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         3,
@@ -495,18 +510,18 @@ fn on_mkdir<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_mkdir(server.mkdir(
+    Ok(answer_mkdir(server.mkdir(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         crate::Mode::from_wire(incoming.words[2] as u32)?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_rmdir<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         2,
@@ -514,17 +529,17 @@ fn on_rmdir<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_rmdir(server.rmdir(
+    Ok(answer_rmdir(server.rmdir(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_unlink<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         2,
@@ -532,17 +547,17 @@ fn on_unlink<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_unlink(server.unlink(
+    Ok(answer_unlink(server.unlink(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_rename<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         5,
@@ -550,19 +565,19 @@ fn on_rename<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_rename(server.rename(
+    Ok(answer_rename(server.rename(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
         rt::bool_from(incoming.words[4] as u8)?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_statfs<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         4,
@@ -570,11 +585,11 @@ fn on_statfs<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_statfs(server.statfs(
+    Ok(answer_statfs(server.statfs(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
-    ))))
+    )))
 }
 
 #[inline]
@@ -600,11 +615,11 @@ fn on_sync<S: FileSystemServer>(
     })
 }
 
-#[inline]
+#[inline(always)]
 fn on_mounts<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         2,
@@ -612,17 +627,17 @@ fn on_mounts<S: FileSystemServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_mounts(server.mounts(
+    Ok(answer_mounts(server.mounts(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_remount<S: FileSystemServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         3,
@@ -630,11 +645,11 @@ fn on_remount<S: FileSystemServer>(
         rt::BadgeClass::Session,
         FileSystem::REMOUNT,
     )?;
-    Ok(rt::Answer::Words(answer_remount(server.remount(
+    Ok(answer_remount(server.remount(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::bool_from(incoming.words[2] as u8)?,
-    ))))
+    )))
 }
 
 #[inline]

@@ -13,7 +13,8 @@ impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + cr
         match incoming.tag {
             4099 => gritos_base_api::Session::quick(server, incoming),
             4100 => gritos_base_api::Supervision::quick(server, incoming),
-            2 | 14 | 23 => crate::File::quick(server, incoming),
+            5..=10 | 21 | 22 => crate::FileSystem::quick(server, incoming),
+            2..=4 | 12..=14 | 17..=20 | 23 => crate::File::quick(server, incoming),
             _ => None,
         }
     }

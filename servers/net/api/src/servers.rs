@@ -13,7 +13,8 @@ impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + cr
         match incoming.tag {
             4099 => gritos_base_api::Session::quick(server, incoming),
             4100 => gritos_base_api::Supervision::quick(server, incoming),
-            3 | 8..=11 | 16 => crate::Socket::quick(server, incoming),
+            21 => crate::Sockets::quick(server, incoming),
+            2 | 3 | 8..=13 | 16 => crate::Socket::quick(server, incoming),
             _ => None,
         }
     }

@@ -766,11 +766,14 @@ impl<S: SocketServer> rt::Dispatch<S> for Socket {
     #[inline(always)]
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
         match incoming.tag {
+            2 => on_bind(server, incoming).ok(),
             3 => on_listen(server, incoming).ok(),
             8 => on_close(server, incoming).ok(),
             9 => on_getsockopt(server, incoming).ok(),
             10 => on_setsockopt(server, incoming).ok(),
             11 => on_shutdown(server, incoming).ok(),
+            12 => on_getsockname(server, incoming).ok(),
+            13 => on_getpeername(server, incoming).ok(),
             16 => on_poll(server, incoming).ok(),
             _ => None,
         }
@@ -783,7 +786,7 @@ impl<S: SocketServer> rt::Dispatch<S> for Socket {
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         let answer = match incoming.tag {
-            2 => on_bind(server, incoming),
+            2 => on_bind(server, incoming).map(rt::Answer::Words),
             3 => on_listen(server, incoming).map(rt::Answer::Words),
             4 => on_accept(server, incoming, ticket),
             5 => on_connect(server, incoming, ticket),
@@ -793,8 +796,8 @@ impl<S: SocketServer> rt::Dispatch<S> for Socket {
             9 => on_getsockopt(server, incoming).map(rt::Answer::Words),
             10 => on_setsockopt(server, incoming).map(rt::Answer::Words),
             11 => on_shutdown(server, incoming).map(rt::Answer::Words),
-            12 => on_getsockname(server, incoming),
-            13 => on_getpeername(server, incoming),
+            12 => on_getsockname(server, incoming).map(rt::Answer::Words),
+            13 => on_getpeername(server, incoming).map(rt::Answer::Words),
             14 => on_sendto(server, incoming, ticket),
             15 => on_recvfrom(server, incoming, ticket),
             16 => on_poll(server, incoming).map(rt::Answer::Words),
@@ -805,16 +808,16 @@ impl<S: SocketServer> rt::Dispatch<S> for Socket {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn on_bind<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, Socket::CONFIGURE)?;
-    Ok(rt::Answer::Words(answer_bind(server.bind(
+    Ok(answer_bind(server.bind(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
 #[inline(always)]
@@ -966,28 +969,28 @@ fn on_shutdown<S: SocketServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_getsockname<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(rt::Answer::Words(answer_getsockname(server.getsockname(
+    Ok(answer_getsockname(server.getsockname(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_getpeername<S: SocketServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 2, 1, rt::BadgeClass::Object, rt::Rights::empty())?;
-    Ok(rt::Answer::Words(answer_getpeername(server.getpeername(
+    Ok(answer_getpeername(server.getpeername(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
 #[inline]

@@ -182,6 +182,14 @@ impl SocketsResolveTicket {
 }
 
 impl<S: SocketsServer> rt::Dispatch<S> for Sockets {
+    #[inline(always)]
+    fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
+        match incoming.tag {
+            21 => on_interface(server, incoming).ok(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn dispatch(
         server: &mut S,
@@ -191,7 +199,7 @@ impl<S: SocketsServer> rt::Dispatch<S> for Sockets {
         let answer = match incoming.tag {
             1 => on_socket(server, incoming),
             20 => on_resolve(server, incoming, ticket),
-            21 => on_interface(server, incoming),
+            21 => on_interface(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -246,11 +254,11 @@ fn on_resolve<S: SocketsServer>(
     })
 }
 
-#[inline]
+#[inline(always)]
 fn on_interface<S: SocketsServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(
         rt::Kind::Call,
         2,
@@ -258,10 +266,10 @@ fn on_interface<S: SocketsServer>(
         rt::BadgeClass::Session,
         rt::Rights::empty(),
     )?;
-    Ok(rt::Answer::Words(answer_interface(server.interface(
+    Ok(answer_interface(server.interface(
         caller,
         rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
-    ))))
+    )))
 }
 
 #[inline]

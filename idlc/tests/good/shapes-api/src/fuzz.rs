@@ -40,3 +40,12 @@ pub fn fuzz_shapes<S: crate::ShapesServer>(server: &mut S, data: &[u8]) -> rt::A
     let ticket = rt::Ticket { reply: rt::Address::root(1), generation: 0 };
     <crate::Shapes as rt::Dispatch<S>>::dispatch(server, &incoming, || Some(ticket))
 }
+
+/// Dispatches the message that `data` stands for to a server of [`Tape`](crate::Tape).
+///
+/// Whatever the bytes, there is an answer: give this to a fuzzer.
+pub fn fuzz_tape<S: crate::TapeServer>(server: &mut S, data: &[u8]) -> rt::Answer {
+    let incoming = rt::Incoming::from_bytes(data, &[1, 2]);
+    let ticket = rt::Ticket { reply: rt::Address::root(1), generation: 0 };
+    <crate::Tape as rt::Dispatch<S>>::dispatch(server, &incoming, || Some(ticket))
+}

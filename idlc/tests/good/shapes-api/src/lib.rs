@@ -14,6 +14,8 @@ mod thing_protocol;
 #[rustfmt::skip]
 mod shapes_protocol;
 #[rustfmt::skip]
+mod tape_protocol;
+#[rustfmt::skip]
 mod servers;
 #[rustfmt::skip]
 mod mock;
@@ -33,8 +35,10 @@ pub use shapes_protocol::{
     ShapesTextReply, ShapesTwoReply, ShapesTypeReply, ShapesWaitTicket,
 };
 #[rustfmt::skip]
+pub use tape_protocol::{Tape, TapeClient, TapeServer};
+#[rustfmt::skip]
 pub use servers::Everything;
 #[rustfmt::skip]
-pub use mock::{ShapesMock, ThingMock};
+pub use mock::{ShapesMock, TapeMock, ThingMock};
 #[rustfmt::skip]
-pub use fuzz::{fuzz_shapes, fuzz_thing};
+pub use fuzz::{fuzz_shapes, fuzz_tape, fuzz_thing};

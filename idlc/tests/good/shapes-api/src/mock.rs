@@ -302,3 +302,34 @@ impl<C> crate::ShapesServer for ShapesMock<C> {
         (self.transfer)(&mut self.context, caller, argument_0, argument_1, argument_2, argument_3)
     }
 }
+
+/// A server of [`Tape`](crate::Tape) made of functions, which share a context.
+#[derive(Clone, Debug)]
+pub struct TapeMock<C> {
+    /// What the functions share.
+    pub context: C,
+    /// Answers `read`.
+    pub read: fn(&mut C, rt::Caller, rt::BufferRange, u64) -> Result<u64, crate::ShapeError>,
+    /// Answers `write`.
+    pub write: fn(&mut C, rt::Caller, rt::BufferRange, u64) -> Result<u64, crate::ShapeError>,
+}
+
+impl<C> crate::TapeServer for TapeMock<C> {
+    fn read(
+        &mut self,
+        caller: rt::Caller,
+        argument_0: rt::BufferRange,
+        argument_1: u64,
+    ) -> Result<u64, crate::ShapeError> {
+        (self.read)(&mut self.context, caller, argument_0, argument_1)
+    }
+
+    fn write(
+        &mut self,
+        caller: rt::Caller,
+        argument_0: rt::BufferRange,
+        argument_1: u64,
+    ) -> Result<u64, crate::ShapeError> {
+        (self.write)(&mut self.context, caller, argument_0, argument_1)
+    }
+}

@@ -11,7 +11,7 @@ impl<S: crate::ShapesServer + crate::ThingServer + gritos_test_common_api::Clock
     #[inline(always)]
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
         match incoming.tag {
-            1 | 0x8a9e_707e | 0x8c56_5738 | 0xa0cf_c4b1 | 0xafc0_f7bf
+            1 | 0x8a9e_707e | 0x8c56_5738 | 0xa0cf_c4b1 | 0xa721_ed10 | 0xafc0_f7bf
                 | 0xec9c_2dd0 => crate::Shapes::quick(server, incoming),
             77 | 0x915d_0c0e => crate::Thing::quick(server, incoming),
             0xb86f_a6ef => gritos_test_common_api::Clock::quick(server, incoming),

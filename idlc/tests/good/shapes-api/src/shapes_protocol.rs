@@ -829,6 +829,7 @@ impl<S: ShapesServer> rt::Dispatch<S> for Shapes {
             0xafc0_f7bf => on_nothing(server, incoming).ok(),
             0xa0cf_c4b1 => on_type(server, incoming).ok(),
             0x8c56_5738 => on_cannot_fail(server, incoming).ok(),
+            0xa721_ed10 => on_transfer(server, incoming).ok(),
             _ => None,
         }
     }
@@ -857,7 +858,7 @@ impl<S: ShapesServer> rt::Dispatch<S> for Shapes {
             0xd19c_40d1 => on_make_later(server, incoming, ticket),
             0xf686_dbe5 => on_give(server, incoming),
             0xb02e_4db3 => on_maybe(server, incoming),
-            0xa721_ed10 => on_transfer(server, incoming),
+            0xa721_ed10 => on_transfer(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -1084,19 +1085,19 @@ fn on_maybe<S: ShapesServer>(
     )))
 }
 
-#[inline]
+#[inline(always)]
 fn on_transfer<S: ShapesServer>(
     server: &mut S,
     incoming: &rt::Incoming,
-) -> Result<rt::Answer, rt::WireError> {
+) -> Result<rt::Outgoing<0>, rt::WireError> {
     let caller = incoming.admit(rt::Kind::Call, 7, 3, rt::BadgeClass::Any, rt::Rights::empty())?;
-    Ok(rt::Answer::Words(answer_transfer(server.transfer(
+    Ok(answer_transfer(server.transfer(
         caller,
         rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
         rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
         rt::BufferRange::decode(incoming, 2, true, true, incoming.words[4], incoming.words[5])?,
         incoming.words[6] as u16,
-    ))))
+    )))
 }
 
 #[inline]
