@@ -1,8 +1,8 @@
 //! The instructions that Rust has no words for: `svc`, reading the counter,
 //! cache maintenance, `brk`.
 //!
-//! This is the only inline assembly of user space, with its submodule for
-//! tests. Everything is `#[inline(always)]`: with a constant call number the
+//! This is the only inline assembly of user space, with its submodules for
+//! measurements and tests. Everything is `#[inline(always)]`: with a constant call number the
 //! `match` in [`Svc::short`] folds to one `svc`, and results that the caller
 //! ignores cost nothing.
 
@@ -14,6 +14,7 @@ use crate::raw::{RawCalls, Request, Returned};
 
 #[cfg(feature = "probe")]
 pub mod probe;
+pub mod retired;
 
 /// The kernel under this task.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,8 +1,10 @@
 //! Builds programs for the target.
 
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Message;
@@ -27,13 +29,18 @@ pub(crate) const TESTS: &str = "gritos-target-tests";
 ///
 /// Each package is built alone, so that cargo does not unify the features of kernel and tasks.
 /// Paths of this machine are mapped away, and flags from the environment are ignored: the same
-/// source gives the same bytes everywhere.
+/// source gives the same bytes everywhere. What was built once stays as it is until this process ends, however
+/// many images it goes into.
 pub(crate) fn build(workspace: &Workspace, package: &str) -> Result<PathBuf> {
-    build_in(
-        workspace,
-        workspace.metadata.target_directory.as_std_path(),
-        package,
-    )
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = built.get(package) {
+        return Ok(path.clone());
+    }
+    let folder = workspace.metadata.target_directory.as_std_path();
+    let path = build_in(workspace, folder, package)?;
+    built.insert(package.to_string(), path.clone());
+    Ok(path)
 }
 
 /// As [`build`], with another folder for what the compiler makes.

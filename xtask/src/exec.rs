@@ -15,6 +15,7 @@ pub(crate) use self::conversation::{Audience, Conversation, PATIENCE, Trouble};
 use crate::frames::{Next, Stream};
 use crate::qemu::{Running, TIMED_OUT};
 use crate::report;
+use crate::symbols::Symbols;
 
 mod conversation;
 
@@ -24,8 +25,10 @@ pub(crate) const COMMAND_LIMIT: usize = PAYLOAD_LIMIT - 32;
 const LOST: u8 = 125;
 
 /// Boots the machine of `command`, runs `lines` on it and switches it off. Returns the exit status.
+/// Reports of failures on the console are explained with `symbols`.
 pub(crate) fn run(
     command: &mut Command,
+    symbols: Symbols,
     lines: &[String],
     timeout: Option<Duration>,
 ) -> Result<u8> {
@@ -35,6 +38,7 @@ pub(crate) fn run(
     let keyboard = qemu.keyboard()?;
     let stdout = std::io::stdout();
     let mut talk = Conversation::new(stream, keyboard, stdout, PATIENCE, Audience::Terminal);
+    talk.symbols = symbols;
     talk.deadline = deadline;
     let outcome = talk.all(lines);
     let status = match outcome {

@@ -20,6 +20,7 @@ mod load;
 mod qemu;
 mod report;
 mod source;
+mod symbols;
 mod system;
 mod tidy;
 mod toolchain;
@@ -78,10 +79,13 @@ enum Verb {
     /// Runs what takes too long for the gate, part by part; each goes on where it was interrupted
     #[command(after_help = "Example:\n  cargo xtask soak machines\n\nResults go to docs/soak.md.")]
     Soak(verb::soak::Options),
-    /// Measures what operations cost, in guest instructions, beside seL4's figures
-    #[command(after_help = "Example:\n  cargo xtask bench --json target/bench.json")]
+    /// Measures what operations cost, in guest instructions, beside figures of seL4 and Linux
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench --json target/bench.json\n  \
+        cargo xtask bench --part system"
+    )]
     Bench(verb::bench::Options),
-    /// Boots with the machine stopped and a debugger attached, with symbols of kernel and root task
+    /// Boots with the machine stopped and a debugger attached, with symbols of kernel and components
     #[command(after_help = "Example:\n  cargo xtask gdb --board rpi4")]
     Gdb(verb::gdb::Options),
     /// Measures the kernel against its budgets in ci/budgets.toml

@@ -9,6 +9,7 @@ use gritos_service::call_cap;
 use gritos_shell_core::{Command, Failure, builtins};
 use gritos_sys::environment::Environment;
 
+pub(crate) mod bench;
 pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod net;
@@ -20,6 +21,7 @@ pub(crate) static TABLES: &[&[Command]] = &[
     builtins::COMMANDS,
     system::COMMANDS,
     files::COMMANDS,
+    bench::COMMANDS,
     log::COMMANDS,
     time::COMMANDS,
     net::COMMANDS,

@@ -1,7 +1,9 @@
 //! The shell's life: read, run, read.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use gritos_service::call_cap;
-use gritos_shell_core::{Session, Shell};
+use gritos_shell_core::{Host, Session, Shell};
 use gritos_sys::heap::Heap;
 use gritos_sys::{Error, debug_println};
 
@@ -13,6 +15,14 @@ static HEAP: Heap = Heap::new();
 
 /// Pieces in which the heap may grow.
 const HEAP_PIECES: u16 = 31;
+
+/// When the console had taken the first prompt, in nanoseconds since the machine started.
+static READY_AT: AtomicU64 = AtomicU64::new(0);
+
+/// When the shell was ready for the first line, in nanoseconds since the machine started.
+pub(crate) fn ready_at() -> u64 {
+    READY_AT.load(Ordering::Relaxed)
+}
 
 pub(crate) fn main(_argument: u64) {
     if let Err(error) = run() {
@@ -30,6 +40,7 @@ fn run() -> Result<(), Error> {
     let mut terminal = Terminal::new(call_cap(console))?;
     let mut session = Session::new(Shell::new(commands::TABLES), environment.generation());
     session.start(&mut terminal);
+    READY_AT.store(terminal.now(), Ordering::Relaxed);
     loop {
         let (bytes, disturbed) = terminal.read();
         session.input(&mut terminal, &bytes, disturbed);

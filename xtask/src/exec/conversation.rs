@@ -8,6 +8,7 @@ use anyhow::Context;
 use gritos_abi::frame::{Channel, encode};
 
 use crate::frames::{Item, Next, Stream};
+use crate::symbols::Symbols;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +105,8 @@ pub(crate) struct Conversation<K, O> {
     pub(crate) deadline: Option<Instant>,
     patience: Patience,
     audience: Audience,
+    /// What addresses on the console mean.
+    pub(crate) symbols: Symbols,
     /// Lives of console and shell when the command began.
     console: Option<u64>,
     shell: Option<u64>,
@@ -129,6 +132,7 @@ impl<K: Write, O: Write> Conversation<K, O> {
             deadline: None,
             patience,
             audience,
+            symbols: Symbols::default(),
             console: None,
             shell: None,
             lines: VecDeque::new(),
@@ -266,8 +270,16 @@ impl<K: Write, O: Write> Conversation<K, O> {
             Item::Line(line) if !line.trim().is_empty() => line,
             _ => return,
         };
+        self.tell(line.clone(), matches!(item, Item::Frame(..)));
+        if let Some(place) = self.symbols.explain(line) {
+            self.tell(format!("    at {place}"), false);
+        }
+    }
+
+    /// Shows a line to whoever is at the terminal, if that is the time for it, or keeps it.
+    fn tell(&mut self, line: String, is_record: bool) {
         let limit = match self.audience {
-            Audience::Terminal if self.show || matches!(item, Item::Frame(..)) => {
+            Audience::Terminal if self.show || is_record => {
                 anstream::eprintln!("{line}");
                 return;
             }
@@ -277,7 +289,7 @@ impl<K: Write, O: Write> Conversation<K, O> {
         if self.lines.len() == limit {
             self.lines.pop_front();
         }
-        self.lines.push_back(line.clone());
+        self.lines.push_back(line);
     }
 
     /// Lines of the console and records of the log that were kept.

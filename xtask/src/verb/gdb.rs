@@ -1,4 +1,7 @@
 //! `cargo xtask gdb`: the machine stopped at its first instruction, a debugger attached.
+//!
+//! The kernel's symbols lie at high addresses. Those of root task and components lie all at the same low ones,
+//! so that the debugger knows one program at a time: its command `in-NAME` says which.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,6 +13,7 @@ use gritos_abi::boot_image::FLAG_SEMIHOSTING;
 
 use crate::image::Contents;
 use crate::qemu::{Board, Running};
+use crate::symbols::{KERNEL, Symbols};
 use crate::toolchain::{self, output_of};
 use crate::workspace::Workspace;
 use crate::{MachineOptions, report, verb};
@@ -42,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         ..Contents::default()
     };
     let destination = machine.destination();
-    let symbols = verb::image::write(workspace, &options.programs, destination, contents, &image)?;
+    let built = verb::image::write(workspace, &options.programs, destination, contents, &image)?;
     // The port is free now and QEMU takes it at once.
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
@@ -57,7 +61,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         "-serial",
         &format!("file:{}", console.display()),
     ]);
-    let arguments = debugger_arguments(port, &symbols.kernel, symbols.root.as_deref());
+    let script = workspace.output("gdb-commands")?;
+    std::fs::write(&script, commands(port, &built.symbols))
+        .with_context(|| format!("cannot write {}", script.display()))?;
+    let arguments = ["-x".to_string(), script.display().to_string()];
     report::step(
         "Stopped",
         format!("{} at its first instruction", machine.label()),
@@ -84,14 +91,29 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's symbols lie at high addresses and the root task's at low ones: they do not meet.
-fn debugger_arguments(port: u16, kernel: &Path, root: Option<&Path>) -> Vec<String> {
-    let mut arguments = vec![kernel.display().to_string()];
-    if let Some(root) = root {
-        arguments.extend(["-ex".into(), format!("add-symbol-file {}", root.display())]);
+/// What the debugger is told first: the target, and a command for each program.
+fn commands(port: u16, symbols: &Symbols) -> String {
+    let quote = |path: &Path| format!("{:?}", path.display().to_string());
+    let kernel = symbols.programs().find(|(name, _)| *name == KERNEL);
+    let kernel = kernel.map_or(String::new(), |(_, path)| quote(path));
+    let mut text = format!("set confirm off\nset architecture aarch64\nsymbol-file {kernel}\n");
+    let mut names = Vec::new();
+    for (name, path) in symbols.programs().filter(|(name, _)| *name != KERNEL) {
+        text += &format!(
+            "define in-{name}\nsymbol-file {kernel}\nadd-symbol-file {}\nend\n\
+             document in-{name}\nTakes low addresses for those of {name}.\nend\n",
+            quote(path)
+        );
+        names.push(format!("in-{name}"));
     }
-    arguments.extend(["-ex".into(), format!("target remote 127.0.0.1:{port}")]);
-    arguments
+    text += &format!("target remote 127.0.0.1:{port}\n");
+    if names.iter().any(|name| name == "in-root") {
+        text += "in-root\n";
+    }
+    text + &format!(
+        "echo Low addresses are those of the program that you choose: {}\\n\n",
+        names.join(" ")
+    )
 }
 
 fn quoted(arguments: &[String]) -> String {
@@ -103,4 +125,26 @@ fn quoted(arguments: &[String]) -> String {
         }
     };
     arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Symbols, commands};
+
+    #[test]
+    fn each_program_has_a_command_and_the_root_task_is_first() {
+        let mut symbols = Symbols::new(Path::new("/k"), Some(Path::new("/r")));
+        symbols.add("log", Path::new("/a b"));
+        let text = commands(1234, &symbols);
+        assert!(
+            text.contains("define in-log\nsymbol-file \"/k\"\nadd-symbol-file \"/a b\"\nend\n")
+        );
+        assert!(
+            text.contains("target remote 127.0.0.1:1234\nin-root\n"),
+            "{text}"
+        );
+        assert!(!text.contains("in-kernel"));
+    }
 }

@@ -10,6 +10,7 @@ use crate::card::{self, BootFile, firmware};
 use crate::compile;
 use crate::image::{Contents, assemble};
 use crate::qemu::Board;
+use crate::symbols::Symbols;
 use crate::toolchain::disk;
 use crate::workspace::Workspace;
 use crate::{report, system};
@@ -196,7 +197,7 @@ pub(crate) fn loader(workspace: &Workspace) -> Result<Vec<u8>> {
 /// The programs of an image, with their symbols.
 pub(crate) struct Programs {
     pub(crate) kernel: PathBuf,
-    pub(crate) root: Option<PathBuf>,
+    pub(crate) symbols: Symbols,
 }
 
 /// Builds kernel, root task and the programs that it starts on `destination`, and writes the image
@@ -214,8 +215,11 @@ pub(crate) fn write(
         "none" => None,
         package => Some(compile::build(workspace, package)?),
     };
+    let mut symbols = Symbols::new(&kernel, root.as_deref());
     if let Some(system) = system {
+        let table = system.table.clone();
         contents.add_system(system, &|package| compile::build(workspace, package))?;
+        name_programs(&table, &contents, &mut symbols)?;
     }
     let image = assemble(&kernel, root.as_deref(), &contents)?;
     fs::write(path, &image).with_context(|| format!("cannot write {}", path.display()))?;
@@ -223,5 +227,18 @@ pub(crate) fn write(
         "Wrote",
         format!("{} ({} KiB)", path.display(), image.len() / 1024),
     );
-    Ok(Programs { kernel, root })
+    Ok(Programs { kernel, symbols })
+}
+
+/// Says which program each component of the system table runs.
+fn name_programs(table: &[u8], contents: &Contents, symbols: &mut Symbols) -> Result<()> {
+    let system = gritos_system::System::parse(table)
+        .map_err(|error| anyhow::anyhow!("the system table just made is refused: {error:?}"))?;
+    for component in system.components() {
+        let mut programs = contents.components.iter();
+        if let Some(program) = programs.find(|program| program.name == component.binary) {
+            symbols.add(component.name, &program.path);
+        }
+    }
+    Ok(())
 }

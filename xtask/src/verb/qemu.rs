@@ -56,7 +56,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         ..Contents::default()
     };
     let destination = machine.destination();
-    verb::image::write(workspace, &options.programs, destination, contents, &image)?;
+    let built = verb::image::write(workspace, &options.programs, destination, contents, &image)?;
     ensure!(
         options.timeout != Some(0),
         "--timeout 0 leaves no time to boot"
@@ -65,7 +65,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
     let mut command = machine.command(workspace, &image)?;
     if !options.exec.is_empty() {
         report::step("Booting", machine.label());
-        return exec::run(&mut command, &options.exec, timeout);
+        return exec::run(&mut command, built.symbols, &options.exec, timeout);
     }
     report::step(
         "Booting",

@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 
 mod host;
 pub(crate) mod run;
-mod system;
+pub(crate) mod system;
 pub(crate) mod target;
 
 #[derive(Args, Default)]

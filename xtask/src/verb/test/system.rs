@@ -19,6 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Options, Tally};
 use crate::image::Contents;
 use crate::qemu::{Board, Clock, Machine};
+use crate::symbols::Symbols;
 use crate::toolchain::Qemu;
 use crate::workspace::Workspace;
 use crate::{report, system, verb};
@@ -261,26 +262,26 @@ pub(super) fn run(workspace: &Workspace, options: &Options, qemu: &Qemu) -> Resu
 /// A group whose image is there.
 struct Ready {
     group: Group,
-    image: PathBuf,
+    image: Image,
     /// Tells its files from those of other groups.
     number: usize,
 }
 
 /// Builds the images, each once.
 fn prepare(workspace: &Workspace, groups: Vec<Group>) -> Result<Vec<Ready>> {
-    let mut images: Vec<(_, PathBuf)> = Vec::new();
+    let mut images: Vec<(_, Image)> = Vec::new();
     let mut ready = Vec::new();
     for (number, group) in groups.into_iter().enumerate() {
         let (setting, board) = (&group.setting, group.board);
         let key = setting.image_key(board);
         let image = match images.iter().find(|(known, _)| *known == key) {
-            Some((_, path)) => path.clone(),
+            Some((_, image)) => image.clone(),
             None => {
                 let path = workspace.output(&format!("system-test/image-{}.img", images.len()))?;
-                write_image(workspace, setting, board, &path)
+                let image = Image::write(workspace, setting, board, path)
                     .with_context(|| format!("the image of {}", setting.system))?;
-                images.push((key, path.clone()));
-                path
+                images.push((key, image.clone()));
+                image
             }
         };
         ready.push(Ready {
@@ -292,16 +293,42 @@ fn prepare(workspace: &Workspace, groups: Vec<Group>) -> Result<Vec<Ready>> {
     Ok(ready)
 }
 
-fn write_image(workspace: &Workspace, setting: &Setting, board: Board, path: &Path) -> Result<()> {
-    let counters = if setting.counters { FLAG_COUNTERS } else { 0 };
-    let contents = Contents {
-        flags: FLAG_SEMIHOSTING | counters,
-        ..Contents::default()
-    };
-    let programs = verb::image::ProgramOptions::described_by(workspace.root.join(setting.system));
-    let destination = setting.machine(board)?.destination();
-    verb::image::write(workspace, &programs, destination, contents, path)?;
-    Ok(())
+/// A boot image, and what addresses in its programs mean.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    path: PathBuf,
+    symbols: Symbols,
+}
+
+impl Image {
+    /// Writes the image that `setting` asks for on `board` to `path`.
+    pub(crate) fn write(
+        workspace: &Workspace,
+        setting: &Setting,
+        board: Board,
+        path: PathBuf,
+    ) -> Result<Self> {
+        let counters = if setting.counters { FLAG_COUNTERS } else { 0 };
+        let contents = Contents {
+            flags: FLAG_SEMIHOSTING | counters,
+            ..Contents::default()
+        };
+        let description = workspace.root.join(setting.system);
+        let programs = verb::image::ProgramOptions::described_by(description);
+        let destination = setting.machine(board)?.destination();
+        let built = verb::image::write(workspace, &programs, destination, contents, &path)?;
+        Ok(Self {
+            path,
+            symbols: built.symbols,
+        })
+    }
+}
+
+/// Switches a machine for the group on.
+fn start<'a>(workspace: &'a Workspace, ready: &Ready) -> Result<Guest<'a>> {
+    let folder = format!("system-test/machine-{}", ready.number);
+    let Group { setting, board, .. } = &ready.group;
+    Guest::start(workspace, setting, *board, &ready.image, &folder)
 }
 
 /// What a worker tells.
@@ -327,10 +354,7 @@ fn run_group(workspace: &Workspace, ready: &Ready, events: &Sender<Event>) {
         let result = (|| {
             let guest = match &mut machine {
                 Some(guest) => guest,
-                None => machine.insert(
-                    Guest::start(workspace, group, &ready.image, ready.number)
-                        .map_err(Failure::without_console)?,
-                ),
+                None => machine.insert(start(workspace, ready).map_err(Failure::without_console)?),
             };
             // A case that panics has failed, and the others go on.
             let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(guest)));

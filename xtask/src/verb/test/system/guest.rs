@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::Group;
+use super::{Image, Setting};
 use crate::exec::{Audience, Conversation, PATIENCE, Trouble};
 use crate::frames::{Record, Stream};
 use crate::qemu::{Board, Disk, Forward, Machine, Network, Running};
@@ -37,7 +37,7 @@ pub(crate) struct Ran {
 pub(crate) struct Guest<'a> {
     workspace: &'a Workspace,
     machine: Machine,
-    image: PathBuf,
+    image: Image,
     forwards: Vec<Forward>,
     running: Option<Live>,
     /// Number of the last command.
@@ -56,23 +56,22 @@ struct Live {
 }
 
 impl<'a> Guest<'a> {
-    /// Makes the disk, and switches the machine on.
-    pub(super) fn start(
+    /// Makes the disk, in `folder` under xtask's own, and switches a machine on that boots `image`.
+    pub(crate) fn start(
         workspace: &'a Workspace,
-        group: &Group,
-        image: &Path,
-        number: usize,
+        setting: &Setting,
+        board: Board,
+        image: &Image,
+        folder: &str,
     ) -> Result<Self> {
-        let setting = &group.setting;
-        let mut machine = setting.machine(group.board)?;
-        let file = |name: &str| workspace.output(&format!("system-test/machine-{number}/{name}"));
+        let mut machine = setting.machine(board)?;
         if let Some(make) = setting.disk {
-            let path = file("disk.img")?;
+            let path = workspace.output(&format!("{folder}/disk.img"))?;
             make(workspace, &path).context("the disk could not be made")?;
             machine.devices.disk = Some(Disk::at(path));
         }
         let mut forwards = Vec::new();
-        if group.board == Board::Virt && (setting.network || !setting.ports.is_empty()) {
+        if board == Board::Virt && (setting.network || !setting.ports.is_empty()) {
             for &guest in setting.ports {
                 let host = free_port()?;
                 forwards.push(Forward { host, guest });
@@ -83,7 +82,7 @@ impl<'a> Guest<'a> {
         let mut guest = Self {
             workspace,
             machine,
-            image: image.to_path_buf(),
+            image: image.clone(),
             forwards,
             running: None,
             number: 0,
@@ -96,12 +95,13 @@ impl<'a> Guest<'a> {
     /// Switches the machine on, with the same disk; if it runs, it is cut off first.
     pub(crate) fn boot(&mut self) -> Result<()> {
         self.kill();
-        let mut command = self.machine.command(self.workspace, &self.image)?;
+        let mut command = self.machine.command(self.workspace, &self.image.path)?;
         let mut qemu = Running::start_conversation(&mut command)?;
         let record = Record::default();
         let stream = Stream::recorded(qemu.serial()?, Some(record.clone()));
         let keyboard = qemu.keyboard()?;
-        let talk = Conversation::new(stream, keyboard, Vec::new(), PATIENCE, Audience::Later);
+        let mut talk = Conversation::new(stream, keyboard, Vec::new(), PATIENCE, Audience::Later);
+        talk.symbols = self.image.symbols.clone();
         self.running = Some(Live {
             qemu,
             talk,
@@ -252,7 +252,7 @@ impl<'a> Guest<'a> {
     }
 
     /// The last of [`lines`](Self::lines).
-    pub(super) fn last_lines(&self, count: usize) -> Vec<String> {
+    pub(crate) fn last_lines(&self, count: usize) -> Vec<String> {
         let mut lines = VecDeque::from(self.lines());
         lines.drain(..lines.len().saturating_sub(count));
         lines.into()

@@ -1,0 +1,12 @@
+//! Operations on files.
+
+use anyhow::Result;
+
+use super::Measurement;
+use crate::report;
+use crate::workspace::Workspace;
+
+pub(super) fn run(_workspace: &Workspace, _all: &mut Vec<Measurement>) -> Result<()> {
+    report::skipped("files: the shell has no measurement of them");
+    Ok(())
+}
