@@ -3,17 +3,21 @@
 use gritos_idl_runtime::object::Notification;
 use gritos_idl_runtime::{Caller, Cap, Later, Response, Text};
 use gritos_sys::Error;
-use gritos_sys::abi::ObjectType;
+use gritos_sys::abi::{Address, ObjectType};
+use gritos_sys::cap::Untyped;
 use gritos_sys::environment::slot;
+use gritos_sys::process::Process;
 use gritos_system_api::{
-    Component, ComponentState, Held, Machine, SystemError, SystemKernelLogReply, SystemKillTicket,
-    SystemRestartTicket, SystemServer, ThreadState,
+    Component, ComponentState, Held, Machine, SystemError, SystemHeldReply, SystemKernelLogReply,
+    SystemKillTicket, SystemRestartTicket, SystemServer, ThreadState,
 };
 
 use crate::grants::planned;
 use crate::leaving::{Next, WaitPlace, Waiting};
 use crate::root::Root;
 
+/// Slots that one call looks at.
+const LOOK: u32 = 16;
 /// The root task's own number.
 const ROOT: u32 = 0;
 
@@ -31,6 +35,7 @@ impl Root<'_> {
         let info = self.creator.tcb.info().ok();
         Component {
             memory_bytes: 0,
+            used_bytes: 0,
             used_ns: 0,
             restarts: 0,
             state: ComponentState::Running,
@@ -48,6 +53,7 @@ impl SystemServer for Root<'_> {
             memory_bytes: regions.map(|region| region.size).sum(),
             free_bytes: self.pool.free(),
             counter_hz: self.info.counter_hz,
+            free_slots: self.slots.free().into(),
             components: u32::from(self.count()) + 1,
             board: self.info.board as u32,
         })
@@ -69,6 +75,9 @@ impl SystemServer for Root<'_> {
         let state = thread.and_then(|info| info.state);
         Ok(Component {
             memory_bytes: spec.memory_bytes,
+            used_bytes: component.process.map_or(0, |process| {
+                spec.memory_bytes.saturating_sub(free_of(&process))
+            }),
             used_ns: context.map_or(0, |info| info.used),
             restarts: component.history.restarts,
             state: component.state,
@@ -95,29 +104,36 @@ impl SystemServer for Root<'_> {
         _caller: Caller,
         number: u32,
         first: u32,
-    ) -> Result<Option<Held>, SystemError> {
+    ) -> Result<SystemHeldReply, SystemError> {
         let index = self.indexed(number)?;
         let spec = self.system.component(index).ok_or(SystemError::NotFound)?;
         let Some(process) = self.component_mut(index).map_err(refused)?.process else {
             return Err(SystemError::State);
         };
         let slots = spec.cnode_slots.min(u32::from(u16::MAX));
-        for position in first..slots {
+        let end = slots.min(first.saturating_add(LOOK));
+        let mut reply = SystemHeldReply {
+            held: nothing(),
+            slot: end.saturating_sub(1),
+            more: end < slots,
+        };
+        for position in first..end {
             let held = process.cnode.inspect(position as u16).map_err(refused)?;
             let object = held.object.unwrap_or(ObjectType::Null);
             if object != ObjectType::Null {
-                return Ok(Some(Held {
+                reply.held = Held {
                     size: held.size,
-                    slot: position,
                     rights: held.rights.bits(),
                     badge: held.badge,
                     object: object as u8,
                     device: held.device,
                     name: text(self.name_of_slot(index, position)),
-                }));
+                };
+                (reply.slot, reply.more) = (position, position + 1 < slots);
+                break;
             }
         }
-        Ok(None)
+        Ok(reply)
     }
 
     fn kill(
@@ -223,6 +239,25 @@ impl Root<'_> {
             .checked_sub(u32::from(slot::GRANT_FIRST))
             .and_then(|grant| planned(&self.system, index).nth(grant as usize))
             .map_or("", |grant| grant.name)
+    }
+}
+
+/// Bytes that a process has left. One that gave its memory away has none.
+fn free_of(process: &Process) -> u64 {
+    let cnode = process.cnode.address().index();
+    let memory = gritos_sys::Cap::<Untyped>::at(Address::nested(cnode, slot::MEMORY));
+    memory.info().map_or(0, |info| info.free)
+}
+
+/// No capability.
+fn nothing() -> Held {
+    Held {
+        size: 0,
+        rights: 0,
+        badge: 0,
+        object: 0,
+        device: false,
+        name: Text::default(),
     }
 }
 

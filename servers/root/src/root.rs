@@ -206,8 +206,8 @@ fn services(
 
 impl Root<'_> {
     /// How many components the table has.
-    pub(crate) fn count(&self) -> u16 {
-        self.system.components().count() as u16
+    pub(crate) const fn count(&self) -> u16 {
+        self.system.component_count()
     }
 
     fn start_all(&mut self) {

@@ -29,6 +29,8 @@ pub struct System<'a> {
     devices: &'a [[u8; DEVICE_BYTES]],
     uses: &'a [[u8; USE_BYTES]],
     strings: &'a str,
+    /// All names were read once and are good.
+    is_checked: bool,
 }
 
 /// A component's record: the component and where its uses are.
@@ -43,7 +45,7 @@ impl<'a> System<'a> {
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, SystemError> {
-        let system = Self::split(bytes)?;
+        let mut system = Self::split(bytes)?;
         let mut next_use = 0;
         for index in 0..system.components.len() {
             let (_, uses) = system.row(index)?;
@@ -71,6 +73,7 @@ impl<'a> System<'a> {
         distinct(Part::Component, || system.components().map(|c| c.name))?;
         distinct(Part::Service, || system.services().map(|s| s.name))?;
         distinct(Part::Device, || system.devices().map(|d| d.name))?;
+        system.is_checked = true;
         Ok(system)
     }
 
@@ -116,6 +119,7 @@ impl<'a> System<'a> {
             devices,
             uses,
             strings: core::str::from_utf8(rest).map_err(|_| SystemError::Text)?,
+            is_checked: false,
         })
     }
 
@@ -123,6 +127,12 @@ impl<'a> System<'a> {
     #[must_use]
     pub const fn board(&self) -> Board {
         self.board
+    }
+
+    /// How many components there are.
+    #[must_use]
+    pub const fn component_count(&self) -> u16 {
+        self.components.len() as u16
     }
 
     /// All components, in the order in which they are started.
@@ -164,8 +174,9 @@ impl<'a> System<'a> {
     /// Index of the component called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<u16> {
-        let mut names = (0..).zip(self.components());
-        Some(names.find(|(_, component)| component.name == name)?.0)
+        let name_of = |record| Fields(record).text(self.strings);
+        let mut names = (0..).zip(self.components.iter().map(|record| name_of(record)));
+        Some(names.find(|(_, found)| *found == Some(name))?.0)
     }
 
     /// What component `component` uses.
@@ -342,7 +353,8 @@ impl<'a> System<'a> {
     }
 
     fn name(&self, fields: &mut Fields<'_>) -> Option<&'a str> {
-        fields.text(self.strings).filter(|name| is_name(name))
+        let name = fields.text(self.strings)?;
+        (self.is_checked || is_name(name)).then_some(name)
     }
 
     /// The index of a component, or [`NOBODY`]; `None` if it is neither.

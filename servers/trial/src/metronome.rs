@@ -5,8 +5,7 @@ use gritos_sys::{ipc, time};
 /// Time between two deadlines, in nanoseconds.
 const PERIOD: u64 = 1_000_000;
 
-/// Waits for as many deadlines as `argument` says, and tells the lateness in nanoseconds: the least, the most frequent
-/// within a power of two, and the most.
+/// Waits for as many deadlines as `argument` says, and tells the lateness in nanoseconds.
 pub(crate) fn run(argument: &str) {
     let count: u32 = argument.parse().unwrap_or(200);
     let (mut least, mut most, mut sum) = (u64::MAX, 0, 0);

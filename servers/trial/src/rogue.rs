@@ -41,7 +41,9 @@ pub(crate) fn run(argument: &str, environment: &Environment<'_>) {
             _ => Syscall::Call,
         };
         // Its own CNode, thread, space and heap are spared, so that it goes on.
-        let is_own = (1..4).contains(&target.0) || heap.contains(&target.0);
+        // CNode 1 of an address is its own again.
+        let slot = target.0 & 0xffff;
+        let is_own = (1..4).contains(&slot) || heap.contains(&slot);
         if call == Syscall::Call && is_own {
             continue;
         }

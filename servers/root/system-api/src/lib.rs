@@ -15,5 +15,6 @@ mod system_protocol;
 pub use types::{Component, ComponentState, Held, Machine, SystemError, ThreadState};
 #[rustfmt::skip]
 pub use system_protocol::{
-    System, SystemClient, SystemKernelLogReply, SystemKillTicket, SystemRestartTicket, SystemServer,
+    System, SystemClient, SystemHeldReply, SystemKernelLogReply, SystemKillTicket,
+    SystemRestartTicket, SystemServer,
 };

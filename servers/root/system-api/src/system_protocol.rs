@@ -22,6 +22,17 @@ impl System {
     pub const MAY_READ_LOG: rt::Rights = rt::Rights::server(2);
 }
 
+/// Results of [`SystemClient::held`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemHeldReply {
+    /// What was found.
+    pub held: crate::Held,
+    /// The last slot that was looked at, where it lies.
+    pub slot: u32,
+    /// Whether there are slots behind it.
+    pub more: bool,
+}
+
 /// Results of [`SystemClient::kernel_log`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemKernelLogReply {
@@ -64,7 +75,7 @@ impl<T: rt::Transport> SystemClient<T> {
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
-        if !reply.has_shape(rt::Kind::Reply, 4, 0) || reply.tag != 0 {
+        if !reply.has_shape(rt::Kind::Reply, 5, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
         let image = rt::image_of(&reply.words);
@@ -87,7 +98,7 @@ impl<T: rt::Transport> SystemClient<T> {
         if reply.server_died() {
             reply = self.transport.call::<0, 0>(self.target.address(), request, None);
         }
-        if !reply.has_shape(rt::Kind::Reply, 7, 0) || reply.tag != 0 {
+        if !reply.has_shape(rt::Kind::Reply, 8, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
         let image = rt::image_of(&reply.words);
@@ -115,7 +126,8 @@ impl<T: rt::Transport> SystemClient<T> {
         Ok(reply.words[0] as u32)
     }
 
-    /// The first capability of a component in a slot from `slot` on, or nothing.
+    /// Looks through slots of a component's root CNode, from `slot` on, until it finds a capability: some slots at a
+    /// time, so that nobody who is more urgent waits long.
     ///
     /// Sent once more if the server dies on it.
     ///
@@ -126,7 +138,7 @@ impl<T: rt::Transport> SystemClient<T> {
         &mut self,
         number: u32,
         slot: u32,
-    ) -> Result<Option<crate::Held>, rt::Error<crate::SystemError>> {
+    ) -> Result<SystemHeldReply, rt::Error<crate::SystemError>> {
         let request = rt::Outgoing::new(
             4,
             [u64::from(number) | u64::from(slot) << 32, 0, 0, 0, 0, 0, 0, 0],
@@ -139,8 +151,15 @@ impl<T: rt::Transport> SystemClient<T> {
         if !reply.has_shape(rt::Kind::Reply, 8, 0) || reply.tag != 0 {
             return Err(rt::failure(reply.outcome, reply.tag));
         }
-        let image = rt::image_of(&reply.words);
-        rt::get(&image, 0).map_err(rt::Error::BadReply)
+        let decode = |reply: &rt::Incoming| -> Result<SystemHeldReply, rt::WireError> {
+            let image = rt::image_of(&reply.words);
+            Ok(SystemHeldReply {
+                held: rt::get(&image, 0)?,
+                slot: rt::get(&image, 56)?,
+                more: rt::get(&image, 60)?,
+            })
+        };
+        decode(&reply).map_err(rt::Error::BadReply)
     }
 
     /// Stops a component and takes back everything that it held. It is not started again by itself.
@@ -277,7 +296,8 @@ pub trait SystemServer {
     /// A [`SystemError`](crate::SystemError) of the server's choice.
     fn find(&mut self, caller: rt::Caller, name: rt::Text<31>) -> Result<u32, crate::SystemError>;
 
-    /// The first capability of a component in a slot from `slot` on, or nothing.
+    /// Looks through slots of a component's root CNode, from `slot` on, until it finds a capability: some slots at a
+    /// time, so that nobody who is more urgent waits long.
     ///
     /// # Errors
     /// A [`SystemError`](crate::SystemError) of the server's choice.
@@ -286,7 +306,7 @@ pub trait SystemServer {
         caller: rt::Caller,
         number: u32,
         slot: u32,
-    ) -> Result<Option<crate::Held>, crate::SystemError>;
+    ) -> Result<SystemHeldReply, crate::SystemError>;
 
     /// Stops a component and takes back everything that it held. It is not started again by itself.
     ///
@@ -594,7 +614,7 @@ fn answer_machine(result: Result<crate::Machine, crate::SystemError>) -> rt::Out
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Outgoing::new(0, rt::words_of(&image), 4)
+            rt::Outgoing::new(0, rt::words_of(&image), 5)
         }
         Err(error) => rt::Outgoing::error(error.number()),
     }
@@ -606,7 +626,7 @@ fn answer_component(result: Result<crate::Component, crate::SystemError>) -> rt:
         Ok(value) => {
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
-            rt::Outgoing::new(0, rt::words_of(&image), 7)
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
         Err(error) => rt::Outgoing::error(error.number()),
     }
@@ -621,11 +641,13 @@ fn answer_find(result: Result<u32, crate::SystemError>) -> rt::Outgoing<0> {
 }
 
 #[inline]
-fn answer_held(result: Result<Option<crate::Held>, crate::SystemError>) -> rt::Outgoing<0> {
+fn answer_held(result: Result<SystemHeldReply, crate::SystemError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => {
             let mut image = [0; 64];
-            rt::put(&mut image, 0, &value);
+            rt::put(&mut image, 0, &value.held);
+            rt::put(&mut image, 56, &value.slot);
+            rt::put(&mut image, 60, &value.more);
             rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
         Err(error) => rt::Outgoing::error(error.number()),

@@ -244,6 +244,8 @@ pub struct Machine {
     pub free_bytes: u64,
     /// Ticks of the system counter per second.
     pub counter_hz: u64,
+    /// Slots of the root task's CNode that are empty.
+    pub free_slots: u32,
     /// Components, running or not.
     pub components: u32,
     /// 1: QEMU virt; 2: Raspberry Pi 4.
@@ -251,15 +253,16 @@ pub struct Machine {
 }
 
 impl rt::Wire for Machine {
-    const SIZE: usize = 32;
+    const SIZE: usize = 40;
     const ALIGN: usize = 8;
 
     fn encode(&self, out: &mut [u8]) {
         rt::put(out, 0, &self.memory_bytes);
         rt::put(out, 8, &self.free_bytes);
         rt::put(out, 16, &self.counter_hz);
-        rt::put(out, 24, &self.components);
-        rt::put(out, 28, &self.board);
+        rt::put(out, 24, &self.free_slots);
+        rt::put(out, 28, &self.components);
+        rt::put(out, 32, &self.board);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
@@ -267,8 +270,9 @@ impl rt::Wire for Machine {
             memory_bytes: rt::get(bytes, 0)?,
             free_bytes: rt::get(bytes, 8)?,
             counter_hz: rt::get(bytes, 16)?,
-            components: rt::get(bytes, 24)?,
-            board: rt::get(bytes, 28)?,
+            free_slots: rt::get(bytes, 24)?,
+            components: rt::get(bytes, 28)?,
+            board: rt::get(bytes, 32)?,
         })
     }
 }
@@ -278,6 +282,8 @@ impl rt::Wire for Machine {
 pub struct Component {
     /// Bytes of its quota.
     pub memory_bytes: u64,
+    /// Those of them that are in use: its program, stack, tables, and what it made.
+    pub used_bytes: u64,
     /// Processor time that it used since it was started last, in nanoseconds.
     pub used_ns: u64,
     /// How often it was started again.
@@ -293,28 +299,30 @@ pub struct Component {
 }
 
 impl rt::Wire for Component {
-    const SIZE: usize = 56;
+    const SIZE: usize = 64;
     const ALIGN: usize = 8;
 
     fn encode(&self, out: &mut [u8]) {
         rt::put(out, 0, &self.memory_bytes);
-        rt::put(out, 8, &self.used_ns);
-        rt::put(out, 16, &self.restarts);
-        rt::put(out, 20, &self.state);
-        rt::put(out, 21, &self.thread);
-        rt::put(out, 22, &self.priority);
-        rt::put(out, 23, &self.name);
+        rt::put(out, 8, &self.used_bytes);
+        rt::put(out, 16, &self.used_ns);
+        rt::put(out, 24, &self.restarts);
+        rt::put(out, 28, &self.state);
+        rt::put(out, 29, &self.thread);
+        rt::put(out, 30, &self.priority);
+        rt::put(out, 31, &self.name);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
         Ok(Self {
             memory_bytes: rt::get(bytes, 0)?,
-            used_ns: rt::get(bytes, 8)?,
-            restarts: rt::get(bytes, 16)?,
-            state: rt::get(bytes, 20)?,
-            thread: rt::get(bytes, 21)?,
-            priority: rt::get(bytes, 22)?,
-            name: rt::get(bytes, 23)?,
+            used_bytes: rt::get(bytes, 8)?,
+            used_ns: rt::get(bytes, 16)?,
+            restarts: rt::get(bytes, 24)?,
+            state: rt::get(bytes, 28)?,
+            thread: rt::get(bytes, 29)?,
+            priority: rt::get(bytes, 30)?,
+            name: rt::get(bytes, 31)?,
         })
     }
 }
@@ -324,13 +332,11 @@ impl rt::Wire for Component {
 pub struct Held {
     /// Bytes of memory or slots of a CNode, else 0.
     pub size: u64,
-    /// Its slot in the component's root CNode.
-    pub slot: u32,
     /// Its rights, as in the kernel's ABI.
     pub rights: u32,
     /// Its badge; 0 for none.
     pub badge: u32,
-    /// Number of its object's type, as in the kernel's ABI.
+    /// Number of its object's type, as in the kernel's ABI; 0 if there is none.
     pub object: u8,
     /// Whether it is device memory.
     pub device: bool,
@@ -344,23 +350,21 @@ impl rt::Wire for Held {
 
     fn encode(&self, out: &mut [u8]) {
         rt::put(out, 0, &self.size);
-        rt::put(out, 8, &self.slot);
-        rt::put(out, 12, &self.rights);
-        rt::put(out, 16, &self.badge);
-        rt::put(out, 20, &self.object);
-        rt::put(out, 21, &self.device);
-        rt::put(out, 22, &self.name);
+        rt::put(out, 8, &self.rights);
+        rt::put(out, 12, &self.badge);
+        rt::put(out, 16, &self.object);
+        rt::put(out, 17, &self.device);
+        rt::put(out, 18, &self.name);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
         Ok(Self {
             size: rt::get(bytes, 0)?,
-            slot: rt::get(bytes, 8)?,
-            rights: rt::get(bytes, 12)?,
-            badge: rt::get(bytes, 16)?,
-            object: rt::get(bytes, 20)?,
-            device: rt::get(bytes, 21)?,
-            name: rt::get(bytes, 22)?,
+            rights: rt::get(bytes, 8)?,
+            badge: rt::get(bytes, 12)?,
+            object: rt::get(bytes, 16)?,
+            device: rt::get(bytes, 17)?,
+            name: rt::get(bytes, 18)?,
         })
     }
 }

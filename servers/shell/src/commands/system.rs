@@ -212,13 +212,43 @@ fn mem(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     no_arguments(arguments)?;
     let mut system = system()?;
     let machine = system.machine().map_err(Failure::new)?;
-    writeln!(context, "{:>10}  COMPONENT", "KiB")?;
-    for component in all(&mut system)?.iter().skip(1) {
-        let kib = component.memory_bytes / KIB;
-        writeln!(context, "{kib:>10}  {}", component.name.as_str())?;
+    writeln!(context, "{:>10} {:>10}  COMPONENT", "USED/KiB", "QUOTA/KiB")?;
+    let components = all(&mut system)?;
+    for component in components.iter().skip(1) {
+        writeln!(
+            context,
+            "{:>10} {:>10}  {}",
+            component.used_bytes / KIB,
+            component.memory_bytes / KIB,
+            component.name.as_str()
+        )?;
     }
-    writeln!(context, "{:>10}  free", machine.free_bytes / KIB)?;
-    writeln!(context, "{:>10}  in all", machine.memory_bytes / KIB)?;
+    let used: u64 = components
+        .iter()
+        .map(|component| component.used_bytes)
+        .sum();
+    let quota: u64 = components
+        .iter()
+        .map(|component| component.memory_bytes)
+        .sum();
+    writeln!(
+        context,
+        "{:>10} {:>10}  all components",
+        used / KIB,
+        quota / KIB
+    )?;
+    writeln!(context, "{:>10} {:>10}  free", "", machine.free_bytes / KIB)?;
+    writeln!(
+        context,
+        "{:>10} {:>10}  in all",
+        "",
+        machine.memory_bytes / KIB
+    )?;
+    writeln!(
+        context,
+        "{:>10} {:>10}  free slots of the root task",
+        "", machine.free_slots
+    )?;
     Ok(status::OK)
 }
 
@@ -269,8 +299,15 @@ fn caps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
         "{:>5}  {:<21} {:<14} {:>10} {:>12}  NAME",
         "SLOT", "OBJECT", "RIGHTS", "BADGE", "SIZE"
     )?;
-    let mut slot = 0;
-    while let Some(held) = system.held(number, slot).map_err(Failure::new)? {
+    let (mut next, mut more) = (0, true);
+    while more {
+        context.check()?;
+        let looked = system.held(number, next).map_err(Failure::new)?;
+        let (held, slot) = (looked.held, looked.slot);
+        (next, more) = (slot.saturating_add(1), looked.more);
+        if held.object == 0 {
+            continue;
+        }
         let found = ObjectType::from_number(held.object);
         let object = found.map_or("?".to_string(), |object| alloc::format!("{object:?}"));
         let object = object + if held.device { " (device)" } else { "" };
@@ -279,18 +316,13 @@ fn caps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
         writeln!(
             context,
             "{:>5}  {object:<21} {:<14} {:>10} {:>12}  {}{}",
-            held.slot,
+            slot,
             rights(held.rights),
             dash(held.badge.into(), 16),
             dash(held.size, 10),
             held.name.as_str(),
             if dma { "  [DMA]" } else { "" }
         )?;
-        context.check()?;
-        let Some(next) = held.slot.checked_add(1) else {
-            break;
-        };
-        slot = next;
     }
     Ok(status::OK)
 }

@@ -180,6 +180,19 @@ impl<'a> Guest<'a> {
         Ok(live.talk.greet()?)
     }
 
+    /// Runs a command that may cost the shell or the console its life; afterwards both answer.
+    pub(crate) fn survive(&mut self, command: &str) -> Result<()> {
+        match self.attempt(command, COMMAND_LIMIT) {
+            Ok(_) => Ok(()),
+            Err(Trouble::Lost(_)) => {
+                let live = self.live()?;
+                live.talk.deadline = Some(Instant::now() + COMMAND_LIMIT);
+                Ok(live.talk.greet()?)
+            }
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
     /// Runs a command that must end the machine; returns QEMU's exit status.
     pub(crate) fn end(&mut self, command: &str) -> Result<u8> {
         match self.attempt(command, COMMAND_LIMIT) {
