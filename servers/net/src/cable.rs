@@ -5,12 +5,13 @@ use gritos_ethernet_core::{Link, LinkError, Signals};
 use gritos_idl_runtime::{Cap as StubCap, Rights};
 use gritos_net_core::FrameDevice;
 use gritos_service::object_cap;
+use gritos_sys::Cap;
 use gritos_sys::cap::{MemoryObject, Notification};
 use gritos_sys::environment;
 use gritos_sys::invoke::Permissions;
 use gritos_sys::shared::{SHARED_BASE, SharedBuf};
 use gritos_sys::slots::{Slot, own};
-use gritos_sys::{Cap, debug_println};
+use log::error;
 
 use crate::outside::Patient;
 
@@ -115,7 +116,7 @@ impl Cable {
                 });
             }
             Err(error) => {
-                debug_println!("net: {error}");
+                error!("{error}");
                 forget(slots.0, slots.1);
             }
         }

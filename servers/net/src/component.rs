@@ -9,8 +9,9 @@ use gritos_sys::cap::Notification;
 use gritos_sys::environment::Environment;
 use gritos_sys::heap::Heap;
 use gritos_sys::slots::own;
-use gritos_sys::{Error, debug_println, ipc, time};
+use gritos_sys::{Error, ipc, time};
 use gritos_system_api::SystemClient;
+use log::error;
 
 use crate::cable::Cable;
 use crate::outside::{ClientSignals, Seed, SystemClock};
@@ -35,20 +36,21 @@ const CLIENT_BYTES: usize = 12 << 20;
 
 pub(crate) fn main(_argument: u64) {
     if let Err(error) = run() {
-        debug_println!("net: {error}");
+        error!("{error}");
     }
 }
 
 fn run() -> Result<(), Error> {
     let environment = gritos_service::start()?;
+    gritos_log_client::install(&environment, log::LevelFilter::Info);
     HEAP.provide_own(HEAP_PIECES)?;
     let (Some(endpoint), Some(ethernet), Some(entropy)) = (
         environment.endpoint("net"),
         environment.service("ethernet"),
         environment.service("entropy"),
     ) else {
-        debug_println!(
-            "net: the system table must give it a service `net`, and let it use `ethernet` and \
+        error!(
+            "the system table must give it a service `net`, and let it use `ethernet` and \
              `entropy`"
         );
         return Ok(());
@@ -56,12 +58,12 @@ fn run() -> Result<(), Error> {
     let settings = match Settings::parse(environment.arguments()) {
         Ok(settings) => settings,
         Err(error) => {
-            debug_println!("net: arguments in the system table, {error}");
+            error!("arguments in the system table, {error}");
             return Ok(());
         }
     };
     let Some(mut seed) = Seed::read(call_cap(entropy)) else {
-        debug_println!("net: without random numbers anybody could forge connections: ends");
+        error!("without random numbers anybody could forge connections: ends");
         return Ok(());
     };
     let wake = Environment::MEMORY.create::<Notification>(own::take()?)?;
@@ -97,7 +99,7 @@ fn run() -> Result<(), Error> {
     // The first turn comes without a message.
     port.set_deadline(Some(0));
     let status = serve::<NetService, _, _>(&mut port, &mut service);
-    debug_println!("net: cannot receive any more: {status:?}");
+    error!("cannot receive any more: {status:?}");
     Ok(())
 }
 
@@ -105,7 +107,7 @@ fn run() -> Result<(), Error> {
 fn rules(environment: &Environment<'_>, settings: &Settings) -> Rules {
     let mut rules = Rules::new();
     let Some(system) = environment.service("system") else {
-        debug_println!("net: without the service `system` no component may use the network");
+        error!("without the service `system` no component may use the network");
         return rules;
     };
     let mut system = SystemClient::new(call_cap(system), Kernel);
@@ -113,7 +115,7 @@ fn rules(environment: &Environment<'_>, settings: &Settings) -> Rules {
         let number = Text::new(name).ok().and_then(|name| system.find(name).ok());
         match number {
             Some(number) => rules.allow(BADGE_CLIENT | number, rule.clone()),
-            None => debug_println!("net: there is no component `{name}` to allow anything"),
+            None => error!("there is no component `{name}` to allow anything"),
         }
     }
     rules

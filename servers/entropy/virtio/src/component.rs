@@ -8,7 +8,8 @@ use gritos_sys::dma::DmaMemory;
 use gritos_sys::dma::virtio::{self, Device, DeviceType, Features};
 use gritos_sys::environment::Environment;
 use gritos_sys::slots::own;
-use gritos_sys::{Error, debug_println, mmio};
+use gritos_sys::{Error, mmio};
+use log::error;
 
 use crate::source::{DESCRIPTORS, REPLIES, Source};
 
@@ -18,19 +19,20 @@ const MEMORY_BYTES: u64 = 4096;
 
 pub(crate) fn main(_argument: u64) {
     if let Err(error) = run() {
-        debug_println!("virtio-rng: {error}");
+        error!("{error}");
     }
 }
 
 fn run() -> Result<(), Error> {
     let environment = gritos_service::start()?;
+    gritos_log_client::install(&environment, log::LevelFilter::Info);
     let (Some(endpoint), Some(device), Some(interrupt)) = (
         environment.endpoint("entropy"),
         environment.device("virtio-rng"),
         environment.interrupt("virtio-rng", 0),
     ) else {
-        debug_println!(
-            "virtio-rng: the system table must give it a service `entropy` and the device \
+        error!(
+            "the system table must give it a service `entropy` and the device \
              `virtio-rng`"
         );
         return Ok(());
@@ -44,7 +46,7 @@ fn run() -> Result<(), Error> {
     let device = match started {
         Ok(device) => device,
         Err(error) => {
-            debug_println!("virtio-rng: {error}");
+            error!("{error}");
             return Ok(());
         }
     };
@@ -54,6 +56,6 @@ fn run() -> Result<(), Error> {
     let mut source = Source::new(device, random);
     interrupt.bind(arrived, true)?;
     let status = serve::<EntropySource, _, _>(&mut port, &mut source);
-    debug_println!("virtio-rng: cannot receive any more: {status:?}");
+    error!("cannot receive any more: {status:?}");
     Ok(())
 }

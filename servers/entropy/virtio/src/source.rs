@@ -59,7 +59,11 @@ impl Source {
         if self.asked.is_some() || self.failed {
             return;
         }
-        let missing = usize::from(first.count) - first.filled;
+        let missing = usize::from(first.count).saturating_sub(first.filled);
+        if missing == 0 {
+            // It is answered in the next turn.
+            return;
+        }
         let range = self.memory.range(0, missing);
         let submitted = range.map(|range| self.device.submit(REQUESTS, &[], &[range]));
         if let Some(Ok(_)) = submitted {
@@ -186,9 +190,8 @@ impl Hooks<Port<REPLIES>> for Source {
     }
 
     fn turn(&mut self, port: &mut Port<REPLIES>) {
-        self.ask();
+        // Who is answered makes place for the next.
         self.answer(port);
-        // Who was answered made place for the next.
         self.ask();
         let mut fresh = false;
         for waiting in self.waiting.iter_mut().flatten() {

@@ -8,7 +8,8 @@ use gritos_sys::cap::Notification;
 use gritos_sys::dma::{DmaMemory, virtio};
 use gritos_sys::environment::Environment;
 use gritos_sys::slots::own;
-use gritos_sys::{Error, Mask, debug_println, mmio};
+use gritos_sys::{Error, Mask, mmio};
+use log::error;
 
 use crate::driver::{DOORBELL, Driver, INTERRUPT};
 use crate::nic::Nic;
@@ -20,19 +21,20 @@ const HEADER_BYTES: u64 = 4096;
 
 pub(crate) fn main(_argument: u64) {
     if let Err(error) = run() {
-        debug_println!("virtio-net: {error}");
+        error!("{error}");
     }
 }
 
 fn run() -> Result<(), Error> {
     let environment = gritos_service::start()?;
+    gritos_log_client::install(&environment, log::LevelFilter::Info);
     let (Some(endpoint), Some(device), Some(interrupt)) = (
         environment.endpoint("ethernet"),
         environment.device("virtio-net"),
         environment.interrupt("virtio-net", 0),
     ) else {
-        debug_println!(
-            "virtio-net: the system table must give it a service `ethernet` and the device \
+        error!(
+            "the system table must give it a service `ethernet` and the device \
              `virtio-net`"
         );
         return Ok(());
@@ -52,7 +54,7 @@ fn run() -> Result<(), Error> {
     let nic = match Nic::start(&registers, &header) {
         Ok(nic) => nic,
         Err(error) => {
-            debug_println!("virtio-net: {error}");
+            error!("{error}");
             return Ok(());
         }
     };
@@ -60,6 +62,6 @@ fn run() -> Result<(), Error> {
     let mut driver = Driver::new(nic, doorbell);
     interrupt.bind(interrupted, true)?;
     let status = serve::<EthernetDriver, _, _>(&mut port, &mut driver);
-    debug_println!("virtio-net: cannot receive any more: {status:?}");
+    error!("cannot receive any more: {status:?}");
     Ok(())
 }

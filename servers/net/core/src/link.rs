@@ -11,11 +11,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 use crate::frame::{Counters, FrameDevice};
 
+mod checksum;
 mod inspect;
 mod inward;
 
@@ -109,7 +110,9 @@ impl<D: FrameDevice> Link<D> {
             .seen
             .opens_port
             .is_some_and(|port| self.closed_ports.contains(&port));
-        if forged || refused {
+        // What went round in memory has no checksum.
+        let damaged = !looped && !checksum::is_right(frame);
+        if forged || refused || damaged {
             self.wire.counters.dropped_frames += 1;
             self.seen.unreachable = None;
             return 0;
@@ -129,7 +132,8 @@ impl<D: FrameDevice> Wire<D> {
         } else if inward::is_for_inside(frame, self.mac, &self.own) {
             let frame = frame.to_vec();
             self.enqueue(frame);
-        } else {
+        } else if let Some(frame) = self.outgoing.get_mut(..length) {
+            checksum::fill(frame);
             self.counters.sent_frames += 1;
             self.counters.sent_bytes += length as u64;
             self.device.send(frame);
@@ -169,6 +173,8 @@ impl<D: FrameDevice> Device for Link<D> {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
+        // The link looks after them itself.
+        capabilities.checksum.tcp = Checksum::None;
         capabilities.max_transmission_unit = self.incoming.len();
         capabilities
     }

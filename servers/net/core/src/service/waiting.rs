@@ -143,6 +143,14 @@ where
 {
     /// Does as much of a call as can be done now.
     pub(super) fn attempt(&mut self, call: &mut Call) -> Result<Done, NetError> {
+        let result = self.attempt_unseen(call);
+        if let Some(socket) = call.socket() {
+            self.look_again(socket);
+        }
+        result
+    }
+
+    fn attempt_unseen(&mut self, call: &mut Call) -> Result<Done, NetError> {
         match call {
             Call::Accept { socket, address } => self.attempt_accept(*socket, address),
             Call::Connect { socket } => self.stack.connected(*socket).map(|()| Done::default()),

@@ -56,6 +56,16 @@ where
         Ok(ready & interest)
     }
 
+    /// A call has used a socket: what it took counts as news when it comes again, even before the next turn.
+    pub(super) fn look_again(&mut self, socket: SocketId) {
+        let watch = self.watches.iter_mut().find(|watch| watch.socket == socket);
+        if let Some(watch) = watch
+            && let Ok(ready) = self.stack.readiness(socket)
+        {
+            watch.before &= ready;
+        }
+    }
+
     /// Tells who watches what has become ready.
     pub(super) fn signal_watches(&mut self) {
         for watch in &mut self.watches {

@@ -1,0 +1,77 @@
+//! An HTTP/1.1 server without a machine (RFC 9110, RFC 9112).
+//!
+//! A [`Connection`] reads requests from a [`Stream`], finds what they name in a [`Site`] and writes the
+//! answers, as far as the stream takes them; it never waits. `GET` and `HEAD` are all that it does. What
+//! a peer sends cannot make it use more than its fixed limits, name anything outside of the site, or panic.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod connection;
+mod head;
+mod path;
+mod range;
+mod request;
+
+pub use connection::{Connection, Progress, Stopped, Stream};
+pub use head::{Status, media_type};
+pub use path::resolve;
+pub use range::Range;
+pub use request::{HEAD_LIMIT, Method, Parsed, Request, parse};
+
+use alloc::borrow::Cow;
+
+/// The page that is shown where the site has none.
+pub const FIRST_PAGE: &[u8] = include_bytes!("../page/index.html");
+
+/// Something that can be sent.
+#[derive(Debug)]
+pub enum Found<F> {
+    /// Bytes in memory.
+    Bytes {
+        /// What they are.
+        media_type: &'static str,
+        /// They change from request to request.
+        changes: bool,
+        /// They.
+        bytes: Cow<'static, [u8]>,
+    },
+    /// A file of so many bytes.
+    File {
+        /// What it is.
+        media_type: &'static str,
+        /// It.
+        file: F,
+        /// Its length.
+        length: u64,
+    },
+    /// The path is a folder's without the slash at its end.
+    Folder,
+}
+
+/// What is served.
+pub trait Site {
+    /// An open file.
+    type File;
+
+    /// What lies at an absolute path without dots, as [`resolve`] makes them.
+    ///
+    /// # Errors
+    /// The status to answer with.
+    fn find(&mut self, path: &str) -> Result<Found<Self::File>, Status>;
+
+    /// Reads from a file at `offset`; how many bytes, at least one unless it has ended.
+    ///
+    /// # Errors
+    /// If the file cannot be read any more.
+    fn read(
+        &mut self,
+        file: &mut Self::File,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<usize, Status>;
+
+    /// Gives a file back.
+    fn close(&mut self, file: Self::File);
+}

@@ -1,0 +1,263 @@
+//! Connections over a stream in memory.
+
+use std::collections::VecDeque;
+
+use gritos_http_core::{Connection, Found, Progress, Site, Status, Stopped, Stream};
+
+/// A peer: what it says in pieces, what it has heard, how much it takes at a time.
+#[derive(Default)]
+struct Peer {
+    says: VecDeque<Vec<u8>>,
+    ended: bool,
+    heard: Vec<u8>,
+    takes: usize,
+}
+
+impl Stream for Peer {
+    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Stopped> {
+        let Some(mut piece) = self.says.pop_front() else {
+            return if self.ended {
+                Ok(0)
+            } else {
+                Err(Stopped::WouldBlock)
+            };
+        };
+        let rest = piece.split_off(piece.len().min(into.len()));
+        if !rest.is_empty() {
+            self.says.push_front(rest);
+        }
+        into[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Stopped> {
+        let count = bytes.len().min(self.takes);
+        if count == 0 {
+            return Err(Stopped::WouldBlock);
+        }
+        self.heard.extend(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+/// A site with a file of 100,000 bytes.
+#[derive(Default)]
+struct Folder {
+    open: usize,
+}
+
+fn byte(at: u64) -> u8 {
+    (at * 7 % 251) as u8
+}
+
+impl Site for Folder {
+    type File = ();
+
+    fn find(&mut self, path: &str) -> Result<Found<()>, Status> {
+        match path {
+            "/small" => Ok(Found::Bytes {
+                media_type: "text/plain",
+                changes: false,
+                bytes: b"0123456789".as_slice().into(),
+            }),
+            "/large" | "/broken" => {
+                self.open += 1;
+                Ok(Found::File {
+                    media_type: "image/png",
+                    file: (),
+                    length: if path == "/large" { 100_000 } else { 200_000 },
+                })
+            }
+            "/folder" => Ok(Found::Folder),
+            _ => Err(Status::NotFound),
+        }
+    }
+
+    fn read(&mut self, _file: &mut (), offset: u64, into: &mut [u8]) -> Result<usize, Status> {
+        let count = into
+            .len()
+            .min(100_000_u64.saturating_sub(offset) as usize)
+            .min(5000);
+        for (at, to) in (offset..).zip(&mut into[..count]) {
+            *to = byte(at);
+        }
+        Ok(count)
+    }
+
+    fn close(&mut self, _file: ()) {
+        self.open -= 1;
+    }
+}
+
+/// Lets a peer that takes `takes` bytes at a time talk; what it heard, and how it ended.
+fn talk(says: &[&str], takes: usize) -> (String, Progress) {
+    let mut peer = Peer {
+        says: says.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        takes,
+        ..Peer::default()
+    };
+    let mut site = Folder::default();
+    let mut connection = Connection::new(0);
+    let mut progress = Progress::More;
+    for _ in 0..100 {
+        progress = connection.work(&mut peer, &mut site, 1);
+        if progress != Progress::More {
+            break;
+        }
+    }
+    connection.finish(&mut site);
+    assert_eq!(site.open, 0, "every file was given back");
+    (String::from_utf8_lossy(&peer.heard).into_owned(), progress)
+}
+
+fn body(text: &str) -> &str {
+    text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+#[test]
+fn requests_are_answered_one_after_the_other_however_they_arrive() {
+    let two = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n\r\nGET /none HTTP/1.1\r\nHost: a\r\n\r\n";
+    let pieces: Vec<String> = two.chars().map(String::from).collect();
+    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    for (says, takes) in [(&[two][..], 10_000), (&pieces[..], 3)] {
+        let (heard, progress) = talk(says, takes);
+        assert!(heard.starts_with("HTTP/1.1 200 OK\r\n"), "{heard}");
+        assert!(
+            heard.contains("Content-Length: 10\r\n\r\n0123456789HTTP/1.1 404 "),
+            "{heard}"
+        );
+        assert!(heard.ends_with("404 Not Found\n"), "{heard}");
+        assert_eq!(progress, Progress::Wait);
+    }
+}
+
+#[test]
+fn a_file_arrives_whole_and_in_parts() {
+    let mut peer = Peer {
+        says: [b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_vec()].into(),
+        takes: 777,
+        ..Peer::default()
+    };
+    let (mut site, mut connection) = (Folder::default(), Connection::new(0));
+    assert_eq!(connection.work(&mut peer, &mut site, 1), Progress::Close);
+    let at = peer
+        .heard
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap()
+        + 4;
+    assert!(peer.heard[at..].iter().copied().eq((0..100_000).map(byte)));
+    assert_eq!(site.open, 0);
+
+    let (heard, _) = talk(
+        &["GET /small HTTP/1.1\r\nHost: a\r\nRange: bytes=3-5\r\n\r\n"],
+        9999,
+    );
+    assert!(heard.starts_with("HTTP/1.1 206 "), "{heard}");
+    assert!(heard.contains("Content-Range: bytes 3-5/10\r\n"), "{heard}");
+    assert_eq!(body(&heard), "345");
+    let (heard, _) = talk(
+        &["GET /small HTTP/1.1\r\nHost: a\r\nRange: bytes=10-\r\n\r\n"],
+        9999,
+    );
+    assert!(heard.starts_with("HTTP/1.1 416 "), "{heard}");
+    assert!(heard.contains("Content-Range: bytes */10\r\n"), "{heard}");
+}
+
+#[test]
+fn head_is_the_head_alone() {
+    for path in ["/small", "/large", "/none"] {
+        let (heard, progress) = talk(&[&format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n")], 9999);
+        assert!(heard.contains("Content-Length: 1"), "{heard}");
+        assert_eq!((body(&heard), progress), ("", Progress::Wait));
+    }
+}
+
+#[test]
+fn folders_have_a_slash() {
+    let (heard, _) = talk(&["GET /folder HTTP/1.1\r\nHost: a\r\n\r\n"], 9999);
+    assert!(
+        heard.contains("301 ") && heard.contains("Location: /folder/\r\n"),
+        "{heard}"
+    );
+}
+
+#[test]
+fn what_is_no_request_ends_the_connection() {
+    for (says, status) in [
+        ("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n", "405"),
+        ("\u{1}", "400"),
+        ("GET /../x HTTP/1.0\r\n\r\n", "400"),
+    ] {
+        let (heard, progress) = talk(&[says], 9999);
+        assert!(
+            heard.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{says}: {heard}"
+        );
+        assert_eq!(progress, Progress::Close, "{says}");
+    }
+}
+
+#[test]
+fn a_file_that_breaks_off_ends_the_connection() {
+    let (heard, progress) = talk(&["GET /broken HTTP/1.1\r\nHost: a\r\n\r\n"], 1 << 20);
+    assert!(heard.contains("Content-Length: 200000\r\n"));
+    assert_eq!(progress, Progress::Close);
+}
+
+#[test]
+fn whoever_is_silent_is_late_in_time() {
+    let mut connection = Connection::<()>::new(0);
+    assert!(!connection.is_late(59_999_999_999) && connection.is_late(60_000_000_000));
+    let mut peer = Peer {
+        says: [b"GET /".to_vec()].into(),
+        takes: 1,
+        ..Peer::default()
+    };
+    connection.work(&mut peer, &mut Folder::default(), 0);
+    assert!(
+        connection.is_late(15_000_000_000),
+        "within a request there is less time"
+    );
+}
+
+#[test]
+fn bytes_at_random_never_panic() {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        state >> 33
+    };
+    let words: [&[u8]; 8] = [
+        b"GET ",
+        b"/small",
+        b" HTTP/1.1\r\n",
+        b"Host: a\r\n",
+        b"\r\n",
+        b"Range: bytes=",
+        b"%2e",
+        b"-",
+    ];
+    for _ in 0..20_000 {
+        let says = (0..next() % 8).map(|_| {
+            if next() % 4 == 0 {
+                (0..next() % 9).map(|_| next() as u8).collect()
+            } else {
+                words[(next() % 8) as usize].to_vec()
+            }
+        });
+        let mut peer = Peer {
+            says: says.collect(),
+            takes: (next() % 100) as usize,
+            ended: next() % 2 == 0,
+            ..Peer::default()
+        };
+        let mut connection = Connection::new(0);
+        let mut site = Folder::default();
+        connection.work(&mut peer, &mut site, 0);
+        connection.finish(&mut site);
+        assert_eq!(site.open, 0);
+    }
+}

@@ -1,0 +1,182 @@
+//! Connections, and how the network says which of them can go on.
+//!
+//! Each connection has a place, and a group of places has a bit of the one notification that the server
+//! waits for. A bit that is set says that one of its group can go on.
+
+use alloc::vec::Vec;
+
+use gritos_http_core::{Connection, Progress, Site, Stopped, Stream};
+use gritos_idl_runtime::{Cap as StubCap, Rights};
+use gritos_net_client::api::{MessageFlags, NetError, Readiness};
+use gritos_net_client::{Error, SharedMemory, Socket};
+use gritos_sys::cap::Notification;
+use gritos_sys::slots::own;
+use gritos_sys::{Cap, Mask};
+
+/// Bits of a badge: one for the listener, the others for groups of connections.
+const BITS: usize = 32;
+/// Groups of connections.
+const GROUPS: usize = BITS - 1;
+/// Most connections at a time; others wait in the listener's queue.
+const LIMIT: usize = 4 * GROUPS;
+/// The listener's bit.
+pub(crate) const LISTENER: u64 = 1;
+
+/// Notifications for the listener and for each group.
+pub(crate) struct Bells([Cap<Notification>; BITS]);
+
+impl Bells {
+    /// Makes them from the one that the server waits for.
+    ///
+    /// # Errors
+    /// When slots are used up.
+    pub(crate) fn new(events: Cap<Notification>) -> Result<Self, gritos_sys::Error> {
+        let mut bells = [events; BITS];
+        for (bit, bell) in bells.iter_mut().enumerate() {
+            let rights = Mask::only(Rights::SEND.union(Rights::GRANT));
+            *bell = own::take()?.mint(events, rights, 1 << bit)?;
+        }
+        Ok(Self(bells))
+    }
+
+    /// The one with this bit, for the network service.
+    pub(crate) fn with_bit(&self, bit: usize) -> StubCap<gritos_idl_runtime::object::Notification> {
+        let bell = self.0.get(bit).or(self.0.first());
+        let address = bell.map_or(gritos_idl_runtime::Address::NULL, |bell| bell.address());
+        StubCap::with_rights(address, Rights::SEND)
+    }
+}
+
+/// A connection and its socket.
+struct Guest<F> {
+    socket: Wire,
+    connection: Connection<F>,
+    /// It had more to do when others had to be heard.
+    more: bool,
+}
+
+/// A socket as the server sees it.
+struct Wire(Socket<SharedMemory>);
+
+impl Stream for Wire {
+    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Stopped> {
+        self.0.recv(into, MessageFlags::DONT_WAIT).map_err(stopped)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Stopped> {
+        self.0.send(bytes, MessageFlags::DONT_WAIT).map_err(stopped)
+    }
+}
+
+fn stopped(error: Error) -> Stopped {
+    match error.net() {
+        Some(NetError::WouldBlock) => Stopped::WouldBlock,
+        _ => Stopped::Gone,
+    }
+}
+
+/// All connections.
+pub(crate) struct Guests<F> {
+    places: Vec<Option<Guest<F>>>,
+    count: usize,
+}
+
+const fn bit_of(place: usize) -> usize {
+    1 + place % GROUPS
+}
+
+impl<F> Guests<F> {
+    /// None.
+    pub(crate) fn new() -> Self {
+        let mut places = Vec::new();
+        places.resize_with(LIMIT, || None);
+        Self { places, count: 0 }
+    }
+
+    /// Whether there is place for another.
+    pub(crate) const fn has_place(&self) -> bool {
+        self.count < LIMIT
+    }
+
+    /// Takes a connection in and begins to serve it.
+    pub(crate) fn admit<S: Site<File = F>>(
+        &mut self,
+        socket: Socket<SharedMemory>,
+        bells: &Bells,
+        site: &mut S,
+        now_ns: u64,
+    ) {
+        let Some(place) = self.places.iter().position(Option::is_none) else {
+            return;
+        };
+        let interest = Readiness::READABLE | Readiness::WRITABLE | Readiness::ERROR;
+        let watched = socket.watch(bells.with_bit(bit_of(place)), interest);
+        // What cannot be watched could never go on.
+        let Ok(ready) = watched else { return };
+        self.places[place] = Some(Guest {
+            socket: Wire(socket),
+            connection: Connection::new(now_ns),
+            more: false,
+        });
+        self.count += 1;
+        if ready.contains(Readiness::READABLE) {
+            self.serve_place(place, site, now_ns);
+        }
+    }
+
+    /// Serves those whose bits are set, and those that had more to do. Whether some still have.
+    pub(crate) fn serve<S: Site<File = F>>(
+        &mut self,
+        bits: u64,
+        site: &mut S,
+        now_ns: u64,
+    ) -> bool {
+        let mut more = false;
+        for place in 0..self.places.len() {
+            let rung = bits & 1 << bit_of(place) != 0;
+            let wanted = self.places[place]
+                .as_ref()
+                .is_some_and(|guest| rung || guest.more);
+            if wanted {
+                more |= self.serve_place(place, site, now_ns);
+            }
+        }
+        more
+    }
+
+    fn serve_place<S: Site<File = F>>(&mut self, place: usize, site: &mut S, now_ns: u64) -> bool {
+        let Some(Some(guest)) = self.places.get_mut(place) else {
+            return false;
+        };
+        let progress = guest.connection.work(&mut guest.socket, site, now_ns);
+        guest.more = progress == Progress::More;
+        if progress == Progress::Close {
+            self.dismiss(place, site);
+        }
+        progress == Progress::More
+    }
+
+    /// Closes those that have been silent for too long.
+    pub(crate) fn dismiss_late<S: Site<File = F>>(&mut self, site: &mut S, now_ns: u64) {
+        for place in 0..self.places.len() {
+            let late = |guest: &Guest<F>| guest.connection.is_late(now_ns);
+            if self.places[place].as_ref().is_some_and(late) {
+                self.dismiss(place, site);
+            }
+        }
+    }
+
+    /// Closes all.
+    pub(crate) fn dismiss_all<S: Site<File = F>>(&mut self, site: &mut S) {
+        for place in 0..self.places.len() {
+            self.dismiss(place, site);
+        }
+    }
+
+    fn dismiss<S: Site<File = F>>(&mut self, place: usize, site: &mut S) {
+        if let Some(guest) = self.places.get_mut(place).and_then(Option::take) {
+            guest.connection.finish(site);
+            self.count -= 1;
+        }
+    }
+}

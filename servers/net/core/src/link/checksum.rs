@@ -1,0 +1,240 @@
+//! Checksums of TCP segments (RFC 9293, "Header Format"; RFC 1071).
+//!
+//! The stack below adds 16 bits at a time, over every byte that comes and goes. Here it is 64, which is
+//! what most of a transfer's instructions depend on. Segments in IPv4 fragments cannot be checked before
+//! they are put together, and are dropped: TCP avoids them.
+
+use super::HEADER_BYTES;
+
+const TCP: u8 = 6;
+/// Where the checksum lies in a segment.
+const FIELD: usize = 16;
+/// Bytes of a segment's shortest header.
+const TCP_HEADER: usize = 20;
+
+/// What a frame has to do with TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Segment {
+    /// Nothing.
+    None,
+    /// It has a part of a segment, or less than it says.
+    Broken,
+    /// A segment lies at `start..end`; `pseudo` is the sum of its pseudo header.
+    At {
+        start: usize,
+        end: usize,
+        pseudo: u64,
+    },
+}
+
+/// Whether a frame that arrived has no TCP segment with a wrong checksum.
+pub(super) fn is_right(frame: &[u8]) -> bool {
+    match segment(frame) {
+        Segment::None => true,
+        Segment::Broken => false,
+        Segment::At { start, end, pseudo } => {
+            let bytes = frame.get(start..end).unwrap_or(&[]);
+            fold(pseudo + sum(bytes)) == 0xffff
+        }
+    }
+}
+
+/// Puts the checksum into a frame to be sent, if it has a TCP segment.
+pub(super) fn fill(frame: &mut [u8]) {
+    let Segment::At { start, end, pseudo } = segment(frame) else {
+        return;
+    };
+    if let Some(field) = frame.get_mut(start + FIELD..start + FIELD + 2) {
+        field.fill(0);
+    }
+    let bytes = frame.get(start..end).unwrap_or(&[]);
+    let checksum = !fold(pseudo + sum(bytes));
+    if let Some(field) = frame.get_mut(start + FIELD..start + FIELD + 2) {
+        field.copy_from_slice(&checksum.to_ne_bytes());
+    }
+}
+
+fn segment(frame: &[u8]) -> Segment {
+    let packet = frame.get(HEADER_BYTES..).unwrap_or(&[]);
+    let found = match frame.get(12..HEADER_BYTES) {
+        Some([0x08, 0x00]) => in_ipv4(packet),
+        Some([0x86, 0xdd]) => in_ipv6(packet),
+        _ => return Segment::None,
+    };
+    match found {
+        Segment::At { start, end, pseudo } => Segment::At {
+            start: start + HEADER_BYTES,
+            end: end + HEADER_BYTES,
+            pseudo,
+        },
+        other => other,
+    }
+}
+
+fn in_ipv4(packet: &[u8]) -> Segment {
+    let Some(header) = packet.first_chunk::<20>() else {
+        return Segment::None;
+    };
+    if header[9] != TCP || header[0] >> 4 != 4 {
+        return Segment::None;
+    }
+    // More fragments, or not the first.
+    if header[6] & 0x3f != 0 || header[7] != 0 {
+        return Segment::Broken;
+    }
+    let start = usize::from(header[0] & 0xf) * 4;
+    let end = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    place(packet, start, end, &header[12..20])
+}
+
+fn in_ipv6(packet: &[u8]) -> Segment {
+    let Some(header) = packet.first_chunk::<40>() else {
+        return Segment::None;
+    };
+    let end = 40 + usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let (mut next, mut start) = (header[6], 40);
+    // Options that every router looks at may stand in between (RFC 8200, "Hop-by-Hop Options Header").
+    if next == 0 {
+        let Some(&[kind, length, ..]) = packet.get(start..) else {
+            return Segment::None;
+        };
+        next = kind;
+        start += 8 + usize::from(length) * 8;
+    }
+    if next != TCP || header[0] >> 4 != 6 {
+        return Segment::None;
+    }
+    place(packet, start, end, &header[8..40])
+}
+
+fn place(packet: &[u8], start: usize, end: usize, addresses: &[u8]) -> Segment {
+    if start < 20 || end > packet.len() || end < start + TCP_HEADER {
+        return Segment::Broken;
+    }
+    // A packet has less than 64 KiB.
+    let length = (end - start) as u16;
+    let rest = u64::from(u16::from_ne_bytes([0, TCP])) + u64::from(length.to_be());
+    Segment::At {
+        start,
+        end,
+        pseudo: sum(addresses) + rest,
+    }
+}
+
+/// The sum of 16-bit words as they lie in memory; an odd byte counts as one with a zero behind it.
+/// Not folded: bytes of a frame never overflow it.
+fn sum(bytes: &[u8]) -> u64 {
+    let (mut low, mut high) = (0_u64, 0_u64);
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for word in words {
+            let word = u64::from_ne_bytes(*word);
+            low += word & 0xffff_ffff;
+            high += word >> 32;
+        }
+    }
+    let (words, rest) = rest.as_chunks::<2>();
+    for word in words {
+        low += u64::from(u16::from_ne_bytes(*word));
+    }
+    if let [last] = rest {
+        low += u64::from(u16::from_ne_bytes([*last, 0]));
+    }
+    low + high
+}
+
+/// The sum as 16 bits, carries added again.
+const fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    sum as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fill, fold, is_right, sum};
+    use alloc::vec::Vec;
+
+    /// An IPv4 frame with a segment of so many bytes.
+    fn frame(payload: usize) -> Vec<u8> {
+        let mut frame = alloc::vec![0; 14 + 20 + 20 + payload];
+        frame[12] = 8;
+        frame[14] = 0x45;
+        let length = (40 + payload) as u16;
+        frame[16..18].copy_from_slice(&length.to_be_bytes());
+        frame[23] = 6;
+        for (at, byte) in (1..).zip(&mut frame[26..34]) {
+            *byte = at;
+        }
+        for (at, byte) in (3_u32..).zip(&mut frame[54..]) {
+            *byte = (at * 37) as u8;
+        }
+        frame
+    }
+
+    #[test]
+    fn the_sum_is_that_of_its_words_one_by_one() {
+        let bytes: Vec<u8> = (0..3000_u32).map(|at| (at * at % 253) as u8).collect();
+        for length in (0..100).chain([1459, 1460, 3000]) {
+            let simple: u64 = bytes[..length]
+                .chunks(2)
+                .map(|pair| u64::from(u16::from_ne_bytes([pair[0], *pair.get(1).unwrap_or(&0)])))
+                .sum();
+            assert_eq!(fold(sum(&bytes[..length])), fold(simple), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_is_filled_is_right_and_any_other_bit_is_wrong() {
+        for payload in [0, 1, 2, 31, 32, 33, 1460] {
+            let mut frame = frame(payload);
+            fill(&mut frame);
+            assert!(is_right(&frame), "{payload}");
+            for at in [26, 33, 34, 47, frame.len() - 1] {
+                let mut other = frame.clone();
+                other[at] ^= 0x10;
+                assert!(!is_right(&other), "{payload} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_segment_has_its_known_checksum() {
+        // 192.168.0.1:1234 to 192.168.0.2:80, SYN; worked out by hand.
+        let mut frame = frame(0);
+        frame[26..34].copy_from_slice(&[192, 168, 0, 1, 192, 168, 0, 2]);
+        frame[34..54].copy_from_slice(&[
+            0x04, 0xd2, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0x20, 0, 0, 0, 0, 0,
+        ]);
+        fill(&mut frame);
+        let words = [
+            0xc0a8_u32, 1, 0xc0a8, 2, 6, 20, 0x04d2, 80, 1, 0x5002, 0x2000,
+        ];
+        let mut total: u32 = words.iter().sum();
+        total = (total >> 16) + (total & 0xffff);
+        assert_eq!(frame[50..52], (!(total as u16)).to_be_bytes());
+    }
+
+    #[test]
+    fn frames_that_lie_are_wrong_and_do_no_harm() {
+        let mut good = frame(100);
+        fill(&mut good);
+        for end in 0..good.len() {
+            // Whatever is cut off is noticed, unless not even the header is whole.
+            assert_eq!(is_right(&good[..end]), end < 34, "{end}");
+        }
+        for at in 12..34 {
+            for value in 0..=255 {
+                let mut other = good.clone();
+                other[at] = value;
+                is_right(&other);
+                fill(&mut other);
+            }
+        }
+        let mut fragment = good.clone();
+        fragment[20] = 0x20;
+        assert!(!is_right(&fragment));
+    }
+}
