@@ -58,6 +58,9 @@ pub(crate) enum Clock {
     /// The number of instructions executed, 2 to the power of this many nanoseconds each: every run
     /// is the same, however busy the host is. Time that the guest sleeps passes at once.
     Instructions(u8),
+    /// The same while the guest works, and the host's while it sleeps: its deadlines wait for programs
+    /// on the host.
+    Paced(u8),
 }
 
 /// The machine to emulate.
@@ -154,8 +157,10 @@ impl Machine {
         add(&["-smp", &self.smp.to_string(), "-m", &self.memory]);
         add(&["-display", "none", "-nic", "none", "-no-reboot"]);
         add(&["-semihosting-config", "enable=on,target=native"]);
-        if let Clock::Instructions(shift) = self.clock {
-            add(&["-icount", &format!("shift={shift},sleep=off")]);
+        match self.clock {
+            Clock::Host => {}
+            Clock::Instructions(shift) => add(&["-icount", &format!("shift={shift},sleep=off")]),
+            Clock::Paced(shift) => add(&["-icount", &format!("shift={shift},sleep=on")]),
         }
         arguments.extend(self.devices.arguments(self.board));
         arguments.extend(["-kernel".into(), image.into()]);

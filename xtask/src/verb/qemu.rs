@@ -1,14 +1,15 @@
 //! `cargo xtask qemu`: build and boot.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use gritos_abi::boot_image::FLAG_SEMIHOSTING;
 
 use crate::image::Contents;
-use crate::qemu::{Board, Disk, interactive};
+use crate::qemu::{Board, Devices, Disk, Forward, Network, interactive};
 use crate::workspace::Workspace;
 use crate::{MachineOptions, exec, report, toolchain, verb};
 
@@ -42,6 +43,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         return Ok(USAGE);
     }
     let mut machine = options.machine.machine()?;
+    let page = match machine.board {
+        Board::Virt => Some(plug_network(&mut machine.devices)?),
+        Board::Rpi4 => None,
+    };
     toolchain::ensure_qemu(machine.board == Board::Rpi4)?;
     machine.devices.disk = match &options.disk {
         Some(path) => {
@@ -71,5 +76,29 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         "Booting",
         format!("{} (leave with Ctrl-A X)", machine.label()),
     );
+    if let Some(port) = page {
+        report::step(
+            "Serving",
+            format!("http://127.0.0.1:{port}/ from the guest's port 80"),
+        );
+    }
     interactive(command, timeout)
+}
+
+/// Ports of the host that are tried for the guest's web page, the first first.
+const PAGE_PORTS: std::ops::Range<u16> = 8080..8180;
+
+/// Gives the guest a network and randomness. The host's port at which its web page is.
+fn plug_network(devices: &mut Devices) -> Result<u16> {
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let host = PAGE_PORTS.clone().find(free).with_context(|| {
+        format!(
+            "every port of 127.0.0.1 from {} to {} is taken; end what uses one",
+            PAGE_PORTS.start,
+            PAGE_PORTS.end - 1
+        )
+    })?;
+    devices.network = Some(Network::User(vec![Forward { host, guest: 80 }]));
+    devices.entropy = true;
+    Ok(host)
 }

@@ -75,7 +75,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
 ];
 
-fn failed(error: Error) -> Failure {
+pub(crate) fn failed(error: Error) -> Failure {
     Failure::new(error)
 }
 
@@ -85,7 +85,7 @@ fn is_nothing_yet(error: Error) -> bool {
 }
 
 /// The network, once the interface has an address.
-fn ready(context: &mut Context<'_>) -> Result<Session, Failure> {
+pub(crate) fn ready(context: &mut Context<'_>) -> Result<Session, Failure> {
     let net = open()?;
     let begun = context.host.now();
     loop {
@@ -179,7 +179,7 @@ fn host(net: &Session, name: &str, want_v6: bool) -> Result<IpAddr, Failure> {
     })
 }
 
-fn port(text: &str) -> Result<u16, Failure> {
+pub(crate) fn port(text: &str) -> Result<u16, Failure> {
     let port = text.parse().ok().filter(|port| *port > 0);
     port.ok_or_else(|| Failure::usage(format_args!("`{text}` is no port: 1 to 65535")))
 }
@@ -290,7 +290,11 @@ fn await_echo(
 }
 
 /// Makes a socket whose calls come back now and then.
-fn patient(net: &Session, domain: Domain, kind: SocketType) -> Result<Socket<Memory>, Failure> {
+pub(crate) fn patient(
+    net: &Session,
+    domain: Domain,
+    kind: SocketType,
+) -> Result<Socket<Memory>, Failure> {
     let socket = net.socket(domain, kind, IpProtocol::Any);
     let socket = socket.map_err(failed)?;
     make_patient(&socket)?;
@@ -304,7 +308,7 @@ fn make_patient(socket: &Socket<Memory>) -> Result<(), Failure> {
     Ok(())
 }
 
-const fn domain_of(address: IpAddr) -> Domain {
+pub(crate) const fn domain_of(address: IpAddr) -> Domain {
     match address {
         IpAddr::V4(_) => Domain::Inet,
         IpAddr::V6(_) => Domain::Inet6,
@@ -312,7 +316,7 @@ const fn domain_of(address: IpAddr) -> Domain {
 }
 
 /// Connects a stream, as long as the user has patience.
-fn connect(
+pub(crate) fn connect(
     context: &mut Context<'_>,
     net: &Session,
     to: SocketAddr,
@@ -350,7 +354,7 @@ fn error_of(number: u64) -> Error {
 }
 
 /// Sends all of `bytes`.
-fn send_all(
+pub(crate) fn send_all(
     context: &mut Context<'_>,
     socket: &Socket<Memory>,
     mut bytes: &[u8],
@@ -366,7 +370,7 @@ fn send_all(
 }
 
 /// Receives what is there; waits for it as long as the user has patience.
-fn receive(
+pub(crate) fn receive(
     context: &mut Context<'_>,
     socket: &Socket<Memory>,
     room: &mut [u8],

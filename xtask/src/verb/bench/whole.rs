@@ -46,6 +46,12 @@ impl Row {
         }
     }
 
+    /// The same, where figure and budget are thousandths.
+    pub(super) const fn in_thousandths(mut self) -> Self {
+        self.milli = true;
+        self
+    }
+
     /// One that nobody set a limit to.
     pub(super) const fn open(name: &'static str, what: &'static str) -> Self {
         Self {
