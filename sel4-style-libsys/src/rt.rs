@@ -22,10 +22,20 @@ pub const EXIT: u16 = 0xe0;
 pub const PANIC: u16 = 0xe1;
 
 /// Begins a task at `$main: fn(u64)`, which gets the word that its creator
-/// chose. The task ends when it returns.
+/// chose. The task ends when it returns. On a host the program says that it is
+/// for the target.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
+        #[cfg(not(target_os = "none"))]
+        fn main() {
+            let _for_the_target: fn(u64) = $main;
+            eprintln!(
+                "{} runs on the target: `cargo xtask qemu`",
+                env!("CARGO_PKG_NAME")
+            );
+        }
+
         #[cfg(target_os = "none")]
         #[unsafe(no_mangle)]
         extern "C" fn _start(argument: u64) -> ! {

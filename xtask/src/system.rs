@@ -31,8 +31,12 @@ use view::View;
 
 /// The system of this source tree.
 pub(crate) const SYSTEM_FILE: &str = "servers/system.toml";
+/// Where programs and interfaces of components are.
+const FOLDERS: [&str; 2] = ["servers", "idlc/examples"];
 /// What the package of a component's binary is called: this, and the binary's name.
 const PACKAGE_PREFIX: &str = "gritos-";
+/// The packages of examples are called as their binaries are.
+const EXAMPLE_PREFIX: &str = "example-";
 
 /// A system for one board, ready to be packed.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ pub(crate) struct Sources {
 impl Sources {
     /// Looks at the packages under servers/ and reads their interfaces.
     pub(crate) fn of(workspace: &Workspace) -> Result<Self> {
-        let interfaces = idlc::codegen::interfaces(&workspace.root, &["servers"]);
+        let interfaces = idlc::codegen::interfaces(&workspace.root, &FOLDERS);
         Ok(Self {
             binaries: binaries(workspace),
             interface: interface(&interfaces.map_err(|text| anyhow!("{text}"))?)?,
@@ -71,20 +75,36 @@ impl Sources {
     }
 }
 
-/// The programs that a component can be: packages under servers/ that have a binary and do not take
-/// the root task's place.
+/// The programs that a component can be: packages under servers/ or among the examples that have a
+/// binary and do not take the root task's place.
 fn binaries(workspace: &Workspace) -> BTreeSet<String> {
-    let servers = workspace.root.join("servers");
+    let folders = FOLDERS.map(|folder| workspace.root.join(folder));
     workspace
         .metadata
         .workspace_packages()
         .into_iter()
-        .filter(|package| package.manifest_path.as_std_path().starts_with(&servers))
+        .filter(|package| {
+            let path = package.manifest_path.as_std_path();
+            folders.iter().any(|folder| path.starts_with(folder))
+        })
         .filter(|package| package.targets.iter().any(|target| target.is_bin()))
         .filter(|package| ![compile::ROOT, compile::TESTS].contains(&package.name.as_str()))
-        .filter_map(|package| package.name.strip_prefix(PACKAGE_PREFIX))
+        .filter_map(|package| {
+            let name = package.name.as_str();
+            let example = name.starts_with(EXAMPLE_PREFIX).then_some(name);
+            example.or_else(|| name.strip_prefix(PACKAGE_PREFIX))
+        })
         .map(str::to_owned)
         .collect()
+}
+
+/// The package that a binary is built from.
+fn package_of(binary: &str) -> String {
+    if binary.starts_with(EXAMPLE_PREFIX) {
+        binary.to_owned()
+    } else {
+        format!("{PACKAGE_PREFIX}{binary}")
+    }
 }
 
 fn interface(files: &[PathBuf]) -> Result<Interface> {
@@ -208,7 +228,7 @@ pub(crate) fn compile(
             Some(known) => known.stack_bytes = known.stack_bytes.max(stack_bytes),
             None => binaries.push(Binary {
                 name: line.binary.it.clone(),
-                package: format!("{PACKAGE_PREFIX}{}", line.binary.it),
+                package: package_of(&line.binary.it),
                 stack_bytes,
             }),
         }

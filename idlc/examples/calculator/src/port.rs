@@ -1,7 +1,8 @@
 //! A server's port in memory: messages that are written down before, answers
 //! that are looked at afterwards.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use gritos_idl_runtime::{
     Address, CapSlot, Incoming, Kind, Outcome, Outgoing, Rights, ServerPort, Status, Ticket,

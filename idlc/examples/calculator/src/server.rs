@@ -1,6 +1,8 @@
 //! The calculator itself.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::mem::take;
 
 use example_calculator_api::{
     CalculatorError, CalculatorServer, CalculatorSumReply, CalculatorWaitForTicket, Operation,
@@ -83,11 +85,12 @@ impl<P: ServerPort> Hooks<P> for Memories {
         let reached = |client: u32, value: i64, sums: &BTreeMap<u32, i64>| {
             sums.get(&client).copied().filter(|sum| *sum >= value)
         };
-        let (ready, waiting) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition::<Vec<_>, _>(|(client, value, _)| {
-                reached(*client, *value, &self.sums).is_some()
-            });
+        let (ready, waiting) =
+            take(&mut self.waiting)
+                .into_iter()
+                .partition::<Vec<_>, _>(|(client, value, _)| {
+                    reached(*client, *value, &self.sums).is_some()
+                });
         self.waiting = waiting;
         for (client, _, ticket) in ready {
             // A caller that has gone away meanwhile is no concern of ours.

@@ -1,24 +1,28 @@
-//! The echo service with its client, in one process.
-//!
-//! `cargo run -p example-echo`
+//! The echo component: it offers the service `echo`.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
 
-use example_echo_api::{Echo, EchoClient, EchoServer};
-use gritos_idl_runtime::loopback::Loopback;
-use gritos_idl_runtime::{Address, Caller, Cap, Text};
+use example_echo::Parrot;
+use example_echo_api::Echo;
+use gritos_idl_runtime::serve;
+use gritos_service::Port;
+use gritos_sys::{Error, debug_println};
 
-struct Parrot;
+gritos_sys::entry!(component);
 
-impl EchoServer for Parrot {
-    fn echo(&mut self, _caller: Caller, text: Text<55>) -> Text<55> {
-        text
+fn component(_argument: u64) {
+    if let Err(error) = run() {
+        debug_println!("echo: {error}");
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let wire = Loopback::<_, Echo>::new(Parrot);
-    let mut client = EchoClient::new(Cap::new(Address::root(1)), wire);
-    let heard = client.echo(Text::new("hello")?)?;
-    println!("{heard}");
-    assert_eq!(heard.as_str(), "hello");
+fn run() -> Result<(), Error> {
+    let environment = gritos_service::start()?;
+    let Some(endpoint) = environment.endpoint("echo") else {
+        debug_println!("echo: the system table must give it a service `echo`");
+        return Ok(());
+    };
+    let mut port = Port::<1>::new(endpoint, 0)?;
+    serve::<Echo, _, _>(&mut port, &mut Parrot);
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::workspace::Workspace;
 use crate::{report, system, verb};
 
 mod board;
+mod examples;
 mod files;
 mod guest;
 mod network;
@@ -37,6 +38,7 @@ pub(crate) use guest::Guest;
 const AREAS: &[&[Case]] = &[
     shell::CASES,
     supervision::CASES,
+    examples::CASES,
     files::CASES,
     network::CASES,
     board::CASES,
