@@ -61,6 +61,32 @@ pub trait BlockDevice {
     /// Any [`BlockError`] but `ReadOnly`; `into` then holds nothing of use.
     fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError>;
 
+    /// Hands out sectors from `sector` on, in order and in pieces of whole sectors, until
+    /// `take` says that it has enough.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); pieces before the error are good.
+    fn read_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), BlockError> {
+        let mut piece = [0; 8 * SECTOR_BYTES];
+        let mut done = 0;
+        while done < count {
+            let bytes = (count - done).min(8) as usize * SECTOR_BYTES;
+            let at = sector.checked_add(done).ok_or(BlockError::OutOfRange)?;
+            let now = piece.get_mut(..bytes).unwrap_or(&mut []);
+            self.read(at, now)?;
+            if !take(now) {
+                break;
+            }
+            done += 8;
+        }
+        Ok(())
+    }
+
     /// Writes whole sectors from `sector` on.
     ///
     /// # Errors
@@ -89,6 +115,15 @@ impl<D: BlockDevice + ?Sized> BlockDevice for Box<D> {
 
     fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
         (**self).read(sector, into)
+    }
+
+    fn read_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), BlockError> {
+        (**self).read_with(sector, count, take)
     }
 
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
@@ -137,6 +172,15 @@ impl<D: BlockDevice> BlockDevice for Shared<D> {
 
     fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
         self.0.borrow_mut().read(sector, into)
+    }
+
+    fn read_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), BlockError> {
+        self.0.borrow_mut().read_with(sector, count, take)
     }
 
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {

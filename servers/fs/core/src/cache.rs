@@ -4,11 +4,15 @@
 //! writes everything that is dirty and then flushes the device; so no write ever moves
 //! across a flush, which is all the order that file systems rely on. A block whose
 //! write failed stays dirty: the error is reported, and the next flush tries again.
+//!
+//! What is missing is read with its neighbours: those that are asked for in the same
+//! request, and more when requests follow one another.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::vec;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+
+use hashbrown::HashMap;
 
 use crate::block::{BlockDevice, BlockError, Geometry, SECTOR_BYTES, sectors_of};
 
@@ -20,8 +24,10 @@ const SECTORS: usize = BLOCK_BYTES / SECTOR_BYTES;
 const ALL: u8 = 0xff;
 /// Requests of this many blocks go past the cache, which they would only sweep clean.
 const BULK_BLOCKS: usize = 64;
-/// Most blocks that one write to the device joins.
+/// Most blocks that one request to the device joins.
 const JOINED_BLOCKS: usize = 64;
+/// Blocks that are read at once when requests follow one another.
+const AHEAD_BLOCKS: u64 = 16;
 
 struct Slot {
     block: u64,
@@ -53,11 +59,16 @@ pub struct Cache<D> {
     geometry: Geometry,
     capacity: usize,
     slots: Vec<Slot>,
-    places: BTreeMap<u64, usize>,
+    places: HashMap<u64, usize>,
+    /// Blocks with dirty sectors.
+    dirty: BTreeSet<u64>,
     hand: usize,
-    dirty: usize,
     /// Something was written to the device since its last flush.
     unflushed: bool,
+    /// Where the next request begins if requests follow one another.
+    expected: u64,
+    /// For requests of several blocks; as large as the largest so far.
+    joined: Vec<u8>,
     statistics: CacheStatistics,
 }
 
@@ -69,10 +80,12 @@ impl<D: BlockDevice> Cache<D> {
             device,
             capacity: (bytes / BLOCK_BYTES).max(8),
             slots: Vec::new(),
-            places: BTreeMap::new(),
+            places: HashMap::new(),
+            dirty: BTreeSet::new(),
             hand: 0,
-            dirty: 0,
             unflushed: false,
+            expected: 0,
+            joined: Vec::new(),
             statistics: CacheStatistics::default(),
         }
     }
@@ -88,30 +101,37 @@ impl<D: BlockDevice> Cache<D> {
     }
 
     /// Bytes that are only in memory.
-    pub const fn dirty_bytes(&self) -> usize {
-        self.dirty * BLOCK_BYTES
+    pub fn dirty_bytes(&self) -> usize {
+        self.dirty.len() * BLOCK_BYTES
     }
 
     /// Sectors that block `block` has on this device: all, except for the last block.
     fn extent(&self, block: u64) -> usize {
         let first = block * SECTORS as u64;
-        (self.geometry.sectors - first).min(SECTORS as u64) as usize
+        self.geometry
+            .sectors
+            .saturating_sub(first)
+            .min(SECTORS as u64) as usize
     }
 
     /// The slot of a block, empty if it was not there.
     fn slot(&mut self, block: u64) -> Result<usize, BlockError> {
-        if let Some(&place) = self.places.get(&block) {
-            return Ok(place);
+        match self.places.get(&block) {
+            Some(place) => Ok(*place),
+            None => self.new_slot(block),
         }
-        let fresh = Slot {
-            block,
-            data: Box::new([0; BLOCK_BYTES]),
-            valid: 0,
-            dirty: 0,
-            used: false,
-        };
+    }
+
+    #[cold]
+    fn new_slot(&mut self, block: u64) -> Result<usize, BlockError> {
         let place = if self.slots.len() < self.capacity {
-            self.slots.push(fresh);
+            self.slots.push(Slot {
+                block,
+                data: Box::new([0; BLOCK_BYTES]),
+                valid: 0,
+                dirty: 0,
+                used: false,
+            });
             self.slots.len() - 1
         } else {
             let place = self.victim()?;
@@ -147,119 +167,179 @@ impl<D: BlockDevice> Cache<D> {
 
     /// Writes everything dirty to the device, in order and joined.
     fn write_back(&mut self) -> Result<(), BlockError> {
-        if self.dirty == 0 {
-            return Ok(());
-        }
-        let mut run: Vec<usize> = Vec::with_capacity(JOINED_BLOCKS);
-        let places: Vec<usize> = self.places.values().copied().collect();
-        for place in places {
-            let Some(slot) = self.slots.get(place) else {
-                continue;
+        while let Some(first) = self.dirty.first().copied() {
+            let whole = |cache: &Self, block: u64| {
+                let place = cache.places.get(&block);
+                let slot = place.and_then(|place| cache.slots.get(*place));
+                slot.is_some_and(|slot| slot.dirty == ALL)
             };
-            if slot.dirty == 0 {
-                continue;
+            let mut end = first + 1;
+            if whole(self, first) {
+                while end - first < JOINED_BLOCKS as u64 && whole(self, end) {
+                    end += 1;
+                }
             }
-            let joins = run
-                .last()
-                .and_then(|last| self.slots.get(*last))
-                .is_some_and(|last| {
-                    last.block + 1 == slot.block
-                        && last.dirty == ALL
-                        && slot.dirty == ALL
-                        && run.len() < JOINED_BLOCKS
-                });
-            if !joins {
-                self.write_run(&run)?;
-                run.clear();
-            }
-            run.push(place);
+            self.write_run(first, end)?;
         }
-        self.write_run(&run)
+        Ok(())
     }
 
     /// Writes neighbouring blocks: whole ones in one request, a single one by its
     /// dirty sectors.
-    fn write_run(&mut self, run: &[usize]) -> Result<(), BlockError> {
-        let Some(first) = run.first().and_then(|place| self.slots.get(*place)) else {
-            return Ok(());
-        };
-        let sector = first.block * SECTORS as u64;
-        let extent = self.extent(first.block);
+    fn write_run(&mut self, first: u64, end: u64) -> Result<(), BlockError> {
+        let sector = first * SECTORS as u64;
+        let extent = self.extent(first);
         self.unflushed = true;
-        if run.len() > 1 {
-            let mut joined = Vec::with_capacity(run.len() * BLOCK_BYTES);
-            for slot in run.iter().filter_map(|place| self.slots.get(*place)) {
-                joined.extend_from_slice(&slot.data[..]);
+        let slots = &self.slots;
+        let places = &self.places;
+        let slot_of = |block: u64| places.get(&block).and_then(|place| slots.get(*place));
+        if end - first > 1 {
+            self.joined.clear();
+            for slot in (first..end).filter_map(slot_of) {
+                self.joined.extend_from_slice(&slot.data[..]);
             }
-            self.device.write(sector, &joined)?;
-        } else {
-            for (at, count) in runs(first.dirty, extent) {
-                let bytes = at * SECTOR_BYTES..(at + count) * SECTOR_BYTES;
-                let data = first.data.get(bytes).unwrap_or(&[]);
-                self.device.write(sector + at as u64, data)?;
+            self.device.write(sector, &self.joined)?;
+        } else if let Some(slot) = slot_of(first) {
+            let mut at = 0;
+            while let Some((from, count)) = next_run(slot.dirty, at, extent) {
+                let bytes = from * SECTOR_BYTES..(from + count) * SECTOR_BYTES;
+                let data = slot.data.get(bytes).unwrap_or(&[]);
+                self.device.write(sector + from as u64, data)?;
+                at = from + count;
             }
         }
-        for place in run {
-            if let Some(slot) = self.slots.get_mut(*place) {
+        for block in first..end {
+            if let Some(slot) = self
+                .places
+                .get(&block)
+                .and_then(|place| self.slots.get_mut(*place))
+            {
                 slot.dirty = 0;
-                self.dirty -= 1;
                 self.statistics.written += 1;
             }
+            self.dirty.remove(&block);
         }
         Ok(())
     }
 
-    /// Reads those of the wanted sectors that are not valid yet.
-    fn fill(&mut self, place: usize, wanted: u8) -> Result<(), BlockError> {
-        let Some(slot) = self.slots.get_mut(place) else {
-            return Err(BlockError::Io);
-        };
-        slot.used = true;
-        if wanted & !slot.valid == 0 {
-            self.statistics.hits += 1;
-            return Ok(());
+    /// Has the wanted sectors of a block in memory; returns its slot. `end` is the block
+    /// behind those that the request is about.
+    fn wanted(&mut self, block: u64, wanted: u8, end: u64) -> Result<usize, BlockError> {
+        if let Some(place) = self.places.get(&block).copied()
+            && let Some(slot) = self.slots.get_mut(place)
+            && slot.valid != 0
+        {
+            slot.used = true;
+            if wanted & !slot.valid == 0 {
+                self.statistics.hits += 1;
+                return Ok(place);
+            }
+            return self.complete(place);
         }
+        self.fetch(block, end)?;
+        self.slot(block)
+    }
+
+    /// Reads those sectors of a block that are missing.
+    fn complete(&mut self, place: usize) -> Result<usize, BlockError> {
+        let slot = self.slots.get_mut(place).ok_or(BlockError::Io)?;
         self.statistics.misses += 1;
         let first = slot.block * SECTORS as u64;
         let extent = (self.geometry.sectors - first).min(SECTORS as u64) as usize;
-        if slot.valid == 0 {
-            // The rest of the block is likely to be wanted too.
-            let data = slot.data.get_mut(..extent * SECTOR_BYTES);
-            self.device.read(first, data.unwrap_or(&mut []))?;
-            slot.valid = mask(0, extent);
-            return Ok(());
-        }
-        for (at, count) in runs(!slot.valid, extent) {
-            let bytes = at * SECTOR_BYTES..(at + count) * SECTOR_BYTES;
+        let mut at = 0;
+        while let Some((from, count)) = next_run(!slot.valid, at, extent) {
+            let bytes = from * SECTOR_BYTES..(from + count) * SECTOR_BYTES;
             let data = slot.data.get_mut(bytes).unwrap_or(&mut []);
-            self.device.read(first + at as u64, data)?;
+            self.device.read(first + from as u64, data)?;
+            at = from + count;
         }
         slot.valid = mask(0, extent);
+        Ok(place)
+    }
+
+    /// Reads a block that is not there, and those behind it that are missing too.
+    fn fetch(&mut self, block: u64, end: u64) -> Result<(), BlockError> {
+        let ahead = if block == self.expected {
+            end.max(block + AHEAD_BLOCKS)
+        } else {
+            end
+        };
+        let most = (self.capacity as u64 / 4).clamp(1, JOINED_BLOCKS as u64);
+        let last = self.geometry.sectors.div_ceil(SECTORS as u64);
+        let limit = ahead.min(block + most).min(last);
+        let mut until = block + 1;
+        while until < limit && !self.places.contains_key(&until) {
+            until += 1;
+        }
+        if until - block > 1 && self.fetch_run(block, until).is_ok() {
+            return Ok(());
+        }
+        let place = self.slot(block)?;
+        let extent = self.extent(block);
+        let slot = self.slots.get_mut(place).ok_or(BlockError::Io)?;
+        let data = slot.data.get_mut(..extent * SECTOR_BYTES);
+        self.statistics.misses += 1;
+        self.device
+            .read(block * SECTORS as u64, data.unwrap_or(&mut []))?;
+        slot.valid = mask(0, extent);
+        slot.used = true;
         Ok(())
+    }
+
+    /// Reads several blocks in one request. If that fails, the one that is wanted may
+    /// still be read by itself.
+    fn fetch_run(&mut self, first: u64, until: u64) -> Result<(), BlockError> {
+        let start = first * SECTORS as u64;
+        let end = (until * SECTORS as u64).min(self.geometry.sectors);
+        let mut joined = core::mem::take(&mut self.joined);
+        joined.resize((end - start) as usize * SECTOR_BYTES, 0);
+        let result = self.device.read(start, &mut joined).and_then(|()| {
+            // The first one last: to make room for the others it could be forgotten again.
+            for (index, data) in joined.chunks(BLOCK_BYTES).enumerate().rev() {
+                let place = self.slot(first + index as u64)?;
+                let slot = self.slots.get_mut(place).ok_or(BlockError::Io)?;
+                if let Some(to) = slot.data.get_mut(..data.len()) {
+                    to.copy_from_slice(data);
+                }
+                slot.valid = mask(0, data.len() / SECTOR_BYTES);
+                // What comes in long runs is not likely to be read twice.
+                slot.used = until - first < AHEAD_BLOCKS;
+                self.statistics.misses += 1;
+            }
+            Ok(())
+        });
+        self.joined = joined;
+        result
+    }
+
+    /// Calls `take` with what is dirty in a range of sectors: where, and what.
+    fn each_dirty(&self, sector: u64, count: u64, mut take: impl FnMut(u64, &[u8])) {
+        let end = sector + count;
+        for block in sector / SECTORS as u64..end.div_ceil(SECTORS as u64) {
+            let Some(slot) = self.places.get(&block).and_then(|at| self.slots.get(*at)) else {
+                continue;
+            };
+            for at in (0..SECTORS).filter(|at| slot.dirty & 1 << at != 0) {
+                let here = block * SECTORS as u64 + at as u64;
+                let data = slot.data.get(at * SECTOR_BYTES..(at + 1) * SECTOR_BYTES);
+                if let Some(data) = data.filter(|_| (sector..end).contains(&here)) {
+                    take(here, data);
+                }
+            }
+        }
     }
 
     /// Reads past the cache; what is in it is newer.
     fn read_bulk(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
         self.device.read(sector, into)?;
         self.statistics.misses += (into.len() / BLOCK_BYTES) as u64;
-        let end = sector + (into.len() / SECTOR_BYTES) as u64;
-        let blocks = sector / SECTORS as u64..end.div_ceil(SECTORS as u64);
-        for (&block, &place) in self.places.range(blocks) {
-            let Some(slot) = self.slots.get(place).filter(|slot| slot.dirty != 0) else {
-                continue;
-            };
-            for at in (0..SECTORS).filter(|at| slot.dirty & 1 << at != 0) {
-                let from = slot.data.get(at * SECTOR_BYTES..(at + 1) * SECTOR_BYTES);
-                let offset = (block * SECTORS as u64 + at as u64).checked_sub(sector);
-                let to = offset.and_then(|offset| {
-                    let start = offset as usize * SECTOR_BYTES;
-                    into.get_mut(start..start + SECTOR_BYTES)
-                });
-                if let (Some(to), Some(from)) = (to, from) {
-                    to.copy_from_slice(from);
-                }
+        let count = (into.len() / SECTOR_BYTES) as u64;
+        self.each_dirty(sector, count, |at, data| {
+            let start = (at - sector) as usize * SECTOR_BYTES;
+            if let Some(to) = into.get_mut(start..start + SECTOR_BYTES) {
+                to.copy_from_slice(data);
             }
-        }
+        });
         Ok(())
     }
 
@@ -269,9 +349,11 @@ impl<D: BlockDevice> Cache<D> {
         self.device.write(sector, from)?;
         self.statistics.written += (from.len() / BLOCK_BYTES) as u64;
         let end = sector + (from.len() / SECTOR_BYTES) as u64;
-        let blocks = sector / SECTORS as u64..end.div_ceil(SECTORS as u64);
-        for (&block, &place) in self.places.range(blocks) {
-            let Some(slot) = self.slots.get_mut(place) else {
+        for block in sector / SECTORS as u64..end.div_ceil(SECTORS as u64) {
+            let Some(place) = self.places.get(&block) else {
+                continue;
+            };
+            let Some(slot) = self.slots.get_mut(*place) else {
                 continue;
             };
             let first = block * SECTORS as u64;
@@ -279,9 +361,9 @@ impl<D: BlockDevice> Cache<D> {
             let high = end.saturating_sub(first).min(SECTORS as u64) as usize;
             let gone = mask(low, high - low);
             slot.valid &= !gone;
-            if slot.dirty != 0 {
-                slot.dirty &= !gone;
-                self.dirty -= usize::from(slot.dirty == 0);
+            slot.dirty &= !gone;
+            if slot.dirty == 0 {
+                self.dirty.remove(&block);
             }
         }
         Ok(())
@@ -294,38 +376,59 @@ impl<D: BlockDevice> BlockDevice for Cache<D> {
     }
 
     fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
-        sectors_of(self.geometry, sector, into.len())?;
+        let count = sectors_of(self.geometry, sector, into.len())?;
         if into.len() >= BULK_BLOCKS * BLOCK_BYTES {
             return self.read_bulk(sector, into);
         }
+        let mut done = 0;
+        self.read_with(sector, count, &mut |bytes| {
+            if let Some(to) = into.get_mut(done..done + bytes.len()) {
+                to.copy_from_slice(bytes);
+            }
+            done += bytes.len();
+            true
+        })
+    }
+
+    fn read_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), BlockError> {
+        let end = sector.checked_add(count).ok_or(BlockError::OutOfRange)?;
+        if end > self.geometry.sectors {
+            return Err(BlockError::OutOfRange);
+        }
+        let end_block = end.div_ceil(SECTORS as u64);
         let mut at = sector;
-        let mut rest = into;
-        while !rest.is_empty() {
-            let (block, low, count) = piece(at, rest.len());
-            let (now, later) = rest.split_at_mut(count * SECTOR_BYTES);
-            let place = self.slot(block)?;
-            self.fill(place, mask(low, count))?;
+        while at < end {
+            let (block, low, count) = piece(at, end - at);
+            let place = self.wanted(block, mask(low, count), end_block)?;
             let bytes = low * SECTOR_BYTES..(low + count) * SECTOR_BYTES;
             let slot = self.slots.get(place).ok_or(BlockError::Io)?;
-            now.copy_from_slice(slot.data.get(bytes).ok_or(BlockError::Io)?);
+            if !take(slot.data.get(bytes).ok_or(BlockError::Io)?) {
+                break;
+            }
             at += count as u64;
-            rest = later;
         }
+        self.expected = end_block;
         Ok(())
     }
 
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
-        sectors_of(self.geometry, sector, from.len())?;
+        let count = sectors_of(self.geometry, sector, from.len())?;
         if self.geometry.read_only {
             return Err(BlockError::ReadOnly);
         }
         if from.len() >= BULK_BLOCKS * BLOCK_BYTES {
             return self.write_bulk(sector, from);
         }
+        let end = sector + count;
         let mut at = sector;
         let mut rest = from;
-        while !rest.is_empty() {
-            let (block, low, count) = piece(at, rest.len());
+        while at < end {
+            let (block, low, count) = piece(at, end - at);
             let (now, later) = rest.split_at(count * SECTOR_BYTES);
             let place = self.slot(block)?;
             let slot = self.slots.get_mut(place).ok_or(BlockError::Io)?;
@@ -334,7 +437,9 @@ impl<D: BlockDevice> BlockDevice for Cache<D> {
                 .get_mut(bytes)
                 .ok_or(BlockError::Io)?
                 .copy_from_slice(now);
-            self.dirty += usize::from(slot.dirty == 0);
+            if slot.dirty == 0 {
+                self.dirty.insert(block);
+            }
             slot.dirty |= mask(low, count);
             slot.valid |= mask(low, count);
             slot.used = true;
@@ -365,9 +470,14 @@ impl<D: BlockDevice> BlockDevice for Cache<D> {
 
 /// The first part of a request that lies in one block: the block, its first sector
 /// in it, and how many.
-fn piece(sector: u64, bytes: usize) -> (u64, usize, usize) {
+const fn piece(sector: u64, rest: u64) -> (u64, usize, usize) {
     let low = (sector % SECTORS as u64) as usize;
-    let count = (bytes / SECTOR_BYTES).min(SECTORS - low);
+    let room = SECTORS - low;
+    let count = if rest < room as u64 {
+        rest as usize
+    } else {
+        room
+    };
     (sector / SECTORS as u64, low, count)
 }
 
@@ -376,16 +486,9 @@ const fn mask(low: usize, count: usize) -> u8 {
     (((1u16 << count) - 1) << low) as u8
 }
 
-/// Where bits are set, as first and count, among the lowest `limit`.
-fn runs(bits: u8, limit: usize) -> Vec<(usize, usize)> {
-    let mut found = vec![];
-    let mut at = 0;
-    while at < limit {
-        let count = (at..limit).take_while(|i| bits & 1 << i != 0).count();
-        if count > 0 {
-            found.push((at, count));
-        }
-        at += count + 1;
-    }
-    found
+/// The next set bits from `at` on, as first and count, among the lowest `limit`.
+fn next_run(bits: u8, at: usize, limit: usize) -> Option<(usize, usize)> {
+    let from = (at..limit).find(|i| bits & 1 << i != 0)?;
+    let count = (from..limit).take_while(|i| bits & 1 << i != 0).count();
+    Some((from, count))
 }

@@ -15,11 +15,12 @@
 //! Such files, or volumes, are refused. A device that does not flush is mounted
 //! read-only.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
+use hashbrown::HashMap;
 
 use crate::block::BlockDevice;
 use crate::volume::{Attributes, Entry, Found, NodeId, Now, Space, Volume, VolumeInfo};
@@ -67,7 +68,7 @@ pub struct Ext4Volume<D: BlockDevice> {
     buffers: Buffers,
     /// Blocks that the journal has and that are none of metadata any more.
     revoked: BTreeSet<u64>,
-    inodes: BTreeMap<u32, Inode>,
+    inodes: HashMap<u32, Inode>,
     dirty_inodes: BTreeSet<u32>,
     /// Inodes that are to lose blocks, the one that was listed last at the end.
     orphans: Vec<u32>,
@@ -116,7 +117,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             freed: Vec::new(),
             buffers: Buffers::default(),
             revoked: BTreeSet::new(),
-            inodes: BTreeMap::new(),
+            inodes: HashMap::new(),
             dirty_inodes: BTreeSet::new(),
             orphans: Vec::new(),
             super_dirty: false,
@@ -443,6 +444,20 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
             return Err(FsError::Corrupted);
         }
         self.read_contents(number, offset, into)
+    }
+
+    fn read_with(
+        &mut self,
+        node: NodeId,
+        offset: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<u64, FsError> {
+        let number = number(node)?;
+        if !self.inode(number)?.is_regular() {
+            return Err(FsError::Corrupted);
+        }
+        self.hand_out_contents(number, offset, length, take)
     }
 
     fn write(&mut self, node: NodeId, offset: u64, from: &[u8]) -> Result<usize, FsError> {

@@ -302,6 +302,31 @@ impl Volume for MemoryVolume {
         Ok(length)
     }
 
+    fn read_with(
+        &mut self,
+        node: NodeId,
+        offset: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<u64, FsError> {
+        static ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
+        let Body::File { size, pages } = &self.get(node)?.body else {
+            return Err(FsError::IsDirectory);
+        };
+        let length = size.saturating_sub(offset).min(length);
+        let mut done = 0;
+        while done < length {
+            let rest = (length - done).min(PAGE_BYTES as u64) as usize;
+            let (page, low, count) = piece(offset + done, rest);
+            let page = pages.get(&page).map_or(&ZEROS, |page| &**page);
+            done += count as u64;
+            if !take(page.get(low..low + count).unwrap_or(&[])) {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
     fn write(&mut self, node: NodeId, offset: u64, from: &[u8]) -> Result<usize, FsError> {
         let now = (self.now)();
         let mut room = self.limit.saturating_sub(self.used) / PAGE_BYTES as u64;

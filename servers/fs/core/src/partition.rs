@@ -241,6 +241,19 @@ impl<D: BlockDevice> BlockDevice for PartitionView<D> {
         self.disk.write(self.first + sector, from)
     }
 
+    fn read_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), BlockError> {
+        let end = sector.checked_add(count).ok_or(BlockError::OutOfRange)?;
+        if end > self.geometry().sectors {
+            return Err(BlockError::OutOfRange);
+        }
+        self.disk.read_with(self.first + sector, count, take)
+    }
+
     fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         sectors_of(self.geometry(), sector, from.len())?;
         self.disk.write_past(self.first + sector, from)

@@ -19,9 +19,10 @@ use gritos_fs_api::{
 };
 use gritos_idl_runtime::object::MemoryObject;
 use gritos_idl_runtime::{
-    Address, BufferRange, Caller, Cap, EndpointCap, Grant, Hooks, Later, Response, ServerPort,
+    Address, BufferRange, Caller, Cap, EndpointCap, Grant, Hooks, Later, Response, ServerPort, Wire,
 };
 use gritos_service::{Buffers, MapMemory, Use};
+use smallvec::SmallVec;
 
 use crate::vfs::{Handle, Place, Vfs};
 use crate::volume::{Attributes, Now};
@@ -31,6 +32,9 @@ mod answers;
 mod files;
 
 pub use files::Limits;
+
+/// A path; few are too long for this.
+type Path = SmallVec<[u8; 128]>;
 
 /// Bytes that are copied at a time between clients and file systems.
 const CHUNK: usize = 64 * 1024;
@@ -105,7 +109,7 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
     }
 
     /// Copies the path that a client gave; the byte behind it must be NUL.
-    fn path(&mut self, path: &BufferRange) -> Result<Vec<u8>, FsError> {
+    fn path(&mut self, path: &BufferRange) -> Result<Path, FsError> {
         self.busy = true;
         if path.length > u64::from(MAX_PATH) {
             return Err(FsError::NameTooLong);
@@ -114,7 +118,7 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
             length: path.length + 1,
             ..*path
         };
-        let mut bytes = vec![0; path.length as usize + 1];
+        let mut bytes = Path::from_elem(0, path.length as usize + 1);
         self.buffers
             .with(&with_nul, Use::Read, |memory| memory.read(0, &mut bytes))
             .map_err(answers::refused)?
@@ -139,8 +143,9 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
 
     fn put_stat(&mut self, to: &BufferRange, found: (u64, Attributes)) -> Result<(), FsError> {
         let (inode, attributes) = found;
-        let stat: Stat = answers::stat(inode, &attributes);
-        self.put(to, &answers::bytes_of(&stat))
+        let mut bytes = [0; Stat::SIZE];
+        answers::stat(inode, &attributes).encode(&mut bytes);
+        self.put(to, &bytes)
     }
 
     /// The open file that a capability stands for.
@@ -293,27 +298,22 @@ impl<P: MapMemory, const N: usize> FileServer for FileService<P, N> {
 
     fn read(&mut self, caller: Caller, offset: u64, data: BufferRange) -> Result<u64, FsError> {
         let file = self.file(caller)?;
-        let Self {
-            vfs,
-            buffers,
-            chunk,
-            ..
-        } = self;
+        let Self { vfs, buffers, .. } = self;
         let copied = buffers.with(&data, Use::Write, |memory| {
             let mut done = 0;
-            while done < memory.len() {
-                let count = (memory.len() - done).min(CHUNK as u64) as usize;
-                let at = offset.checked_add(done).ok_or(FsError::Invalid)?;
-                let into = chunk.get_mut(..count).ok_or(FsError::NoMemory)?;
-                let found = vfs.read(file, at, into)?;
-                let from = into.get(..found).unwrap_or(&[]);
-                memory.write(done, from).map_err(|_| FsError::BadBuffer)?;
-                done += found as u64;
-                if found < count {
-                    break;
-                }
+            let mut lost = false;
+            let mut copy = |piece: &[u8]| {
+                lost = memory.write(done, piece).is_err();
+                done += piece.len() as u64;
+                !lost
+            };
+            let result = vfs.read_with(file, offset, memory.len(), &mut copy);
+            match result {
+                _ if lost => Err(FsError::BadBuffer),
+                // What is known to be read was read.
+                Err(error) if done == 0 => Err(error),
+                _ => Ok(done),
             }
-            Ok(done)
         });
         copied.map_err(answers::refused)?
     }

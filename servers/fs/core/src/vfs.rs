@@ -241,6 +241,25 @@ impl Vfs {
         self.volume(file.place)?.read(file.place.node, offset, into)
     }
 
+    /// Hands out bytes of a file, in order, until `take` says that it has enough, or the
+    /// file ends; returns how many.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); pieces before the error are good.
+    pub fn read_with(
+        &mut self,
+        file: Handle,
+        offset: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<u64, FsError> {
+        if file.is_folder() {
+            return Err(FsError::IsDirectory);
+        }
+        let volume = self.volume(file.place)?;
+        volume.read_with(file.place.node, offset, length, take)
+    }
+
     /// Writes to a file, at its end if it was opened to append. Returns how many bytes
     /// it took, which are fewer than offered when it is full.
     ///

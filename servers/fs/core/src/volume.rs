@@ -132,6 +132,38 @@ pub trait Volume {
     /// See [`Volume`].
     fn read(&mut self, node: NodeId, offset: u64, into: &mut [u8]) -> Result<usize, FsError>;
 
+    /// Hands out bytes of a file, in order, until `take` says that it has enough, or the
+    /// file ends; returns how many. No piece is larger than 4 KiB.
+    ///
+    /// # Errors
+    /// See [`Volume`]; pieces before the error are good.
+    fn read_with(
+        &mut self,
+        node: NodeId,
+        offset: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<u64, FsError> {
+        let mut piece = [0; 4096];
+        let mut done = 0;
+        while done < length {
+            let count = (length - done).min(4096) as usize;
+            let Some(at) = offset.checked_add(done) else {
+                break;
+            };
+            let into = piece.get_mut(..count).unwrap_or(&mut []);
+            let found = self.read(node, at, into)?;
+            if found == 0 || !take(into.get(..found).unwrap_or(&[])) {
+                break;
+            }
+            done += found as u64;
+            if found < count {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
     /// Writes bytes of a file, which grows as needed; between its old end and `offset`
     /// it reads as zeros. Fewer bytes than asked for mean that no more would fit.
     ///

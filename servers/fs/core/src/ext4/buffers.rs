@@ -6,11 +6,12 @@
 //! each change.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
+use hashbrown::HashMap;
 
 use super::Ext4Volume;
 use super::bytes::{le16, le32, part, put32};
@@ -51,7 +52,7 @@ struct Buffer {
 
 #[derive(Default)]
 pub(super) struct Buffers {
-    map: BTreeMap<u64, Buffer>,
+    map: HashMap<u64, Buffer>,
     /// Blocks that changed since the last commit.
     dirty: BTreeSet<u64>,
     logged: usize,
@@ -109,7 +110,9 @@ impl Buffers {
     /// Blocks whose newest contents are only in the journal, in order.
     pub(super) fn logged_blocks(&self) -> Vec<u64> {
         let logged = self.map.iter().filter(|(_, buffer)| buffer.logged);
-        logged.map(|(block, _)| *block).collect()
+        let mut blocks: Vec<u64> = logged.map(|(block, _)| *block).collect();
+        blocks.sort_unstable();
+        blocks
     }
 
     /// All are at their places now.

@@ -60,6 +60,18 @@ impl<D: BlockDevice> Disk<D> {
         self.device.read(sector, to).map_err(failure)
     }
 
+    /// Hands out whole sectors, in order, until `take` has enough.
+    pub(super) fn read_with(
+        &mut self,
+        block: u64,
+        skip: u64,
+        count: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), FsError> {
+        let sector = self.sector(block) + skip;
+        self.device.read_with(sector, count, take).map_err(failure)
+    }
+
     /// Writes whole sectors, which are likely to be read again.
     pub(super) fn write(&mut self, block: u64, skip: u64, from: &[u8]) -> Result<(), FsError> {
         let sector = self.sector(block) + skip;

@@ -16,37 +16,6 @@ const SECTOR: u64 = SECTOR_BYTES as u64;
 const STEP: usize = 256 * 1024;
 
 impl<D: BlockDevice> Ext4Volume<D> {
-    /// Reads sectors' worth of bytes from `at` bytes behind the start of a block.
-    fn read_bytes(&mut self, block: u64, at: u64, to: &mut [u8]) -> Result<(), FsError> {
-        let skip = (at % SECTOR) as usize;
-        if skip == 0 && to.len().is_multiple_of(SECTOR_BYTES) {
-            return self.disk.read(block, at / SECTOR, to);
-        }
-        // Whole sectors in the middle, and what hangs over.
-        let mut done = 0;
-        while done < to.len() {
-            let here = at + done as u64;
-            let skip = (here % SECTOR) as usize;
-            let rest = to.get_mut(done..).unwrap_or(&mut []);
-            let whole = rest.len() / SECTOR_BYTES * SECTOR_BYTES;
-            if skip == 0 && whole > 0 {
-                let now = rest.get_mut(..whole).unwrap_or(&mut []);
-                self.disk.read(block, here / SECTOR, now)?;
-                done += whole;
-                continue;
-            }
-            let mut sector = [0; SECTOR_BYTES];
-            self.disk.read(block, here / SECTOR, &mut sector)?;
-            let count = (SECTOR_BYTES - skip).min(rest.len());
-            if let (Some(to), Some(from)) = (rest.get_mut(..count), sector.get(skip..skip + count))
-            {
-                to.copy_from_slice(from);
-            }
-            done += count;
-        }
-        Ok(())
-    }
-
     /// Writes bytes from `at` bytes behind the start of a block; the rest of the sectors
     /// that they touch stays.
     fn write_bytes(&mut self, block: u64, at: u64, from: &[u8]) -> Result<(), FsError> {
@@ -75,6 +44,88 @@ impl<D: BlockDevice> Ext4Volume<D> {
         Ok(())
     }
 
+    /// What is at a place in a file.
+    pub(super) fn map(&mut self, number: u32, index: u32) -> Result<Mapped, FsError> {
+        match self
+            .inodes
+            .get(&number)
+            .and_then(|inode| inode.tree.as_ref())
+        {
+            Some(tree) => Ok(tree.map(index)),
+            None => Ok(self.tree(number)?.map(index)),
+        }
+    }
+
+    /// Hands out bytes that lie `at` bytes behind the start of a block. Returns whether
+    /// more are wanted.
+    fn hand_out_bytes(
+        &mut self,
+        block: u64,
+        at: u64,
+        bytes: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<bool, FsError> {
+        let mut skip = (at % SECTOR) as usize;
+        let mut left = bytes;
+        let mut more = true;
+        let count = (at % SECTOR + bytes).div_ceil(SECTOR);
+        self.disk
+            .read_with(block, at / SECTOR, count, &mut |sectors| {
+                let end = (skip as u64 + left).min(sectors.len() as u64) as usize;
+                let piece = sectors.get(skip..end).unwrap_or(&[]);
+                skip = 0;
+                left -= piece.len() as u64;
+                more = take(piece);
+                more
+            })?;
+        // A device that is silent has failed.
+        if more && left > 0 {
+            Err(FsError::Io)
+        } else {
+            Ok(more)
+        }
+    }
+
+    /// Hands out what an inode contains, in order; returns how much.
+    pub(super) fn hand_out_contents(
+        &mut self,
+        number: u32,
+        offset: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<u64, FsError> {
+        let unit = self.sb.block_bytes as u64;
+        let count = self
+            .any_inode(number)?
+            .size
+            .saturating_sub(offset)
+            .min(length);
+        let mut done = 0;
+        while done < count {
+            let at = offset + done;
+            let index = u32::try_from(at / unit).map_err(|_| FsError::Corrupted)?;
+            let skip = at % unit;
+            let mapped = self.map(number, index)?;
+            let blocks = match mapped {
+                Mapped::Blocks { count, .. } | Mapped::Hole(count) => u64::from(count),
+            };
+            let bytes = (blocks * unit - skip).min(count - done);
+            let more = match mapped {
+                Mapped::Blocks {
+                    start,
+                    written: true,
+                    ..
+                } => self.hand_out_bytes(start, skip, bytes, take)?,
+                _ => hand_out_zeros(bytes, take),
+            };
+            done += bytes;
+            if !more {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
     /// Reads what an inode contains.
     pub(super) fn read_contents(
         &mut self,
@@ -82,33 +133,15 @@ impl<D: BlockDevice> Ext4Volume<D> {
         offset: u64,
         into: &mut [u8],
     ) -> Result<usize, FsError> {
-        let size = self.any_inode(number)?.size;
-        let unit = self.sb.block_bytes as u64;
-        let count = size.saturating_sub(offset).min(into.len() as u64) as usize;
         let mut done = 0;
-        while done < count {
-            let at = offset + done as u64;
-            let index = u32::try_from(at / unit).map_err(|_| FsError::Corrupted)?;
-            let skip = at % unit;
-            let mapped = match self.any_inode(number)?.tree.as_ref() {
-                Some(tree) => tree.map(index),
-                None => self.tree(number)?.map(index),
-            };
-            let blocks = match mapped {
-                Mapped::Blocks { count, .. } | Mapped::Hole(count) => u64::from(count),
-            };
-            let bytes = (blocks * unit - skip).min((count - done) as u64) as usize;
-            let now = into.get_mut(done..done + bytes).unwrap_or(&mut []);
-            match mapped {
-                Mapped::Blocks {
-                    start,
-                    written: true,
-                    ..
-                } => self.read_bytes(start, skip, now)?,
-                _ => now.fill(0),
+        let length = into.len() as u64;
+        self.hand_out_contents(number, offset, length, &mut |piece| {
+            if let Some(to) = into.get_mut(done..done + piece.len()) {
+                to.copy_from_slice(piece);
             }
-            done += bytes;
-        }
+            done += piece.len();
+            true
+        })?;
         Ok(done)
     }
 
@@ -189,7 +222,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             start,
             written: true,
             ..
-        } = self.tree(number)?.map(index)
+        } = self.map(number, index)?
         {
             self.write_zeros(start, size % unit, (end - size) as usize)?;
         }
@@ -207,7 +240,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         let index = u32::try_from(offset / unit).map_err(|_| FsError::FileTooLarge)?;
         let skip = offset % unit;
         let want = (skip + from.len() as u64).div_ceil(unit) as u32;
-        match self.tree(number)?.map(index) {
+        match self.map(number, index)? {
             Mapped::Blocks {
                 start,
                 count,
@@ -298,7 +331,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
                 start,
                 written: true,
                 ..
-            } = self.tree(number)?.map(index)
+            } = self.map(number, index)?
             {
                 let count = unit - size % unit;
                 self.write_zeros(start, size % unit, count as usize)?;
@@ -313,4 +346,17 @@ impl<D: BlockDevice> Ext4Volume<D> {
         }
         Ok(())
     }
+}
+
+fn hand_out_zeros(bytes: u64, take: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let mut left = bytes;
+    while left > 0 {
+        let count = left.min(ZEROS.len() as u64);
+        if !take(ZEROS.get(..count as usize).unwrap_or(&ZEROS)) {
+            return false;
+        }
+        left -= count;
+    }
+    true
 }

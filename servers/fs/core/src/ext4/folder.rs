@@ -56,7 +56,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         if index >= folder.blocks {
             return Err(FsError::Corrupted);
         }
-        match self.tree(folder.number)?.map(index) {
+        match self.map(folder.number, index)? {
             Mapped::Blocks {
                 start,
                 written: true,

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
+use hashbrown::HashMap;
 
 use crate::vfs::Handle;
 
@@ -36,15 +37,20 @@ struct Slot {
 
 pub(super) struct Files {
     slots: Vec<Slot>,
+    /// How many each client has open, if any.
+    counts: HashMap<u32, usize>,
+    open: usize,
     limits: Limits,
     /// Places below this are taken.
     first_free: usize,
 }
 
 impl Files {
-    pub(super) const fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             slots: Vec::new(),
+            counts: HashMap::new(),
+            open: 0,
             limits,
             first_free: 0,
         }
@@ -52,12 +58,11 @@ impl Files {
 
     /// Whether a client may open one more.
     pub(super) fn admit(&self, client: u32) -> Result<(), FsError> {
-        let mine = |slot: &&Slot| slot.open.is_some_and(|(owner, _)| owner == client);
-        if self.slots.iter().filter(mine).count() >= self.limits.files_of_client {
+        let mine = self.counts.get(&client).copied().unwrap_or(0);
+        if mine >= self.limits.files_of_client {
             return Err(FsError::ClientLimit);
         }
-        let limit = self.limits.files.min(INDEX_MASK as usize + 1);
-        if self.slots.len() >= limit && self.slots.iter().all(|slot| slot.open.is_some()) {
+        if self.open >= self.limits.files.min(INDEX_MASK as usize + 1) {
             return Err(FsError::ServerLimit);
         }
         Ok(())
@@ -84,7 +89,10 @@ impl Files {
         let slot = self.slots.get_mut(index).ok_or(FsError::ServerLimit)?;
         slot.life = slot.life % LIVES + 1;
         slot.open = Some((client, handle));
-        Ok(slot.life << INDEX_BITS | index as u32)
+        let badge = slot.life << INDEX_BITS | index as u32;
+        self.open += 1;
+        *self.counts.entry(client).or_default() += 1;
+        Ok(badge)
     }
 
     fn slot(&mut self, badge: u32) -> Result<(usize, &mut Slot), FsError> {
@@ -109,8 +117,8 @@ impl Files {
 
     pub(super) fn remove(&mut self, badge: u32) -> Result<Handle, FsError> {
         let (index, slot) = self.slot(badge)?;
-        let (_, handle) = slot.open.take().ok_or(FsError::BadDescriptor)?;
-        self.first_free = self.first_free.min(index);
+        let (client, handle) = slot.open.take().ok_or(FsError::BadDescriptor)?;
+        self.gone(index, client);
         Ok(handle)
     }
 
@@ -118,8 +126,19 @@ impl Files {
     pub(super) fn take_of(&mut self, client: u32) -> Option<Handle> {
         let mine = |slot: &Slot| slot.open.is_some_and(|(owner, _)| owner == client);
         let index = self.slots.iter().position(mine)?;
-        self.first_free = self.first_free.min(index);
         let (_, handle) = self.slots.get_mut(index)?.open.take()?;
+        self.gone(index, client);
         Some(handle)
+    }
+
+    fn gone(&mut self, index: usize, client: u32) {
+        self.first_free = self.first_free.min(index);
+        self.open = self.open.saturating_sub(1);
+        if let Some(count) = self.counts.get_mut(&client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.counts.remove(&client);
+            }
+        }
     }
 }

@@ -145,7 +145,7 @@ impl Vfs {
     }
 
     /// What is to be removed, if it is there and nothing is mounted on it.
-    fn removable(&self, target: &Target) -> Result<Step, FsError> {
+    fn removable(&self, target: &Target<'_>) -> Result<Step, FsError> {
         let found = target.found.ok_or(FsError::NotFound)?;
         if found.place.mount != target.dir().mount {
             return Err(FsError::Busy);

@@ -1,9 +1,9 @@
 //! Walking a path.
 
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
 
 use gritos_fs_api::{FileType, FsError, MAX_NAME, MAX_PATH};
+use smallvec::{SmallVec, smallvec};
 
 use super::{Place, Vfs};
 
@@ -19,9 +19,9 @@ pub(super) struct Step {
 
 /// The last part of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Last {
+pub(super) enum Last<'a> {
     /// A name in the folder above.
-    Name(Vec<u8>),
+    Name(Cow<'a, [u8]>),
     /// `.`
     Dot,
     /// `..`
@@ -32,17 +32,17 @@ pub(super) enum Last {
 
 /// Where a path led.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct Target<'a> {
     /// Folders from the start of the walk to the one that holds the last name.
-    pub(super) above: Vec<Place>,
-    pub(super) last: Last,
+    pub(super) above: SmallVec<[Place; 8]>,
+    pub(super) last: Last<'a>,
     /// What the path names, if that exists.
     pub(super) found: Option<Step>,
     /// The path ends in `/`: only a folder will do.
     pub(super) slash: bool,
 }
 
-impl Target {
+impl Target<'_> {
     /// The folder that holds the last name.
     pub(super) fn dir(&self) -> Place {
         self.above
@@ -75,12 +75,12 @@ impl Target {
 impl Vfs {
     /// Walks a path. The last part may be missing; if it is a symbolic link, it is
     /// followed when `follow` says so or a `/` comes behind it.
-    pub(super) fn walk(
+    pub(super) fn walk<'a>(
         &mut self,
         start: Place,
-        path: &[u8],
+        path: &'a [u8],
         follow: bool,
-    ) -> Result<Target, FsError> {
+    ) -> Result<Target<'a>, FsError> {
         if path.is_empty() {
             return Err(FsError::NotFound);
         }
@@ -90,7 +90,7 @@ impl Vfs {
         if path.contains(&0) {
             return Err(FsError::Invalid);
         }
-        let mut above = alloc::vec![start];
+        let mut above: SmallVec<[Place; 8]> = smallvec![start];
         let mut text = Cow::Borrowed(path);
         let mut at = 0;
         let mut links = 0;
@@ -131,7 +131,7 @@ impl Vfs {
             let step = match self.step(dir, name) {
                 Ok(step) => step,
                 Err(FsError::NotFound) if is_last => {
-                    let last = Last::Name(name.to_vec());
+                    let last = Last::Name(last_name(&text, name));
                     return Ok(Target {
                         above,
                         last,
@@ -163,7 +163,7 @@ impl Vfs {
                 }
                 kind if slash && kind != FileType::Directory => return Err(FsError::NotDirectory),
                 _ if is_last => {
-                    let last = Last::Name(name.to_vec());
+                    let last = Last::Name(last_name(&text, name));
                     return Ok(Target {
                         above,
                         last,
@@ -201,12 +201,30 @@ impl Vfs {
     }
 }
 
+/// A name in a path, which stays when the path is one that was put together.
+fn last_name<'a>(text: &Cow<'a, [u8]>, name: &[u8]) -> Cow<'a, [u8]> {
+    match text {
+        Cow::Owned(_) => Cow::Owned(name.to_vec()),
+        Cow::Borrowed(text) => {
+            // It is the last part, with only `/` behind it.
+            let end = text
+                .iter()
+                .rposition(|byte| *byte != b'/')
+                .map_or(0, |at| at + 1);
+            let name = text.get(end.saturating_sub(name.len())..end);
+            Cow::Borrowed(name.unwrap_or(&[]))
+        }
+    }
+}
+
 /// The next part of a path from `at` on, and where it ends. It is empty only if
 /// nothing but `/` is left.
 fn component(text: &[u8], at: usize) -> (&[u8], usize) {
     let rest = text.get(at..).unwrap_or(&[]);
-    let skipped = rest.iter().take_while(|byte| **byte == b'/').count();
+    let skipped = rest.iter().position(|byte| *byte != b'/');
+    let skipped = skipped.unwrap_or(rest.len());
     let rest = rest.get(skipped..).unwrap_or(&[]);
-    let length = rest.iter().take_while(|byte| **byte != b'/').count();
+    let length = rest.iter().position(|byte| *byte == b'/');
+    let length = length.unwrap_or(rest.len());
     (rest.get(..length).unwrap_or(&[]), at + skipped + length)
 }

@@ -60,24 +60,35 @@ impl BlockDevice for Recorder {
 
 #[test]
 fn random_requests_read_what_was_written() {
-    for seed in 1..20 {
+    for seed in 1..40 {
         let mut random = Random::new(seed);
         // Not a whole number of blocks, and a cache much smaller than the device.
         let sectors = 4099;
-        let mut cache = Cache::new(Recorder::new(sectors), 16 * 4096);
+        let blocks = [8, 16, 64, 300][seed as usize % 4];
+        let mut cache = Cache::new(Recorder::new(sectors), blocks * 4096);
         let mut copy = vec![0; sectors * 512];
+        let mut sector = 0;
         for _ in 0..400 {
-            let sector = random.below(sectors as u64);
+            // Some requests follow one another.
+            if random.below(3) == 0 || sector >= sectors as u64 {
+                sector = random.below(sectors as u64);
+            }
             let most = if random.below(10) == 0 { 1200 } else { 24 };
             let count = (1 + random.below(most)).min(sectors as u64 - sector) as usize;
             let range = sector as usize * 512..(sector as usize + count) * 512;
-            match random.below(8) {
-                0..=3 => {
+            let next = sector + count as u64;
+            match random.below(9) {
+                0 | 1 => {
                     let bytes = random.bytes(count * 512);
                     cache.write(sector, &bytes).expect("write");
                     copy[range].copy_from_slice(&bytes);
                 }
-                4..=6 => {
+                2 => {
+                    let bytes = random.bytes(count * 512);
+                    cache.write_past(sector, &bytes).expect("write");
+                    copy[range].copy_from_slice(&bytes);
+                }
+                3..=7 => {
                     let mut bytes = vec![0; count * 512];
                     cache.read(sector, &mut bytes).expect("read");
                     assert!(
@@ -94,6 +105,7 @@ fn random_requests_read_what_was_written() {
                     assert_eq!(cache.dirty_bytes(), 0);
                 }
             }
+            sector = next;
         }
     }
 }

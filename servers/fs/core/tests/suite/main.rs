@@ -9,6 +9,7 @@ mod partitions;
 mod posix;
 mod power;
 mod shapes;
+mod stress;
 mod support;
 mod tree;
 mod wire;
