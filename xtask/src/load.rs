@@ -15,9 +15,11 @@ use gritos_loader_core::{FromBoard, FromHost, PIECE_BYTES, Refusal, VERSION};
 pub(crate) const FIRST_SPEED: u32 = gritos_board::rpi4::UART_BAUD;
 /// How often a message is said before the board is given up.
 const ATTEMPTS: u32 = 30;
-/// How often an image is sent whose checksum is wrong in the end.
+/// How often an image is sent, to a board that is reset meanwhile or finds its checksum wrong in the end.
 const IMAGE_ATTEMPTS: u32 = 3;
 
+/// How many times longer than usual an answer is waited for at most.
+const SLACK_LIMIT: u32 = 16;
 /// How long a line may take no bytes.
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -56,7 +58,7 @@ impl Patience {
     /// With a board.
     pub(crate) const BOARD: Self = Self {
         answer: Duration::from_millis(700),
-        fall_back: Duration::from_millis(3500),
+        fall_back: Duration::from_millis(10_500),
     };
 }
 
@@ -78,6 +80,8 @@ pub(crate) struct Loader<L> {
     patience: Patience,
     /// What was read and not looked at yet, the next byte last.
     ahead: Vec<u8>,
+    /// By what the patience is multiplied: a board that is slow to answer must not get everything twice.
+    slack: u32,
     /// Messages that were said again.
     pub(crate) repeats: u32,
 }
@@ -90,12 +94,18 @@ impl<L: Line> Loader<L> {
             speed: FIRST_SPEED,
             patience,
             ahead: Vec::new(),
+            slack: 1,
             repeats: 0,
         }
     }
 
     pub(crate) fn line(&mut self) -> &mut L {
         &mut self.line
+    }
+
+    /// The line, for whoever goes on with it.
+    pub(crate) fn into_line(self) -> L {
+        self.line
     }
 
     /// Waits for a board that waits for an image; how large that may be. `other` gets what else arrives.
@@ -154,7 +164,10 @@ impl<L: Line> Loader<L> {
                 FromBoard::Accepted(_) => {}
                 other => bail!("the board answers {other:?} to the beginning of an image"),
             }
-            self.pieces(image, &mut progress)?;
+            if !self.pieces(image, &mut progress)? {
+                self.repeats += 1;
+                continue;
+            }
             match self.start(crc)? {
                 None => {
                     self.line.set_speed(FIRST_SPEED)?;
@@ -165,10 +178,13 @@ impl<L: Line> Loader<L> {
                 Some(other) => bail!("the board refuses to start the image: {other:?}"),
             }
         }
-        bail!("the image arrived damaged {IMAGE_ATTEMPTS} times")
+        bail!(
+            "the image did not arrive in {IMAGE_ATTEMPTS} attempts: the board resets itself, or the line is bad"
+        )
     }
 
-    fn pieces(&mut self, image: &[u8], progress: &mut impl FnMut(u64)) -> Result<()> {
+    /// Sends all pieces; whether the board has them, or was reset meanwhile.
+    fn pieces(&mut self, image: &[u8], progress: &mut impl FnMut(u64)) -> Result<bool> {
         let mut at = 0;
         while at < image.len() {
             let rest = image.get(at..).unwrap_or(&[]);
@@ -183,13 +199,13 @@ impl<L: Line> Loader<L> {
             match self.ask(&data, arrived)? {
                 FromBoard::Accepted(_) => at += piece.len(),
                 FromBoard::Ready { .. } | FromBoard::Refused(Refusal::Incomplete) => {
-                    bail!("the board was reset while it was loaded")
+                    return Ok(false);
                 }
                 other => bail!("the board answers {other:?} to a piece of the image"),
             }
             progress(u64::from(end));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Has the image started; the reason if the board refuses.
@@ -258,13 +274,20 @@ impl<L: Line> Loader<L> {
             let until = self.answer_until(message);
             loop {
                 match self.hear(until, |_| {})? {
-                    Heard::Message(answer) if wanted(&answer) => return Ok(answer),
+                    Heard::Message(answer) if wanted(&answer) => {
+                        self.slack = (self.slack / 2).max(1);
+                        return Ok(answer);
+                    }
                     Heard::Message(answer @ FromBoard::Refused(_)) => return Ok(answer),
                     // It may have been said before the board heard of the image.
                     Heard::Message(answer @ FromBoard::Ready { .. }) if !begins => {
                         return Ok(answer);
                     }
-                    Heard::Message(FromBoard::Damaged) | Heard::Nothing => break,
+                    Heard::Message(FromBoard::Damaged) => break,
+                    Heard::Nothing => {
+                        self.slack = (2 * self.slack).min(SLACK_LIMIT);
+                        break;
+                    }
                     Heard::Message(_) | Heard::Text => {}
                 }
             }
@@ -294,7 +317,7 @@ impl<L: Line> Loader<L> {
         let mut bytes = 0_u32;
         message.send(|_| bytes += 1);
         let time = f64::from(bytes) * 10.0 / f64::from(self.speed);
-        Instant::now() + Duration::from_secs_f64(time) + self.patience.answer
+        Instant::now() + Duration::from_secs_f64(time) + self.patience.answer * self.slack
     }
 
     fn hear(&mut self, until: Instant, mut other: impl FnMut(u8)) -> Result<Heard> {

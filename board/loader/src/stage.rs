@@ -8,10 +8,10 @@ use crate::machine::{self, ImageMemory, Uart, baud_divisor, microseconds};
 
 /// How often it says that it waits, while nothing happens.
 const SAY_AGAIN: u64 = 500_000;
-/// After so long without a message, a transfer or another speed is given up.
-const PATIENCE: u64 = 3_000_000;
+/// After so long without a byte, a transfer or another speed is given up.
+const PATIENCE: u64 = 10_000_000;
 /// After so long without a byte, a frame that has begun is none.
-const FRAME_PATIENCE: u64 = 200_000;
+const FRAME_PATIENCE: u64 = 1_000_000;
 
 /// Between two looks at an empty FIFO.
 const PAUSE: u64 = 50;
@@ -51,7 +51,7 @@ pub(crate) fn run(device_tree: u64) -> ! {
             }
             continue;
         };
-        last_byte = now;
+        (last_byte, heard) = (now, now);
         let message = match decoder.push(byte) {
             Some(Event::Frame(kind, payload)) => FromHost::parse(kind, payload),
             Some(Event::Damaged) => {
@@ -63,7 +63,6 @@ pub(crate) fn run(device_tree: u64) -> ! {
         let Some(message) = message else { continue };
         let can = |baud| baud_divisor(baud).is_some();
         let (answer, action) = receiver.handle(&message, &mut memory, can);
-        heard = microseconds();
         match action {
             Action::None => send(&mut uart, answer),
             Action::Speed(baud) => {

@@ -11,6 +11,7 @@ use crate::report;
 use crate::workspace::Workspace;
 
 mod host;
+mod load;
 pub(crate) mod run;
 pub(crate) mod system;
 pub(crate) mod target;

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use gritos_abi::boot_image::FLAG_SEMIHOSTING;
 
 use super::run::Run;
-use super::{Options, Tally, system};
+use super::{Options, Tally, load, system};
 use crate::frames::Stream;
 use crate::image::Contents;
+use crate::load::{FIRST_SPEED, Loader, Patience};
 use crate::qemu::{Board, Clock, Devices, Gic, Machine, Running};
 use crate::toolchain;
 use crate::workspace::Workspace;
@@ -35,7 +36,11 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let wanted = |board| options.board.is_none_or(|only| only == board);
     let qemu = toolchain::ensure_qemu(options.board == Some(Board::Rpi4))?;
     if system::is_meant(filter) {
-        return system::run(workspace, options, &qemu);
+        let mut tally = system::run(workspace, options, &qemu)?;
+        if wanted(Board::Rpi4) && qemu.raspi4b {
+            tally += load::run(workspace, filter, options.verbose)?;
+        }
+        return Ok(tally);
     }
     let image = write_image(workspace, filter, true)?;
     let mut tally = Tally::default();
@@ -51,6 +56,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
                 ..Machine::new(Board::Rpi4, None, None)?
             };
             tally += in_qemu(workspace, &machine, &image, options.verbose)?;
+            tally += load::run(workspace, filter, options.verbose)?;
         } else {
             let (major, minor) = qemu.version;
             report::skipped(format!(
@@ -124,28 +130,29 @@ pub(crate) fn in_qemu(
     Ok(run.tally)
 }
 
+/// Loads `image` into a board at the serial line `line`, which has the loader on its card, and follows its
+/// tests. At their end the board resets itself and waits for the next image.
 fn on_serial_line(
     workspace: &Workspace,
     line: &Path,
     image: &Path,
     verbose: bool,
 ) -> Result<Tally> {
-    let port = serialport::new(line.to_string_lossy(), gritos_board::rpi4::UART_BAUD)
-        .timeout(Duration::from_millis(500))
-        .open()
-        .with_context(|| format!("cannot open the serial line {}", line.display()))?;
+    let mut loader = Loader::new(verb::load::open(line)?, Patience::BOARD);
     report::step(
         "Waiting",
         format!(
-            "for the board: put {} on the card as kernel8.img, then reset the board",
-            image.display()
+            "for the loader at {} (`cargo xtask flash --loader` makes its card); reset the board",
+            line.display()
         ),
     );
+    loader.find(Some(Instant::now() + RESET_LIMIT), |_| {})?;
     let begun = Instant::now();
+    verb::load::send(&mut loader, image, FIRST_SPEED)?;
     let mut run = Run::new(&line.to_string_lossy(), verbose);
     run.follow(
-        &Stream::new(port),
-        RESET_LIMIT,
+        &Stream::new(loader.into_line()),
+        BOOT_LIMIT,
         &workspace.output("test-serial.log")?,
     )?;
     run.summarise(begun);
