@@ -250,9 +250,9 @@ impl Root<'_> {
     /// A place for one more who waits.
     ///
     /// # Errors
-    /// `STATE` if too many do.
+    /// `NO_MEMORY` if too many do.
     pub(crate) fn wait_place(&mut self) -> Result<&mut WaitPlace, SystemError> {
         let place = self.waiting.iter_mut().find(|place| place.is_none());
-        place.ok_or(SystemError::State)
+        place.ok_or(SystemError::NoMemory)
     }
 }

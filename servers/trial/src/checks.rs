@@ -6,6 +6,7 @@ use alloc::string::String;
 use gritos_idl_runtime::{Cap, Error, Status};
 use gritos_service::Kernel;
 use gritos_sys::environment::Environment;
+use gritos_sys::time;
 use gritos_trial_api::{Failure, Thing, ThingClient};
 
 use crate::component::trial;
@@ -17,6 +18,7 @@ pub(crate) fn run(name: &str, environment: &Environment<'_>) {
     let result = match name {
         "death" => death(environment),
         "retry" => retry(environment),
+        "speed" => speed(environment),
         other => Err(format!("there is no check `{other}`")),
     };
     match result {
@@ -72,4 +74,22 @@ fn retry(environment: &Environment<'_>) -> Result<(), String> {
         Ok(life) if life == before.life + 1 => Ok(()),
         other => Err(came_to("the idempotent call", &other)),
     }
+}
+
+/// How long it takes from a fault of the server to the first answer of its next life.
+fn speed(environment: &Environment<'_>) -> Result<(), String> {
+    let mut trial = trial(environment);
+    let before = trial.count().map_err(|e| came_to("the first call", &e))?;
+    let start = time::now();
+    match trial.fail(Failure::WildPointer, 0, before.life + 1) {
+        Err(Error::Call(Status::ServerDied)) => {}
+        other => return Err(came_to("the call that the server died on", &other)),
+    }
+    match trial.count() {
+        Ok(after) if after.life == before.life + 1 => {}
+        other => return Err(came_to("the first call to the new life", &other)),
+    }
+    let taken = time::nanoseconds(time::now() - start);
+    log::info!("an answer {taken} ns after the fault");
+    Ok(())
 }

@@ -7,7 +7,7 @@ use gritos_sys::heap::Heap;
 use gritos_sys::{Error, debug_println};
 use gritos_trial_api::{Trial, TrialClient};
 
-use crate::{checks, failing, load, metronome, rogue, server};
+use crate::{callers, checks, failing, load, metronome, rogue, server};
 
 #[global_allocator]
 static HEAP: Heap = Heap::new();
@@ -33,6 +33,7 @@ fn run() -> Result<(), Error> {
     match role {
         "serve" => server::run(&environment)?,
         "load" => load::run(&environment),
+        "callers" => callers::run(&environment),
         _ if is_first => {}
         "fail" => failing::run(argument),
         "check" => checks::run(argument, &environment),

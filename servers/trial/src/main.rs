@@ -2,7 +2,7 @@
 //!
 //! `servers/trial/system.toml` starts it several times; its arguments say as what: [`failing`] faults, [`server`] serves
 //! and can be made to fail in service, [`checks`] are clients that say in the log whether all was as it should be, [`load`]
-//! calls without end, [`rogue`] does all the harm it can, [`metronome`] measures how late deadlines come.
+//! calls without end, [`callers`] does so to every service there is, [`rogue`] does all the harm it can, [`metronome`] measures how late deadlines come.
 //!
 //! The first life of most roles ends at once, so that a test starts them when it wants to: with `restart`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -11,6 +11,8 @@
 #[cfg(target_os = "none")]
 extern crate alloc;
 
+#[cfg(target_os = "none")]
+mod callers;
 #[cfg(target_os = "none")]
 mod checks;
 #[cfg(target_os = "none")]

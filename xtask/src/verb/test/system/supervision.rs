@@ -23,6 +23,9 @@ pub(super) const CASES: &[Case] = &[
         leaks,
     )
     .with(TRIAL),
+    Case::new("supervision/a_service_answers_soon_after_its_death", speed)
+        .with(COUNTED)
+        .alone(),
     Case::new("supervision/a_rogue_delays_nobody_more_urgent", rogue)
         .with(COUNTED)
         .alone(),
@@ -43,6 +46,8 @@ const NS_PER_INSTRUCTION: u64 = 8;
 
 /// Most instructions from a deadline to a user thread of high priority running.
 const LATENESS_LIMIT: u64 = 1500;
+/// Most instructions from a fault to the first answer of the service's next life, the report included.
+const RESTART_LIMIT: u64 = 700_000;
 /// The same while a rogue does its worst: the kernel's longest stretch with interrupts masked, and one answer of the root
 /// task, which is more urgent than everybody.
 const HARASSED_LIMIT: u64 = 5000;
@@ -191,6 +196,27 @@ fn leaks(guest: &mut Guest<'_>) -> Result<()> {
     Ok(())
 }
 
+fn speed(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("kill load")?;
+    guest.succeed("restart check-speed")?;
+    until_state(guest, "check-speed", "ended")?;
+    let log = guest.expect("log check-speed", "speed: passed")?;
+    let taken = number_between(&log, "an answer ", " ns")? / NS_PER_INSTRUCTION;
+    ensure!(
+        taken <= RESTART_LIMIT,
+        "{taken} instructions from the fault to the first answer"
+    );
+    Ok(())
+}
+
+fn number_between(text: &str, before: &str, behind: &str) -> Result<u64> {
+    let number = text
+        .split_once(before)
+        .and_then(|(_, rest)| rest.split_once(behind))
+        .and_then(|(number, _)| number.parse().ok());
+    number.with_context(|| format!("no number between `{before}` and `{behind}` in {text}"))
+}
+
 fn rogue(guest: &mut Guest<'_>) -> Result<()> {
     let alone = lateness(guest)?;
     guest.succeed("restart rogue")?;
@@ -210,9 +236,5 @@ fn lateness(guest: &mut Guest<'_>) -> Result<u64> {
     // Nothing but what is to be measured runs meanwhile: the root task is more urgent than everybody.
     guest.succeed("sleep 0.3")?;
     let log = guest.succeed("log -1 metronome")?;
-    let most = log
-        .split_once(" to ")
-        .and_then(|(_, rest)| rest.split_once(" ns"))
-        .and_then(|(most, _)| most.parse::<u64>().ok());
-    Ok(most.with_context(|| format!("no lateness in {log}"))? / NS_PER_INSTRUCTION)
+    Ok(number_between(&log, " to ", " ns")? / NS_PER_INSTRUCTION)
 }
