@@ -12,6 +12,8 @@ use cargo_metadata::Message;
 use crate::report;
 use crate::workspace::Workspace;
 
+pub(crate) mod c;
+
 /// Kernel and components are built without FP and SIMD registers: what interrupts them need not
 /// save any.
 pub(crate) const TARGET: &str = "aarch64-unknown-none-softfloat";
@@ -45,6 +47,9 @@ pub(crate) fn build(workspace: &Workspace, package: &str) -> Result<PathBuf> {
 
 /// As [`build`], with another folder for what the compiler makes.
 pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> Result<PathBuf> {
+    if let Some(source) = c::source(workspace, package) {
+        return c::build(workspace, package, &source);
+    }
     let known = workspace
         .member(package)
         .with_context(|| format!("the workspace has no package {package}"))?;

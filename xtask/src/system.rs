@@ -95,6 +95,7 @@ fn binaries(workspace: &Workspace) -> BTreeSet<String> {
             example.or_else(|| name.strip_prefix(PACKAGE_PREFIX))
         })
         .map(str::to_owned)
+        .chain(compile::c::programs(workspace))
         .collect()
 }
 

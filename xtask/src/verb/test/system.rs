@@ -178,6 +178,10 @@ fn group(areas: &[&[Case]], filter: &str, wanted: &dyn Fn(Board) -> bool) -> Vec
         if !case.name.contains(filter) {
             continue;
         }
+        if let Some(reason) = examples::impossible(case) {
+            report::skipped(format!("{}: {reason}", case.name));
+            continue;
+        }
         for &board in case.boards.iter().filter(|board| wanted(**board)) {
             let fits = |group: &&mut Group| {
                 let shared = !group.alone && !case.alone;

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::{Case, Guest, Setting};
+use crate::compile;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("examples/a_client_hears_what_it_said", echo).with(EXAMPLES),
@@ -11,7 +12,19 @@ pub(super) const CASES: &[Case] = &[
         calculator,
     )
     .with(EXAMPLES),
+    Case::new(C_CLIENT, c_client).with(Setting {
+        system: "idlc/examples/c-client.toml",
+        ..Setting::SHIPPED
+    }),
 ];
+
+const C_CLIENT: &str = "examples/a_client_in_c_calls_a_server_in_rust";
+
+/// Whether a case cannot be run on this machine, and why.
+pub(super) fn impossible(case: &Case) -> Option<&'static str> {
+    let missing = case.name == C_CLIENT && compile::c::compiler().is_none();
+    missing.then_some("there is no C compiler for AArch64 (package gcc-aarch64-linux-gnu)")
+}
 
 const EXAMPLES: Setting = Setting {
     system: "idlc/examples/system.toml",
@@ -30,6 +43,10 @@ fn calculator(guest: &mut Guest<'_>) -> Result<()> {
     prints(guest, "calculator-client", &lines)
 }
 
+fn c_client(guest: &mut Guest<'_>) -> Result<()> {
+    prints(guest, "c-client", &["C: all as it should be"])
+}
+
 /// Passes if a client, which began when the machine was switched on, prints each of these lines and
 /// ends by itself.
 fn prints(guest: &mut Guest<'_>, client: &str, lines: &[&str]) -> Result<()> {
@@ -40,7 +57,7 @@ fn prints(guest: &mut Guest<'_>, client: &str, lines: &[&str]) -> Result<()> {
             .any(|line| line.contains(client) && line.contains("ended"));
         let seen = guest.lines();
         let is_there = |line: &&str| seen.iter().any(|found| found.trim_end() == *line);
-        if is_over && lines.iter().all(|line| is_there(line)) {
+        if is_over && lines.iter().all(is_there) {
             return Ok(());
         }
     }
