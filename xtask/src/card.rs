@@ -26,7 +26,8 @@ pub(crate) mod firmware;
 const MIB: u64 = 1 << 20;
 const SECTOR: u64 = 512;
 const BOOT_START: u64 = MIB;
-const DATA_START: u64 = 128 * MIB;
+/// Where the data partition begins, in bytes.
+pub(crate) const DATA_START: u64 = 128 * MIB;
 /// Size of the card's image.
 const CARD_BYTES: u64 = 512 * MIB;
 /// Largest size that the data partition can grow to without moving anything.

@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use crate::elf;
 use crate::system::Compiled;
 
-mod identification;
 mod program;
 
 use program::{FlatKernel, Mapped};

@@ -92,13 +92,7 @@ pub(super) fn root_task(program: &Program) -> Result<Mapped> {
 
 /// A component: what is zero stays out of the image.
 pub(super) fn component(program: &Program, stack_bytes: u64) -> Result<Mapped> {
-    let mut loads = whole_pages(program)?;
-    for load in &mut loads {
-        if load.rights.contains(Rights::EXECUTE) {
-            super::identification::answer(&mut load.bytes);
-        }
-    }
-    mapped(program.entry, stack_bytes, loads)
+    mapped(program.entry, stack_bytes, whole_pages(program)?)
 }
 
 fn mapped(entry_point: u64, stack: u64, loads: Vec<Load>) -> Result<Mapped> {

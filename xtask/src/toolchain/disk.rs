@@ -11,8 +11,9 @@ use crate::report;
 
 /// Makes ext4.
 pub(crate) const MKE2FS: Tool = Tool::new("mke2fs", "e2fsprogs");
+/// Looks into ext4, and changes it.
+pub(crate) const DEBUGFS: Tool = Tool::new("debugfs", "e2fsprogs");
 /// Checks ext4.
-#[cfg(test)]
 pub(crate) const E2FSCK: Tool = Tool::new("e2fsck", "e2fsprogs");
 /// Changes the size of ext4.
 #[cfg(test)]

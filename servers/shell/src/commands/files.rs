@@ -6,18 +6,23 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use gritos_fs_client::{ComponentClient, Errno, FileType, Mode, OpenFile, OpenFlags, connect};
+use gritos_fs_client::{
+    ComponentClient, Errno, FileType, Mode, MountEntry, OpenFile, OpenFlags, connect,
+};
 use gritos_shell_core::{Command, Completes, Context, Failure};
 use spin::Mutex;
 
 mod change;
 mod copy;
 mod list;
+mod place;
 mod show;
 mod space;
 
 /// The table.
 pub(crate) const COMMANDS: &[Command] = &[
+    command("cd", place::CD, "[FOLDER]", "cd /data", place::cd),
+    command("pwd", place::PWD, "", "pwd", place::pwd),
     command("ls", list::LS, "[-l] [PATH]...", "ls -l /data", list::ls),
     command("tree", list::TREE, "[PATH]", "tree /data", list::tree),
     command("stat", list::STAT, "PATH...", "stat /data/www", list::stat),
@@ -120,6 +125,8 @@ const fn command(
     }
 }
 
+/// The component that serves files.
+pub(crate) const COMPONENT: &str = "fs";
 /// Bytes that are read or written in one step.
 const PIECE: usize = 64 << 10;
 /// Permissions of files that are made.
@@ -341,4 +348,20 @@ pub(crate) fn list(path: &str) -> Vec<(String, bool)> {
     listed
         .map(|entry| (entry.name, entry.kind == FileType::Directory))
         .collect()
+}
+
+/// Makes everything durable and leaves the disks as those who check them expect it: what can be written to becomes
+/// read-only.
+pub(crate) fn leave() -> Result<(), Errno> {
+    let mounts = with(|client| client.mounts())?;
+    with(|client| client.sync())?;
+    let on_disk = |mount: &&MountEntry| !mount.read_only && mount.kind.as_str() != "memory";
+    for mount in mounts.iter().filter(on_disk) {
+        match with(|client| client.remount(&mount.path, true)) {
+            // Files that somebody has open stay as they are now; a journal tells the next mount.
+            Ok(()) | Err(Errno::BUSY) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -352,13 +352,28 @@ fn restart(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failu
     Ok(status::OK)
 }
 
-fn reboot(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+fn reboot(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     no_arguments(arguments)?;
+    leave_files(context);
     system()?.reboot().map_err(Failure::new)?;
     Ok(status::OK)
 }
 
-fn power_off(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+/// Leaves the disk in order before the power goes. If that fails, it is said, and the power goes all the same.
+fn leave_files(context: &mut Context<'_>) {
+    let runs = system().and_then(|mut system| {
+        let number = number(&mut system, super::files::COMPONENT)?;
+        system.component(number).map_err(Failure::new)
+    });
+    // One that does not run would not answer.
+    if runs.is_ok_and(|found| found.state == ComponentState::Running)
+        && let Err(why) = super::files::leave()
+    {
+        context.complain(format_args!("the disk is not left in order: {why}"));
+    }
+}
+
+fn power_off(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     let code = match arguments {
         [] => 0,
         _ => {
@@ -367,6 +382,7 @@ fn power_off(_context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Fai
                 .map_err(|_| Failure::usage(format_args!("`{text}` is no status from 0 to 255")))?
         }
     };
+    leave_files(context);
     system()?.power_off(code.into()).map_err(Failure::new)?;
     Ok(status::OK)
 }

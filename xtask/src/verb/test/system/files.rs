@@ -8,14 +8,63 @@ use anyhow::{Result, ensure};
 use super::{Case, Guest, Setting};
 use crate::workspace::Workspace;
 
-pub(super) const CASES: &[Case] = &[Case::new(
-    "files/a_disk_without_a_file_system_harms_nobody",
-    empty_disk,
-)
-.with(EMPTY_DISK)];
+mod commands;
+mod host;
+mod killed;
+
+pub(super) const CASES: &[Case] = &[
+    Case::new(
+        "files/a_disk_without_a_file_system_harms_nobody",
+        empty_disk,
+    )
+    .with(EMPTY_DISK),
+    Case::new("files/commands_do_what_they_say", commands::work).with(DISK),
+    Case::new("files/commands_say_why_not", commands::refuse).with(DISK),
+    Case::new("files/names_and_trees_of_all_sorts", commands::names).with(DISK),
+    Case::new(
+        "files/the_host_and_the_guest_read_each_other",
+        host::both_ways,
+    )
+    .with(DISK)
+    .alone(),
+    Case::new("files/a_full_disk_is_said_and_survived", host::full)
+        .with(SMALL_DISK)
+        .alone(),
+    Case::new(
+        "files/nothing_durable_is_lost_with_the_power",
+        killed::power,
+    )
+    .with(LOAD)
+    .alone(),
+    Case::new(
+        "files/driver_and_server_are_killed_under_load",
+        killed::components,
+    )
+    .with(LOAD)
+    .alone(),
+];
+
+/// The shipped system with a new disk.
+const DISK: Setting = Setting {
+    disk: Some(crate::disk::make),
+    ..Setting::SHIPPED
+};
 
 const EMPTY_DISK: Setting = Setting {
     disk: Some(make_empty),
+    ..Setting::SHIPPED
+};
+
+/// A disk that is one small ext4, without a partition table.
+const SMALL_DISK: Setting = Setting {
+    disk: Some(host::make_small),
+    ..Setting::SHIPPED
+};
+
+/// A disk with a component that writes to it without end.
+const LOAD: Setting = Setting {
+    system: "servers/fs/load/system.toml",
+    disk: Some(crate::disk::make),
     ..Setting::SHIPPED
 };
 
@@ -25,6 +74,11 @@ fn make_empty(_workspace: &Workspace, path: &Path) -> Result<()> {
 
 fn empty_disk(guest: &mut Guest<'_>) -> Result<()> {
     guest.succeed("echo")?;
+    let mounts = guest.succeed("mount")?;
+    ensure!(!mounts.contains("/data"), "{mounts}");
+    guest.refuse("write /data/x hello", 1, "read-only")?;
+    guest.succeed("write /tmp/x hello")?;
+    ensure!(guest.succeed("cat /tmp/x")? == "hello\n");
     ensure!(std::fs::read(guest.disk()?)?.iter().all(|byte| *byte == 0));
     Ok(())
 }

@@ -1,0 +1,182 @@
+//! The same disk in the guest and on the host.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::Guest;
+use crate::card;
+use crate::toolchain::disk::{DEBUGFS, E2FSCK, MKE2FS, Tool};
+use crate::workspace::Workspace;
+
+/// Bytes of the small disk.
+const SMALL_BYTES: u64 = 12 << 20;
+
+/// Makes a disk that is one ext4.
+pub(super) fn make_small(_workspace: &Workspace, path: &Path) -> Result<()> {
+    File::create(path)?.set_len(SMALL_BYTES)?;
+    let arguments = ["-q", "-F", "-t", "ext4", "-b", "1024", "-m", "0"];
+    run(
+        MKE2FS,
+        &arguments,
+        path.as_os_str().to_str().context("a path in UTF-8")?,
+    )?;
+    Ok(())
+}
+
+/// Runs a tool that must succeed on `what`; returns what it printed.
+fn run(tool: Tool, arguments: &[&str], what: &str) -> Result<Vec<u8>> {
+    let output = Command::new(tool.find()?)
+        .args(arguments)
+        .arg(what)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{} {what} says:\n{}{}",
+        tool.name,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output.stdout)
+}
+
+/// The data partition of a disk, as the tools of ext4 name it.
+pub(super) fn data_of(disk: &Path) -> Result<String> {
+    let path = disk.to_str().context("a path in UTF-8")?;
+    Ok(format!("{path}?offset={}", card::DATA_START))
+}
+
+/// Checks the data partition of a disk that was left in order.
+pub(super) fn check(partition: &str) -> Result<()> {
+    run(E2FSCK, &["-fn"], partition).map(drop)
+}
+
+/// Checks the data partition of a disk whose power went: its journal is replayed first, on a copy, because
+/// `e2fsck` forgets about the offset when it has done so.
+pub(super) fn check_after_cut(disk: &Path) -> Result<()> {
+    let copy = disk.with_extension("copy");
+    copy_data(disk, &copy)?;
+    let partition = copy.to_str().context("a path in UTF-8")?;
+    // 1: the journal was replayed, which is no damage.
+    let replayed = Command::new(E2FSCK.find()?)
+        .args(["-E", "journal_only", "-p", partition])
+        .output()?;
+    ensure!(
+        replayed.status.code().is_some_and(|code| code <= 1),
+        "e2fsck cannot replay the journal: {}{}",
+        String::from_utf8_lossy(&replayed.stdout),
+        String::from_utf8_lossy(&replayed.stderr)
+    );
+    let result = check(partition);
+    fs::remove_file(&copy)?;
+    result
+}
+
+/// Copies the data partition of a disk into a file of its own, in which zeros take no room.
+fn copy_data(disk: &Path, to: &Path) -> Result<()> {
+    let mut from = File::open(disk)?;
+    let length = from.metadata()?.len();
+    from.seek(SeekFrom::Start(card::DATA_START))?;
+    let mut copy = File::create(to)?;
+    let mut piece = vec![0; 1 << 16];
+    let mut at = card::DATA_START;
+    while at < length {
+        let count = from.read(&mut piece)?;
+        ensure!(count > 0, "{} ended while it was read", disk.display());
+        if piece[..count].iter().all(|byte| *byte == 0) {
+            copy.seek(SeekFrom::Current(i64::try_from(count)?))?;
+        } else {
+            copy.write_all(&piece[..count])?;
+        }
+        at += u64::try_from(count)?;
+    }
+    Ok(copy.set_len(length - card::DATA_START)?)
+}
+
+/// A digest as `sha256` writes it.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes that tell one file from another.
+fn bytes_of(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+pub(super) fn both_ways(guest: &mut Guest<'_>) -> Result<()> {
+    // From the guest to the host.
+    guest.succeed("mkdir -p /data/out/deep")?;
+    guest.succeed("write /data/out/deep/größe 'some text'")?;
+    guest.succeed("cp /data/www/index.html /data/out/page")?;
+    // Doubled until it has many blocks.
+    for _ in 0..8 {
+        guest.succeed("cat /data/out/page /data/out/page > /data/out/larger")?;
+        guest.succeed("mv /data/out/larger /data/out/page")?;
+    }
+    guest.end("poweroff")?;
+    let disk = guest.disk()?.to_path_buf();
+    let partition = data_of(&disk)?;
+    check(&partition)?;
+    let text = run(DEBUGFS, &["-R", "cat /out/deep/größe"], &partition)?;
+    ensure!(text == "some text\n".as_bytes(), "{text:?}");
+    let page = run(DEBUGFS, &["-R", "cat /www/index.html"], &partition)?;
+    let larger = run(DEBUGFS, &["-R", "cat /out/page"], &partition)?;
+    ensure!(
+        !page.is_empty() && larger == page.repeat(256),
+        "the copy differs"
+    );
+
+    // From the host to the guest.
+    let source = disk.with_extension("source");
+    for (number, length) in (1..).zip([1, 4096, 100_000, 3 << 20]) {
+        let bytes = bytes_of(number, length);
+        fs::write(&source, &bytes)?;
+        let request = format!("write {} from-host-{number}", source.display());
+        run(DEBUGFS, &["-w", "-R", &request], &partition)?;
+    }
+    fs::remove_file(&source)?;
+    guest.boot()?;
+    for (number, length) in (1..).zip([1, 4096, 100_000, 3 << 20]) {
+        let digest = sha256(&bytes_of(number, length));
+        guest.expect(&format!("sha256 /data/from-host-{number}"), &digest)?;
+    }
+    guest.end("poweroff")?;
+    check(&partition)
+}
+
+pub(super) fn full(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("write /data/first 'is safe'")?;
+    // More than there is room for, doubled until it does not fit.
+    guest.succeed("cat /data/first /data/first /data/first /data/first > /data/fill")?;
+    let mut full = false;
+    for _ in 0..24 {
+        guest.succeed("mv /data/fill /data/half")?;
+        let ran = guest.run("cat /data/half /data/half > /data/fill")?;
+        if ran.status != 0 {
+            ensure!(ran.stdout.contains("no space left"), "{}", ran.stdout);
+            full = true;
+            break;
+        }
+    }
+    ensure!(full, "the disk never was full");
+    ensure!(guest.succeed("cat /data/first")? == "is safe\n");
+    guest.succeed("rm /data/half /data/fill")?;
+    guest.succeed("sync")?;
+    guest.succeed("write /data/second 'there is room again'")?;
+    ensure!(guest.succeed("cat /data/second")? == "there is room again\n");
+    guest.end("poweroff")?;
+    let disk = guest.disk()?;
+    check(disk.to_str().context("a path in UTF-8")?)
+}

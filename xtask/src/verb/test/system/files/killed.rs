@@ -1,0 +1,78 @@
+//! Power, driver and server go while files are written.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{Guest, host};
+
+/// How long the load may take for a step that is waited for.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often each is killed in the gate.
+const TIMES: u64 = 3;
+
+/// The number behind `word` in the last line that has it.
+fn last(guest: &Guest<'_>, word: &str) -> Option<u64> {
+    let number = |line: &String| -> Option<u64> {
+        let (_, rest) = line.split_once(word)?;
+        rest.split_whitespace().next()?.parse().ok()
+    };
+    guest.lines().iter().rev().find_map(number)
+}
+
+/// What the load says when it reads what it never wrote.
+fn ensure_right(guest: &Guest<'_>) -> Result<()> {
+    match guest.lines().iter().find(|line| line.contains("WRONG")) {
+        Some(line) => bail!("{line}"),
+        None => Ok(()),
+    }
+}
+
+/// Waits until the load has made step `number` durable; returns the last that it has.
+fn reach(guest: &mut Guest<'_>, number: u64) -> Result<u64> {
+    let end = std::time::Instant::now() + LIMIT;
+    loop {
+        // The records of the log come with the end of a command.
+        guest.run("sleep 0.05")?;
+        ensure_right(guest)?;
+        if let Some(now) = last(guest, "durable ").filter(|now| *now >= number) {
+            return Ok(now);
+        }
+        ensure!(
+            std::time::Instant::now() < end,
+            "step {number} is not reached"
+        );
+    }
+}
+
+pub(super) fn power(guest: &mut Guest<'_>) -> Result<()> {
+    let mut durable = reach(guest, 4)?;
+    for round in 0..TIMES {
+        // Some way into a step, another one each time.
+        std::thread::sleep(Duration::from_millis(17 * (round + 1)));
+        guest.kill();
+        host::check_after_cut(guest.disk()?)?;
+        guest.boot()?;
+        let next = reach(guest, durable + 3)?;
+        let found = last(guest, "found ").context("the load looked at nothing")?;
+        ensure!(
+            found >= durable,
+            "step {durable} was durable, and after the power came back {found} was the last"
+        );
+        durable = next;
+    }
+    guest.end("poweroff")?;
+    host::check_after_cut(guest.disk()?)
+}
+
+pub(super) fn components(guest: &mut Guest<'_>) -> Result<()> {
+    let mut durable = reach(guest, 4)?;
+    for _ in 0..TIMES {
+        for component in ["virtio-blk", "fs"] {
+            guest.succeed(&format!("restart {component}"))?;
+            durable = reach(guest, durable + 3)?;
+        }
+    }
+    guest.end("poweroff")?;
+    host::check_after_cut(guest.disk()?)
+}
