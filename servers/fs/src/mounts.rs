@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use gritos_fs_core::block::{BlockDevice, Shared};
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
+use gritos_fs_core::fat::FatVolume;
 use gritos_fs_core::memfs::MemoryVolume;
 use gritos_fs_core::partition::{
     Content, Partition, PartitionKind, PartitionView, partitions, probe,
@@ -25,6 +26,7 @@ const TMP_BYTES: u64 = 8 << 20;
 /// Where the root's folders are.
 const DATA: &str = "/data";
 const TMP: &str = "/tmp";
+const BOOT: &str = "/boot";
 
 type View = PartitionView<Shared<Cache<DriverDisk>>>;
 
@@ -71,11 +73,12 @@ fn mount_disk(vfs: &mut Vfs, disk: DriverDisk, now: Now) {
     } else {
         found
     };
-    let mut has_data = false;
+    let (mut has_data, mut has_boot) = (false, false);
     for partition in candidates {
         let mut view = PartitionView::of(disk.clone(), &partition);
         match probe(&mut view) {
             Ok(Content::Ext) if !has_data => has_data = mount_data(vfs, view, &partition, now),
+            Ok(Content::Fat) if !has_boot => has_boot = mount_boot(vfs, view, &partition, now),
             Ok(_) => {}
             Err(error) => log::error!("partition {}: {error}", partition.number),
         }
@@ -91,6 +94,23 @@ fn mount_data(vfs: &mut Vfs, view: View, partition: &Partition, now: Now) -> boo
         }
         Err(error) => {
             log::error!("ext4 on partition {}: {error:?}", partition.number);
+            false
+        }
+    }
+}
+
+/// Mounts FAT, read-only; says whether that worked.
+fn mount_boot(vfs: &mut Vfs, view: View, partition: &Partition, now: Now) -> bool {
+    match FatVolume::mount(view, now) {
+        Ok(volume) => {
+            if volume.was_dirty() {
+                log::warn!("{BOOT} was not left in order and stays read-only: check it on a PC");
+            }
+            add(vfs, BOOT, Box::new(volume));
+            true
+        }
+        Err(error) => {
+            log::error!("FAT on partition {}: {error:?}", partition.number);
             false
         }
     }

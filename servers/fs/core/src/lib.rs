@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod block;
 pub mod cache;
 pub mod ext4;
+pub mod fat;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod memfs;
