@@ -75,7 +75,7 @@ pub(super) fn mount(context: &mut Context<'_>, arguments: &[String]) -> Result<u
             let mounts = with(|client| client.mounts()).map_err(Failure::new)?;
             for mount in mounts {
                 let how = if mount.read_only { "ro" } else { "rw" };
-                writeln!(context, "{:8} {how} {}", mount.kind, mount.path)?;
+                writeln!(context, "{:8} {how} {}", mount.kind.as_str(), mount.path)?;
             }
         }
         [how, path] if how == "ro" || how == "rw" => {
