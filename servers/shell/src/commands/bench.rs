@@ -11,6 +11,7 @@ use core::fmt::Write;
 use gritos_shell_core::{Command, Completes, Context, Failure, status};
 use gritos_sys::svc::retired;
 
+mod files;
 mod network;
 mod system;
 
@@ -33,7 +34,7 @@ pub(crate) struct Bench {
 }
 
 /// What each area can measure.
-static TABLES: &[&[Bench]] = &[system::BENCHES, network::BENCHES];
+static TABLES: &[&[Bench]] = &[system::BENCHES, files::BENCHES, network::BENCHES];
 
 fn bench(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     let mut all = TABLES.iter().copied().flatten();

@@ -138,7 +138,9 @@ const NEW_FOLDER: Mode = Mode::from_bits_retain(0o755);
 static CLIENT: Mutex<Option<ComponentClient>> = Mutex::new(None);
 
 /// Uses the connection. Nothing that writes to a terminal or a file belongs into `action`.
-fn with<R>(action: impl FnOnce(&mut ComponentClient) -> Result<R, Errno>) -> Result<R, Errno> {
+pub(super) fn with<R>(
+    action: impl FnOnce(&mut ComponentClient) -> Result<R, Errno>,
+) -> Result<R, Errno> {
     let mut place = CLIENT.try_lock().ok_or(Errno::BUSY)?;
     let client = match place.as_mut() {
         Some(client) => client,
@@ -256,7 +258,7 @@ fn entries(path: &str) -> Result<Vec<Listed>, Errno> {
 }
 
 /// The path of an entry.
-fn join(folder: &str, name: &str) -> String {
+pub(super) fn join(folder: &str, name: &str) -> String {
     let slash = if folder.ends_with('/') { "" } else { "/" };
     alloc::format!("{folder}{slash}{name}")
 }
