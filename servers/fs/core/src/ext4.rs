@@ -5,10 +5,11 @@
 //! them reaches the device, so that a loss of power leaves the tree of the last commit.
 //! Contents of files are written to their places before the commit that needs them.
 //!
-//! - [`device`], [`superblock`], [`groups`]: the volume and which of its blocks are used;
+//! - [`device`], [`superblock`], [`groups`], [`allocate`]: the volume and which of its
+//!   blocks are used;
 //! - [`buffers`], [`journal`], [`replay`]: how changes become durable;
-//! - [`inode`], [`extents`], [`file`], [`orphans`]: files;
-//! - [`names`], [`folder`], [`index`], [`hash`], [`listing`]: folders.
+//! - [`inode`], [`extents`], [`tree`], [`file`], [`orphans`]: files;
+//! - [`names`], [`folder`], [`index`], [`hash`], [`listing`], [`change`]: folders.
 //!
 //! Not here: what `mke2fs -t ext4` does not switch on (encryption, inline data, quotas,
 //! clusters, case folding), files mapped by indirect blocks, making links, access times.
@@ -26,14 +27,15 @@ use crate::block::BlockDevice;
 use crate::volume::{Attributes, Entry, Found, NodeId, Now, Space, Volume, VolumeInfo};
 use buffers::{Buffers, Sums};
 use device::Disk;
-use folder::Place;
 use groups::Group;
 use inode::{BLOCKS_BYTES, Inode, ROOT};
 use journal::Log;
 use superblock::Superblock;
 
+mod allocate;
 mod buffers;
 mod bytes;
+mod change;
 mod checksum;
 mod device;
 mod extents;
@@ -49,9 +51,7 @@ mod names;
 mod orphans;
 mod replay;
 mod superblock;
-
-/// Most folders in a folder before they are not counted any more.
-const MAX_LINKS: u16 = 65_000;
+mod tree;
 
 /// A mounted ext4 file system.
 pub struct Ext4Volume<D: BlockDevice> {
@@ -70,6 +70,9 @@ pub struct Ext4Volume<D: BlockDevice> {
     revoked: BTreeSet<u64>,
     inodes: HashMap<u32, Inode>,
     dirty_inodes: BTreeSet<u32>,
+    /// Blocks of the table of inodes, and of extents, that the next commit will write.
+    table_blocks: BTreeSet<u64>,
+    tree_blocks: usize,
     /// Inodes that are to lose blocks, the one that was listed last at the end.
     orphans: Vec<u32>,
     super_dirty: bool,
@@ -119,6 +122,8 @@ impl<D: BlockDevice> Ext4Volume<D> {
             revoked: BTreeSet::new(),
             inodes: HashMap::new(),
             dirty_inodes: BTreeSet::new(),
+            table_blocks: BTreeSet::new(),
+            tree_blocks: 0,
             orphans: Vec::new(),
             super_dirty: false,
             log: None,
@@ -191,196 +196,6 @@ impl<D: BlockDevice> Ext4Volume<D> {
         self.zones.extend(journal);
         self.zones.sort_unstable();
         Ok(())
-    }
-
-    /// Does something to the tree. If it fails in the middle, which only a broken device
-    /// or a damaged volume brings about, that is the end of writing: what is durable is
-    /// whole, and stays so.
-    fn change<R>(&mut self, f: impl Fn(&mut Self) -> Result<R, FsError>) -> Result<R, FsError> {
-        self.begin()?;
-        let before = self.buffers.changes;
-        let mut result = f(self);
-        if matches!(result, Err(FsError::NoSpace)) && !self.freed.is_empty() {
-            // What was freed can be used after a commit.
-            self.commit()?;
-            result = f(self);
-        }
-        if let Err(FsError::Io | FsError::Corrupted | FsError::NotSupported) = result
-            && self.buffers.changes != before
-        {
-            self.failed = true;
-        }
-        result
-    }
-
-    /// A folder that still has a name.
-    fn living(&mut self, dir: NodeId) -> Result<u32, FsError> {
-        let number = number(dir)?;
-        if self.folder(number)?.links == 0 {
-            return Err(FsError::NotFound);
-        }
-        Ok(number)
-    }
-
-    fn find(&mut self, dir: u32, name: &[u8]) -> Result<Place, FsError> {
-        let folder = self.look_at(dir)?;
-        self.find_name(folder, name)?.ok_or(FsError::NotFound)
-    }
-
-    /// Makes a node and its name.
-    fn make(
-        &mut self,
-        dir: NodeId,
-        name: &[u8],
-        mode: u32,
-        folder: bool,
-    ) -> Result<NodeId, FsError> {
-        let dir = self.living(dir)?;
-        let above = self.look_at(dir)?;
-        if self.find_name(above, name)?.is_some() {
-            return Err(FsError::Exists);
-        }
-        let made = self.new_inode(dir, mode, folder)?;
-        let kind = if folder { names::FOLDER } else { names::FILE };
-        let mut result = if folder {
-            self.start_folder(made, dir)
-        } else {
-            Ok(())
-        };
-        if result.is_ok() {
-            result = self.add_name(dir, name, made, kind);
-        }
-        if let Err(error) = result {
-            if folder {
-                self.cut_tree(made, 0, usize::MAX)?;
-            }
-            self.free_inode(made)?;
-            return Err(error);
-        }
-        if folder {
-            self.count_link(dir, true)?;
-        }
-        self.touch(dir)?;
-        Ok(u64::from(made))
-    }
-
-    /// Counts the `..` of a folder that came or went.
-    fn count_link(&mut self, dir: u32, came: bool) -> Result<(), FsError> {
-        let inode = self.inode_mut(dir)?;
-        inode.links = match (came, inode.links) {
-            // 1 says that nobody counts.
-            (true, MAX_LINKS..) | (_, 1) => 1,
-            (true, links) => links + 1,
-            (false, links) => links.saturating_sub(1).max(2),
-        };
-        Ok(())
-    }
-
-    /// Takes a name from a node, and the node out of use if that was the last one.
-    fn lose_name(&mut self, number: u32, folder: bool) -> Result<(), FsError> {
-        let inode = self.inode_mut(number)?;
-        inode.links = if folder {
-            0
-        } else {
-            inode.links.saturating_sub(1)
-        };
-        if inode.links > 0 {
-            return Ok(());
-        }
-        if inode.opens > 0 {
-            return self.list_orphan(number);
-        }
-        self.reap(number)
-    }
-
-    /// Checks that a node can go: nothing is changed if it cannot.
-    fn can_go(&mut self, number: u32) -> Result<bool, FsError> {
-        let inode = self.inode(number)?;
-        let (folder, plain) = (inode.is_folder(), inode.is_plain());
-        if plain {
-            self.tree(number)?;
-        }
-        if folder {
-            let look = self.look_at(number)?;
-            if !self.is_empty(look)? {
-                return Err(FsError::NotEmpty);
-            }
-        }
-        let (block, _) = self.inode_place(number)?;
-        self.block(block, buffers::Kind::Table)?;
-        Ok(folder)
-    }
-
-    fn remove(&mut self, dir: NodeId, name: &[u8], folder: bool) -> Result<(), FsError> {
-        let dir = number(dir)?;
-        let place = self.find(dir, name)?;
-        if self.can_go(place.inode)? != folder {
-            return Err(if folder {
-                FsError::NotDirectory
-            } else {
-                FsError::IsDirectory
-            });
-        }
-        let look = self.look_at(dir)?;
-        self.remove_name(look, place)?;
-        if folder {
-            self.count_link(dir, false)?;
-        }
-        self.touch(dir)?;
-        self.lose_name(place.inode, folder)
-    }
-
-    fn move_name(
-        &mut self,
-        from_dir: u32,
-        from: &[u8],
-        to_dir: u32,
-        to: &[u8],
-    ) -> Result<(), FsError> {
-        let source = self.find(from_dir, from)?;
-        let target = match self.find(to_dir, to) {
-            Ok(place) => Some(place),
-            Err(FsError::NotFound) => None,
-            Err(error) => return Err(error),
-        };
-        let folder = self.inode(source.inode)?.is_folder();
-        let gone = target.filter(|target| target.inode != source.inode);
-        if let Some(target) = gone {
-            self.can_go(target.inode)?;
-        }
-        let above = if folder && from_dir != to_dir {
-            let look = self.look_at(source.inode)?;
-            Some(self.above_place(look)?)
-        } else {
-            None
-        };
-        match target {
-            Some(target) => {
-                let seed = self.look_at(to_dir)?.seed;
-                let data = self.block_mut(target.block, buffers::Kind::Folder(seed))?;
-                names::replace(data, target.at, source.inode, source.kind);
-            }
-            None => self.add_name(to_dir, to, source.inode, source.kind)?,
-        }
-        // Names may have moved to make room.
-        let source = self.find(from_dir, from)?;
-        let look = self.look_at(from_dir)?;
-        self.remove_name(look, source)?;
-        if let Some(above) = above {
-            self.set_above(above, to_dir)?;
-            self.count_link(from_dir, false)?;
-            self.count_link(to_dir, true)?;
-        }
-        if folder && gone.is_some() {
-            self.count_link(to_dir, false)?;
-        }
-        self.touch(from_dir)?;
-        self.touch(to_dir)?;
-        self.inode_mut(source.inode)?;
-        match gone {
-            Some(gone) => self.lose_name(gone.inode, folder),
-            None => Ok(()),
-        }
     }
 }
 

@@ -250,12 +250,19 @@ impl<D: BlockDevice> Ext4Volume<D> {
 
     /// An inode that is about to change.
     pub(super) fn inode_mut(&mut self, number: u32) -> Result<&mut Inode, FsError> {
-        self.any_inode(number)?;
+        if !self.any_inode(number)?.dirty {
+            self.soil_inode(number)?;
+        }
         self.buffers.changes += 1;
+        self.inodes.get_mut(&number).ok_or(FsError::Io)
+    }
+
+    fn soil_inode(&mut self, number: u32) -> Result<(), FsError> {
+        let (block, _) = self.inode_place(number)?;
+        self.table_blocks.insert(block);
         self.dirty_inodes.insert(number);
-        let inode = self.inodes.get_mut(&number).ok_or(FsError::Io)?;
-        inode.dirty = true;
-        Ok(inode)
+        self.any_inode(number)?.dirty = true;
+        Ok(())
     }
 
     /// A folder.
@@ -303,14 +310,13 @@ impl<D: BlockDevice> Ext4Volume<D> {
             modified_ns: now,
             seed: self.sums.of_inode(number, self.generation),
             tree: Some(Tree::empty()),
-            dirty: true,
+            dirty: false,
             opens: 0,
             used: true,
             raw,
         };
         self.inodes.insert(number, inode);
-        self.dirty_inodes.insert(number);
-        self.buffers.changes += 1;
+        self.inode_mut(number)?;
         Ok(number)
     }
 
@@ -344,6 +350,8 @@ impl<D: BlockDevice> Ext4Volume<D> {
             }
             self.dirty_inodes.remove(&number);
         }
+        self.table_blocks.clear();
+        self.tree_blocks = 0;
         Ok(())
     }
 

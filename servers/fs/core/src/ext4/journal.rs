@@ -43,8 +43,9 @@ const AT_SEQUENCE: usize = 0x18;
 const AT_START: usize = 0x1c;
 const AT_FEATURES: usize = 0x24;
 
-/// Fewest blocks of a journal.
-const MIN_BLOCKS: u32 = 256;
+/// Fewest blocks of a journal: a transaction has a quarter of them, and one operation
+/// more.
+const MIN_BLOCKS: u32 = 1000;
 /// Blocks of metadata that may wait for their own places, in memory.
 const MAX_WAITING: usize = 512;
 /// Most blocks that are written in one request.
@@ -195,7 +196,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             .as_ref()
             .map_or(0, |log| log.blocks() / 4)
             .min(MAX_WAITING as u32);
-        let blocks = self.buffers.dirty().len() + self.dirty_inodes.len() / 4;
+        let blocks = self.buffers.dirty().len() + self.table_blocks.len() + self.tree_blocks;
         if blocks >= limit as usize {
             self.commit()?;
         }
@@ -250,6 +251,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         self.buffers.committed();
         self.revoked.clear();
         self.reuse_freed();
+        self.buffers.trim();
         let full = self
             .log
             .as_ref()

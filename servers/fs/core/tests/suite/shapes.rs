@@ -216,3 +216,28 @@ fn offsets_of_gigabytes_take_no_space() {
         vfs.close(file);
     });
 }
+
+#[test]
+fn changes_all_over_the_volume_fit_in_a_small_journal() {
+    let Some(image) = ext4_image(Format::Small) else {
+        return;
+    };
+    let (mut vfs, disk) = mounted(image.to_vec());
+    let name = |i: u32| format!("/m/{i}");
+    for i in 0..10_000 {
+        let file = vfs.at(&name(i), NEW).expect("create");
+        vfs.close(file);
+    }
+    vfs.sync().expect("sync");
+    // Four inodes share a block: more blocks change than the journal has.
+    for round in 0..2 {
+        for i in (0..10_000).step_by(4) {
+            let file = vfs.at(&name(i), NEW).expect("open");
+            vfs.set_modified(file, 1_800_000_000_000_000_000 + round)
+                .expect("set");
+            vfs.close(file);
+        }
+    }
+    vfs.unmount_all().expect("unmount");
+    check(&disk, "all over");
+}
