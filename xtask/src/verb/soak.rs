@@ -63,6 +63,11 @@ const PARTS: &[Part] = &[
         about: "every property test with 100,000 cases, optimised",
         steps: properties,
     },
+    Part {
+        name: "files",
+        about: "ten thousand losses of power, damaged volumes, and long random work on files",
+        steps: |_| Ok(files()),
+    },
 ];
 
 /// The page with the last results, relative to the workspace.
@@ -285,6 +290,68 @@ fn core_tests(
         .filter_map(|line| line.strip_suffix(": test"))
         .map(step)
         .collect())
+}
+
+/// The file server's tests, far longer than the gate has them: what they take is said in the
+/// environment.
+fn files() -> Vec<Step> {
+    let step = |label: String, test: &'static str, settings: Vec<(&'static str, String)>| Step {
+        label,
+        run: Box::new(move |workspace| {
+            let mut command = workspace.cargo();
+            command.args([
+                "test",
+                "--quiet",
+                "--release",
+                "--package",
+                "gritos-fs-core",
+            ]);
+            command.args(["--test", "suite", "--", "--exact", test, "--nocapture"]);
+            toolchain::run(command.envs(settings.iter().cloned()))
+        }),
+    };
+    let power = (0..10).map(|part| {
+        let seed = (1000 * (part + 1)).to_string();
+        step(
+            format!("power, from seed {seed}"),
+            "power::nothing_that_was_synced_is_lost_with_the_power",
+            vec![
+                ("GRITOS_POWER_POINTS", String::from("1000")),
+                ("GRITOS_POWER_SEED", seed),
+            ],
+        )
+    });
+    let long = [
+        (
+            "damage::damaged_volumes_are_survived",
+            "GRITOS_DAMAGE_ROUNDS",
+            "5000",
+        ),
+        (
+            "damage::what_was_synced_outlives_a_device_that_fails",
+            "GRITOS_DAMAGE_ROUNDS",
+            "2000",
+        ),
+        (
+            "stress::many_clients_keep_what_is_theirs",
+            "GRITOS_STRESS_STEPS",
+            "200000",
+        ),
+        (
+            "tree::random_trees_agree_with_a_model",
+            "GRITOS_TREE_STEPS",
+            "50000",
+        ),
+        (
+            "hostile::memory_that_goes_away_harms_its_owner_alone",
+            "GRITOS_REVOKE_ROUNDS",
+            "10000",
+        ),
+    ];
+    let long = long.map(|(test, name, amount)| {
+        step(String::from(test), test, vec![(name, String::from(amount))])
+    });
+    power.chain(long).collect()
 }
 
 /// One step for each member, so that an interruption costs little.
