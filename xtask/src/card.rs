@@ -33,6 +33,9 @@ const CARD_BYTES: u64 = 512 * MIB;
 /// Largest size that the data partition can grow to without moving anything.
 const GROWTH_LIMIT: u64 = 256 << 30;
 
+/// Where the data partition can end at most.
+pub(crate) const GROWTH_END: u64 = DATA_START + GROWTH_LIMIT;
+
 /// Partition types: FAT32 with LBA addresses, and Linux.
 const TYPE_FAT32_LBA: u8 = 0x0c;
 const TYPE_LINUX: u8 = 0x83;
@@ -95,6 +98,19 @@ fn partition_table(card: &mut File) -> Result<()> {
     };
     table[1] = partition(BOOT_ACTIVE, TYPE_FAT32_LBA, BOOT_START, DATA_START)?;
     table[2] = partition(BOOT_INACTIVE, TYPE_LINUX, DATA_START, CARD_BYTES)?;
+    table.write_into(card)?;
+    Ok(())
+}
+
+/// Lets the data partition of a card end at byte `end`, a multiple of a sector.
+pub(crate) fn set_data_end(card: &mut (impl Read + Write + Seek), end: u64) -> Result<()> {
+    let mut table = MBR::read_from(card, u32::try_from(SECTOR)?)?;
+    let start = u64::from(table[2].starting_lba) * SECTOR;
+    ensure!(
+        table[2].sys == TYPE_LINUX && start == DATA_START && end > start,
+        "the card has another partition table than was written"
+    );
+    table[2].sectors = u32::try_from((end - start) / SECTOR).context("more than 2 TiB")?;
     table.write_into(card)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 use target::{System, Target};
 
 mod copy;
+mod grow;
 mod target;
 
 #[derive(Args)]
@@ -68,6 +69,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         "Verified",
         format!("{} holds {}", target.path.display(), image.display()),
     );
+    // The card works as it is; only part of it is used then.
+    match grow::grow(workspace, &target, fs::metadata(&image)?.len()) {
+        Ok(Some(bytes)) => report::step("Grew", format!("/data to {} MiB", bytes >> 20)),
+        Ok(None) => {}
+        Err(error) => report::warning(format!("/data stays as small as the image: {error:#}")),
+    }
     Ok(())
 }
 
