@@ -18,6 +18,8 @@ use crate::verb::test::target;
 use crate::workspace::Workspace;
 use crate::{report, toolchain};
 
+mod kills;
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// The part to run; all if left away
@@ -57,6 +59,11 @@ const PARTS: &[Part] = &[
         name: "campaign",
         about: "a hundred million random system calls against the kernel's core",
         steps: |workspace| core_tests(workspace, "campaign", "100000"),
+    },
+    Part {
+        name: "kills",
+        about: "each shipped component killed a hundred times while a client calls all services",
+        steps: kills::steps,
     },
     Part {
         name: "properties",
@@ -102,6 +109,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Err(error) => format!("failed: {}", error.to_string().replace('|', "/")),
         };
         report::verdict(result.is_ok(), format!("{}: {text}", part.name));
+        if let Err(error) = &result {
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+        }
         record(workspace, part.name, &format!("{text} | {minutes} min"))?;
         if result.is_err() {
             failed.push(part.name);
