@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use idlc::codegen;
 use idlc::codes;
 use idlc::compat;
+use idlc::decode;
 use idlc::diag::{Diagnostics, render_all, to_json};
 use idlc::driver::{Compiled, compile};
 use idlc::emit::rust::Extras;
@@ -119,6 +120,25 @@ enum Command {
         #[arg(long)]
         decoder: bool,
     },
+    /// Print a message by name and field.
+    #[command(
+        after_help = "Examples: idlc decode servers/fs/fs.gidl --tag 3 --words 0,0,4096\n          \
+        idlc decode servers/fs/fs.gidl --reply File.read --tag 0 --words 4096"
+    )]
+    Decode {
+        /// Files or folders.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Tag of the message: the method's ordinal, or the result of a reply.
+        #[arg(long, value_parser = number)]
+        tag: u64,
+        /// It is the answer to this method, such as `read` or `File.read`.
+        #[arg(long, value_name = "METHOD")]
+        reply: Option<String>,
+        /// Its words, as many as were sent.
+        #[arg(long, value_delimiter = ',', value_parser = number, num_args = 0..=8)]
+        words: Vec<u64>,
+    },
     /// Say what changed between two versions; exit code 1 if something breaks.
     #[command(after_help = "Example: idlc compat v1/fs.gidl servers/fs/fs.gidl")]
     Compat {
@@ -186,10 +206,41 @@ pub(crate) fn run() -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Decode {
+            files,
+            tag,
+            reply,
+            words,
+        } => {
+            let Some(compiled) = compiled(&files, format)? else {
+                return Ok(ExitCode::FAILURE);
+            };
+            let interface = &compiled.interface;
+            let lines = match &reply {
+                Some(method) => decode::reply(interface, method, tag, &words),
+                None => decode::request(interface, tag, &words),
+            };
+            if lines.is_empty() {
+                let what = reply.unwrap_or_else(|| format!("the ordinal {tag:#x}"));
+                eprintln!("no method of these files has {what}; `idlc doc` lists them");
+                return Ok(ExitCode::FAILURE);
+            }
+            print(&(lines.join("\n") + "\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Compat { old, new } => compare(old, new, format),
         Command::Tree { root, check } => tree(&root, check),
         Command::Explain { code } => explain(code.as_deref()),
     }
+}
+
+/// A number of a message: decimal, or hexadecimal behind `0x`.
+fn number(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "a number of 64 bits, such as 12 or 0x1f, is wanted".to_owned())
 }
 
 /// Compiles and prints what is wrong; `None` if there are errors.

@@ -13,6 +13,7 @@ pub mod check;
 pub mod codegen;
 pub mod codes;
 pub mod compat;
+pub mod decode;
 pub mod diag;
 pub mod driver;
 pub mod emit;

@@ -66,7 +66,7 @@ fn the_guide_names_commands_that_exist() {
     let reference =
         fs::read_to_string("../docs/reference/gidl.md").expect("the reference is there");
     let words = [
-        "build", "check", "fmt", "doc", "json", "compat", "tree", "explain",
+        "build", "check", "fmt", "doc", "json", "compat", "tree", "explain", "decode",
     ];
     for text in [&guide, &reference] {
         for (_, command) in text
