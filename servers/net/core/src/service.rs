@@ -84,6 +84,8 @@ pub struct Service<D, C, P: MapMemory, S, const N: usize> {
     generation: u64,
     limits: ServiceLimits,
     waiting: Vec<Waiting>,
+    /// A call that waits has moved bytes.
+    moved: bool,
     watches: Vec<Watch>,
 }
 
@@ -118,6 +120,7 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             generation,
             limits,
             waiting: Vec::new(),
+            moved: false,
             watches: Vec::new(),
         }
     }
@@ -141,9 +144,10 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
         let now_ns = self.clock.now_ns();
         for _ in 0..TURNS {
             self.stack.turn(now_ns);
-            let answered = self.serve_waiting(port, now_ns);
-            let more = self.stack.next_turn_ns().is_some_and(|at| at <= now_ns);
-            if !answered && !more {
+            if self.serve_waiting(port, now_ns) {
+                self.stack.push();
+            }
+            if !self.stack.has_more() {
                 break;
             }
         }

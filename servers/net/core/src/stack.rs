@@ -35,6 +35,8 @@ use linger::Lingering;
 /// Frames that one turn takes in, and rounds in which each socket may send.
 const BUDGET: usize = 64;
 
+/// Nanoseconds between looks at what time alone changes: handshakes and addresses that grew old.
+const LOOK_NS: u64 = 20_000_000;
 /// Nanoseconds after which frames are tried again that the device had no room for, although it did not
 /// say that it has some.
 const STUCK_NS: u64 = 100_000_000;
@@ -101,6 +103,8 @@ pub struct Stack<D> {
     more: bool,
     /// When the device wants a turn.
     device_ns: Option<u64>,
+    /// When it was last looked at what time alone changes.
+    looked_ns: u64,
 }
 
 impl<D> core::fmt::Debug for Stack<D> {
@@ -143,6 +147,7 @@ impl<D: FrameDevice> Stack<D> {
             now_ns,
             more: false,
             device_ns: None,
+            looked_ns: 0,
         };
         stack.start_configuration();
         stack
@@ -164,26 +169,44 @@ impl<D: FrameDevice> Stack<D> {
         let now = instant(now_ns);
         self.device_ns = self.link.wire.device.tend(now_ns);
         self.interface.poll_maintenance(now);
-        self.take_in(now);
-        self.observe(observe::Cause::Peer);
-        self.follow_configuration();
+        // Only frames and time change what a peer, a router or a name server has said.
+        let frames = self.take_in(now);
+        if frames || now_ns >= self.looked_ns + LOOK_NS {
+            self.looked_ns = now_ns;
+            self.observe(observe::Cause::Peer);
+            self.follow_configuration();
+            self.tend_listeners();
+        }
         self.turn_resolver();
-        self.tend_listeners();
         self.send_out(now);
         self.observe(observe::Cause::Time);
         self.reap();
         self.link.wire.device.flush();
     }
 
-    fn take_in(&mut self, now: Instant) {
+    /// Sends what calls have put into sockets, or made room for, since the last turn.
+    pub(crate) fn push(&mut self) {
+        self.send_out(instant(self.now_ns));
+        self.link.wire.device.flush();
+    }
+
+    /// Whether frames wait that the last turn did not come to.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more || self.link.has_looped()
+    }
+
+    /// Takes in frames; whether there were any.
+    fn take_in(&mut self, now: Instant) -> bool {
+        let mut any = false;
         for _ in 0..BUDGET {
             let taken = self
                 .interface
                 .poll_ingress_single(now, &mut self.link, &mut self.set);
             if taken == PollIngressSingleResult::None {
                 self.more = false;
-                return;
+                return any;
             }
+            any = true;
             let seen = self.link.seen;
             if let Some(port) = seen.opens_port {
                 self.tend_port(port);
@@ -193,6 +216,7 @@ impl<D: FrameDevice> Stack<D> {
             }
         }
         self.more = true;
+        any
     }
 
     fn send_out(&mut self, now: Instant) {
@@ -210,7 +234,7 @@ impl<D: FrameDevice> Stack<D> {
     /// When [`turn`](Self::turn) has something to do at the latest, in
     /// nanoseconds, if no frame arrives and nobody uses a socket before that.
     pub fn next_turn_ns(&mut self) -> Option<u64> {
-        if self.more || self.link.has_looped() {
+        if self.has_more() {
             return Some(self.now_ns);
         }
         let least = match self.link.wire.device.can_send() {

@@ -389,44 +389,58 @@ where
         });
     }
 
-    /// Answers whoever can be answered; whether anybody was.
+    /// Goes on with every call that waits, and answers those that are done; whether anything came of it.
     pub(super) fn serve_waiting<Q: ServerPort>(&mut self, port: &mut Q, now_ns: u64) -> bool {
-        if self.waiting.is_empty() {
-            return false;
-        }
-        let mut still = alloc::vec::Vec::with_capacity(self.waiting.len());
-        let mut blocked = alloc::vec::Vec::new();
         let mut any = false;
-        for mut waiting in core::mem::take(&mut self.waiting) {
-            let place = (waiting.call.socket(), waiting.call.queue());
-            let is_first = place.0.is_none() || !blocked.contains(&place);
-            if waiting.fresh {
-                blocked.push(place);
-                still.push(waiting);
-                continue;
+        let mut at = 0;
+        while at < self.waiting.len() {
+            match self.serve_one(at, now_ns) {
+                Some(result) => {
+                    any = true;
+                    let waiting = self.waiting.remove(at);
+                    self.answer(port, waiting.request, result);
+                }
+                None => at += 1,
             }
-            let result = if is_first {
-                self.attempt(&mut waiting.call)
-            } else {
-                Err(NetError::WouldBlock)
-            };
-            let late = waiting.deadline_ns.is_some_and(|at| now_ns >= at);
-            if result == Err(NetError::WouldBlock) && !late {
-                blocked.push(place);
-                still.push(waiting);
-                continue;
-            }
-            any = true;
-            // A socket that went away while somebody waited was closed here.
-            let result = match result {
-                Err(NetError::BadSocket) => Err(NetError::Aborted),
-                other => other,
-            };
-            let result = partial(&waiting.call, result);
-            self.answer(port, waiting.request, result);
+            any |= core::mem::take(&mut self.moved);
         }
-        self.waiting = still;
         any
+    }
+
+    /// Goes on with one call; its result, if it is done.
+    fn serve_one(&mut self, at: usize, now_ns: u64) -> Option<Result<Done, NetError>> {
+        let (earlier, rest) = self.waiting.split_at(at);
+        let waiting = rest.first()?;
+        let mut call = waiting.call;
+        let late = waiting.deadline_ns.is_some_and(|at| now_ns >= at);
+        let place = |call: &Call| (call.socket(), call.queue());
+        let is_behind = call.socket().is_some()
+            && earlier
+                .iter()
+                .any(|other| place(&other.call) == place(&call));
+        if waiting.fresh {
+            return None;
+        }
+        let result = if is_behind {
+            Err(NetError::WouldBlock)
+        } else {
+            let before = moved(&call);
+            let result = self.attempt(&mut call);
+            self.moved |= moved(&call) != before;
+            if let Some(waiting) = self.waiting.get_mut(at) {
+                waiting.call = call;
+            }
+            result
+        };
+        if result == Err(NetError::WouldBlock) && !late {
+            return None;
+        }
+        // A socket that went away while somebody waited was closed here.
+        let result = match result {
+            Err(NetError::BadSocket) => Err(NetError::Aborted),
+            other => other,
+        };
+        Some(partial(&call, result))
     }
 
     /// Makes callers that were kept in this turn ones like all others; whether one
@@ -494,13 +508,18 @@ fn is_ready<D: FrameDevice>(stack: &mut Stack<D>, call: &Call) -> bool {
     !matches!(ready, Some(Ok(ready)) if !ready.intersects(wanted | Readiness::ERROR))
 }
 
+/// Bytes that a call has moved.
+const fn moved(call: &Call) -> usize {
+    match call {
+        Call::Send { done, .. } | Call::Receive { done, .. } => *done,
+        _ => 0,
+    }
+}
+
 /// A call that did a part before it failed has succeeded with that part; the
 /// error is met again by the next call.
 fn partial(call: &Call, result: Result<Done, NetError>) -> Result<Done, NetError> {
-    let done = match call {
-        Call::Send { done, .. } | Call::Receive { done, .. } => *done,
-        _ => 0,
-    };
+    let done = moved(call);
     match result {
         Err(_) if done > 0 => Ok(Done {
             number: done as u64,

@@ -182,6 +182,7 @@ fn page(guest: &mut Guest<'_>) -> Result<()> {
 }
 
 fn wrong_requests(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("ip -w")?;
     let port = guest.port(80)?;
     let mut peer = Peer::new(port);
     ensure!(peer.get("/no/such/file")?.status == 404);
@@ -221,6 +222,7 @@ fn wrong_requests(guest: &mut Guest<'_>) -> Result<()> {
 }
 
 fn hundred(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("ip -w")?;
     let port = guest.port(80)?;
     let mut peers: Vec<Peer> = (0..100).map(|_| Peer::new(port)).collect();
     for round in 0..2 {
@@ -238,6 +240,7 @@ fn hundred(guest: &mut Guest<'_>) -> Result<()> {
 }
 
 fn thousand(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("ip -w")?;
     let port = guest.port(80)?;
     let expected = Peer::new(port).get("/")?;
     let workers: Vec<_> = (0..4)
@@ -284,6 +287,7 @@ fn get_again(port: u16, expected: &[u8]) -> Result<()> {
 }
 
 fn restart(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("ip -w")?;
     let port = guest.port(80)?;
     let expected = Peer::new(port).get("/")?.body;
     for component in ["virtio-net", "net", "http"] {
