@@ -5,12 +5,15 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::{Case, Guest, Setting};
+use super::{Board, Case, Guest, Setting};
 use crate::workspace::Workspace;
 
 mod commands;
 mod host;
 mod killed;
+
+/// virtio-blk, and the Pi's card.
+const BOTH: &[Board] = &[Board::Virt, Board::Rpi4];
 
 pub(super) const CASES: &[Case] = &[
     Case::new(
@@ -18,14 +21,21 @@ pub(super) const CASES: &[Case] = &[
         empty_disk,
     )
     .with(EMPTY_DISK),
-    Case::new("files/commands_do_what_they_say", commands::work).with(DISK),
-    Case::new("files/commands_say_why_not", commands::refuse).with(DISK),
-    Case::new("files/names_and_trees_of_all_sorts", commands::names).with(DISK),
+    Case::new("files/commands_do_what_they_say", commands::work)
+        .with(DISK)
+        .on(BOTH),
+    Case::new("files/commands_say_why_not", commands::refuse)
+        .with(DISK)
+        .on(BOTH),
+    Case::new("files/names_and_trees_of_all_sorts", commands::names)
+        .with(DISK)
+        .on(BOTH),
     Case::new(
         "files/the_host_and_the_guest_read_each_other",
         host::both_ways,
     )
     .with(DISK)
+    .on(BOTH)
     .alone(),
     Case::new("files/a_full_disk_is_said_and_survived", host::full)
         .with(SMALL_DISK)
