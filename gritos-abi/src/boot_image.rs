@@ -137,41 +137,39 @@ pub enum ImageError {
     EntryCrc(u32),
 }
 
-#[inline(never)]
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(
-        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
-    ))
-}
+/// Fields one behind the other; those behind the end of the bytes are zero.
+struct Fields<'a>(&'a [u8]);
 
-#[inline(never)]
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(
-        bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
-    ))
-}
+impl Fields<'_> {
+    #[inline(never)]
+    fn bytes(&mut self, into: &mut [u8]) {
+        if let Some((first, rest)) = self.0.split_at_checked(into.len()) {
+            into.copy_from_slice(first);
+            self.0 = rest;
+        }
+    }
 
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut array = [0; N];
+        self.bytes(&mut array);
+        array
+    }
+
+    #[inline(never)]
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.array())
+    }
+
+    #[inline(never)]
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.array())
+    }
 }
 
 /// Byte offset of the CRC within the header.
 pub const HEADER_CRC_OFFSET: usize = 32;
 
 impl Header {
-    /// The bytes of the header.
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
-        let mut out = [0; HEADER_BYTES];
-        out[..8].copy_from_slice(&MAGIC);
-        out[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        out[12..16].copy_from_slice(&self.entry_count.to_le_bytes());
-        out[16..24].copy_from_slice(&self.total_bytes.to_le_bytes());
-        out[24..28].copy_from_slice(&self.flags.to_le_bytes());
-        out[HEADER_CRC_OFFSET..36].copy_from_slice(&self.crc32c.to_le_bytes());
-        out
-    }
-
     /// Reads the header at the start of `bytes`, which may be longer or
     /// shorter than the image. Checks everything but the CRC.
     ///
@@ -179,19 +177,25 @@ impl Header {
     /// [`ImageError::Truncated`], [`Magic`](ImageError::Magic),
     /// [`Version`](ImageError::Version), [`EntryCount`](ImageError::EntryCount).
     pub fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
-        let word = |at| u32_at(bytes, at).ok_or(ImageError::Truncated);
-        if array_at(bytes, 0).ok_or(ImageError::Truncated)? != MAGIC {
+        if bytes.len() < HEADER_CRC_OFFSET + 4 {
+            return Err(ImageError::Truncated);
+        }
+        let mut fields = Fields(bytes);
+        if fields.array() != MAGIC {
             return Err(ImageError::Magic);
         }
-        match word(8)? {
+        match fields.u32() {
             VERSION => {}
             other => return Err(ImageError::Version(other)),
         }
+        let entry_count = fields.u32();
+        let total_bytes = fields.u64();
+        let (flags, _, crc32c) = (fields.u32(), fields.u32(), fields.u32());
         let header = Self {
-            entry_count: word(12)?,
-            total_bytes: u64_at(bytes, 16).ok_or(ImageError::Truncated)?,
-            flags: word(24)?,
-            crc32c: word(HEADER_CRC_OFFSET)?,
+            total_bytes,
+            entry_count,
+            flags,
+            crc32c,
         };
         if header.entry_count as usize > ENTRY_LIMIT {
             return Err(ImageError::EntryCount(header.entry_count));
@@ -212,57 +216,30 @@ impl Header {
 }
 
 impl Entry {
-    /// The bytes of the entry.
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; ENTRY_BYTES] {
-        let mut out = [0; ENTRY_BYTES];
-        out[..32].copy_from_slice(&self.name);
-        out[32..36].copy_from_slice(&self.kind.to_le_bytes());
-        out[36..40].copy_from_slice(&self.crc32c.to_le_bytes());
-        out[40..48].copy_from_slice(&self.offset.to_le_bytes());
-        out[48..56].copy_from_slice(&self.bytes.to_le_bytes());
-        out[56..88].copy_from_slice(&self.sha256);
-        out[88..96].copy_from_slice(&self.entry_point.to_le_bytes());
-        out[96..104].copy_from_slice(&self.stack.to_le_bytes());
-        out[104..108].copy_from_slice(&self.segment_count.to_le_bytes());
-        out[108..112].copy_from_slice(&self.flags.to_le_bytes());
-        for (i, segment) in self.segments.iter().enumerate() {
-            let at = 112 + 40 * i;
-            out[at..at + 8].copy_from_slice(&segment.address.to_le_bytes());
-            out[at + 8..at + 16].copy_from_slice(&segment.offset.to_le_bytes());
-            out[at + 16..at + 24].copy_from_slice(&segment.file_bytes.to_le_bytes());
-            out[at + 24..at + 32].copy_from_slice(&segment.memory_bytes.to_le_bytes());
-            out[at + 32..at + 36].copy_from_slice(&segment.rights.to_le_bytes());
-        }
-        out
-    }
-
     #[inline(never)]
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut segments = [Segment::default(); SEGMENT_LIMIT];
-        for (i, segment) in segments.iter_mut().enumerate() {
-            let at = 112 + 40 * i;
-            *segment = Segment {
-                address: u64_at(bytes, at)?,
-                offset: u64_at(bytes, at + 8)?,
-                file_bytes: u64_at(bytes, at + 16)?,
-                memory_bytes: u64_at(bytes, at + 24)?,
-                rights: u32_at(bytes, at + 32)?,
-            };
+    fn read(bytes: &[u8]) -> Self {
+        let mut fields = Fields(bytes);
+        let mut entry = Self {
+            name: fields.array(),
+            kind: fields.u32(),
+            crc32c: fields.u32(),
+            offset: fields.u64(),
+            bytes: fields.u64(),
+            sha256: fields.array(),
+            entry_point: fields.u64(),
+            stack: fields.u64(),
+            segment_count: fields.u32(),
+            flags: fields.u32(),
+            segments: [Segment::default(); SEGMENT_LIMIT],
+        };
+        for segment in &mut entry.segments {
+            segment.address = fields.u64();
+            segment.offset = fields.u64();
+            segment.file_bytes = fields.u64();
+            segment.memory_bytes = fields.u64();
+            segment.rights = fields.u64() as u32;
         }
-        Some(Self {
-            name: array_at(bytes, 0)?,
-            kind: u32_at(bytes, 32)?,
-            crc32c: u32_at(bytes, 36)?,
-            offset: u64_at(bytes, 40)?,
-            bytes: u64_at(bytes, 48)?,
-            sha256: array_at(bytes, 56)?,
-            entry_point: u64_at(bytes, 88)?,
-            stack: u64_at(bytes, 96)?,
-            segment_count: u32_at(bytes, 104)?,
-            flags: u32_at(bytes, 108)?,
-            segments,
-        })
+        entry
     }
 
     /// The name up to its padding; empty if it is not UTF-8.
@@ -357,7 +334,7 @@ impl<'a> BootImage<'a> {
             return None;
         }
         let at = HEADER_BYTES + ENTRY_BYTES * index as usize;
-        Entry::read(self.bytes.get(at..at + ENTRY_BYTES)?)
+        self.bytes.get(at..at + ENTRY_BYTES).map(Entry::read)
     }
 
     /// All entries in order.
@@ -402,16 +379,10 @@ impl<'a> BootImage<'a> {
     }
 }
 
-/// CRC-32C (Castagnoli) of `bytes`, continued from `crc` (0 to begin), a bit at
-/// a time: for hosts and for checking faster ones. RFC 3720, appendix B.4.
-#[must_use]
-pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
-    bytes.iter().fold(!crc, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
-        })
-    }) ^ u32::MAX
-}
+#[cfg(feature = "user")]
+mod write;
+#[cfg(feature = "user")]
+pub use write::crc32c;
 
 #[cfg(test)]
 mod tests;

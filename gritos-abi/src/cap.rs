@@ -50,70 +50,39 @@ impl Address {
     }
 }
 
-/// What a capability refers to. Numbers are part of the ABI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum ObjectType {
-    /// Nothing: the slot is empty.
-    Null = 0,
-    /// Memory from which objects are made.
-    Untyped = 1,
-    /// A table of capability slots.
-    CNode = 2,
-    /// A thread.
-    Tcb = 3,
-    /// A rendezvous point for messages.
-    Endpoint = 4,
-    /// A word of bits that can be signalled and waited for.
-    Notification = 5,
-    /// The right to answer one caller.
-    Reply = 6,
-    /// A budget of processor time per period.
-    SchedulingContext = 7,
-    /// A translation table and its ASID.
-    AddressSpace = 8,
-    /// Contiguous pages that can be mapped.
-    MemoryObject = 9,
-    /// One interrupt line.
-    IrqHandler = 10,
-    /// Authority to set budgets and periods.
-    SchedControl = 11,
-    /// Authority to make [`IrqHandler`](Self::IrqHandler)s.
-    IrqControl = 12,
-    /// Authority over the machine: reset, power off, entropy.
-    Platform = 13,
-    /// Authority to give an AddressSpace its ASID.
-    AsidControl = 14,
-}
-
-impl ObjectType {
-    /// Every type, in the order of its number.
-    pub const ALL: [Self; 15] = [
-        Self::Null,
-        Self::Untyped,
-        Self::CNode,
-        Self::Tcb,
-        Self::Endpoint,
-        Self::Notification,
-        Self::Reply,
-        Self::SchedulingContext,
-        Self::AddressSpace,
-        Self::MemoryObject,
-        Self::IrqHandler,
-        Self::SchedControl,
-        Self::IrqControl,
-        Self::Platform,
-        Self::AsidControl,
-    ];
-
-    /// Decodes the number of a type.
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
-        if (number as usize) < Self::ALL.len() {
-            Some(Self::ALL[number as usize])
-        } else {
-            None
-        }
+numbered! {
+    /// What a capability refers to. Numbers are part of the ABI.
+    ObjectType: u8 {
+        /// Nothing: the slot is empty.
+        Null = 0,
+        /// Memory from which objects are made.
+        Untyped = 1,
+        /// A table of capability slots.
+        CNode = 2,
+        /// A thread.
+        Tcb = 3,
+        /// A rendezvous point for messages.
+        Endpoint = 4,
+        /// A word of bits that can be signalled and waited for.
+        Notification = 5,
+        /// The right to answer one caller.
+        Reply = 6,
+        /// A budget of processor time per period.
+        SchedulingContext = 7,
+        /// A translation table and its ASID.
+        AddressSpace = 8,
+        /// Contiguous pages that can be mapped.
+        MemoryObject = 9,
+        /// One interrupt line.
+        IrqHandler = 10,
+        /// Authority to set budgets and periods.
+        SchedControl = 11,
+        /// Authority to make [`IrqHandler`](Self::IrqHandler)s.
+        IrqControl = 12,
+        /// Authority over the machine: reset, power off, entropy.
+        Platform = 13,
+        /// Authority to give an AddressSpace its ASID.
+        AsidControl = 14,
     }
 }
 

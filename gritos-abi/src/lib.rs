@@ -14,6 +14,33 @@
 #[cfg(test)]
 extern crate std;
 
+/// An enum whose variants have the numbers from 0 on.
+macro_rules! numbered {
+    ($(#[$doc:meta])* $Name:ident: $int:ident {
+        $($(#[$vdoc:meta])* $Variant:ident = $number:literal,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr($int)]
+        pub enum $Name { $($(#[$vdoc])* $Variant = $number,)* }
+
+        impl $Name {
+            /// All of them, in the order of their numbers.
+            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$Variant),*];
+
+            /// Decodes a number.
+            #[must_use]
+            pub const fn from_number(number: $int) -> Option<Self> {
+                if (number as usize) < Self::ALL.len() {
+                    Some(Self::ALL[number as usize])
+                } else {
+                    None
+                }
+            }
+        }
+    };
+}
+
 pub mod boot_image;
 pub mod boot_info;
 #[cfg(feature = "c-header")]

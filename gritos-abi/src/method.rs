@@ -224,28 +224,15 @@ methods! {
     }
 }
 
-/// Memory type of a MemoryObject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u64)]
-pub enum MemoryType {
-    /// Normal memory, write-back cacheable.
-    Normal = 0,
-    /// Normal memory, not cacheable: for devices that do not snoop.
-    Uncached = 1,
-    /// Device-nGnRE: registers. The only type of device Untyped.
-    Device = 2,
-}
-
-impl MemoryType {
-    /// Decodes the number of a memory type.
-    #[must_use]
-    pub const fn from_number(number: u64) -> Option<Self> {
-        match number {
-            0 => Some(Self::Normal),
-            1 => Some(Self::Uncached),
-            2 => Some(Self::Device),
-            _ => None,
-        }
+numbered! {
+    /// Memory type of a MemoryObject.
+    MemoryType: u64 {
+        /// Normal memory, write-back cacheable.
+        Normal = 0,
+        /// Normal memory, not cacheable: for devices that do not snoop.
+        Uncached = 1,
+        /// Device-nGnRE: registers. The only type of device Untyped.
+        Device = 2,
     }
 }
 

@@ -1,25 +1,11 @@
 //! What the kernel answers. A server's own result is the tag of its reply and
 //! never shares this field: "the call failed" is not "the server said no".
 
-macro_rules! statuses {
-    ($(#[$doc:meta])* $Status:ident { $($(#[$vdoc:meta])* $Name:ident = $number:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum $Status { $($(#[$vdoc])* $Name = $number,)* }
-
-        impl $Status {
-            /// Every status, in the order of its number.
-            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$Name),*];
-        }
-    };
-}
-
-statuses! {
+numbered! {
     /// Status of a system call, `x10[7:0]` on the way out of the kernel.
     ///
     /// An error means that nothing changed. Numbers are never reused.
-    Status {
+    Status: u8 {
         /// Done.
         Ok = 0,
         /// The `svc` immediate is not a system call of this kernel. Use a
@@ -105,18 +91,6 @@ statuses! {
         Unsupported = 38,
         /// No ASID is left.
         NoAsid = 39,
-    }
-}
-
-impl Status {
-    /// Decodes the number of a status.
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
-        if (number as usize) < Self::ALL.len() {
-            Some(Self::ALL[number as usize])
-        } else {
-            None
-        }
     }
 }
 

@@ -5,54 +5,38 @@
 //! [`Status::InvalidSyscall`](crate::Status::InvalidSyscall), and the thread
 //! goes on.
 
-/// A system call of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum Syscall {
-    /// Sends a message and waits for the reply; on any object but an endpoint,
-    /// invokes the method named by the tag.
-    Call = 0,
-    /// Answers the Reply named in `x8[63:32]`, then receives with it armed
-    /// again.
-    ReplyRecv = 1,
-    /// Delivers to a waiting receiver now, or fails with
-    /// [`Status::WouldBlock`](crate::Status::WouldBlock). On a notification it
-    /// signals. Never blocks.
-    SendAsync = 2,
-    /// Waits for a message on an endpoint or for bits on a notification. On
-    /// the null address it sleeps until the deadline.
-    Recv = 3,
-    /// As [`Recv`](Self::Recv), but returns
-    /// [`Status::WouldBlock`](crate::Status::WouldBlock) instead of waiting.
-    Poll = 4,
-    /// Answers the Reply named in `x8[63:32]`.
-    Reply = 5,
-    /// Goes behind the other ready threads of the same priority.
-    Yield = 6,
-    /// Writes the low byte of `x0` to the debug UART, or to the kernel's ring
-    /// while user space has the UART.
-    DebugPutchar = 7,
+numbered! {
+    /// A system call of the kernel.
+    Syscall: u16 {
+        /// Sends a message and waits for the reply; on any object but an endpoint,
+        /// invokes the method named by the tag.
+        Call = 0,
+        /// Answers the Reply named in `x8[63:32]`, then receives with it armed
+        /// again.
+        ReplyRecv = 1,
+        /// Delivers to a waiting receiver now, or fails with
+        /// [`Status::WouldBlock`](crate::Status::WouldBlock). On a notification it
+        /// signals. Never blocks.
+        SendAsync = 2,
+        /// Waits for a message on an endpoint or for bits on a notification. On
+        /// the null address it sleeps until the deadline.
+        Recv = 3,
+        /// As [`Recv`](Self::Recv), but returns
+        /// [`Status::WouldBlock`](crate::Status::WouldBlock) instead of waiting.
+        Poll = 4,
+        /// Answers the Reply named in `x8[63:32]`.
+        Reply = 5,
+        /// Goes behind the other ready threads of the same priority.
+        Yield = 6,
+        /// Writes the low byte of `x0` to the debug UART, or to the kernel's ring
+        /// while user space has the UART.
+        DebugPutchar = 7,
+    }
 }
 
 impl Syscall {
-    /// Number of system calls.
-    pub const COUNT: u16 = 8;
-
-    /// Decodes the immediate of an `svc` instruction.
-    #[must_use]
-    pub const fn from_number(number: u16) -> Option<Self> {
-        Some(match number {
-            0 => Self::Call,
-            1 => Self::ReplyRecv,
-            2 => Self::SendAsync,
-            3 => Self::Recv,
-            4 => Self::Poll,
-            5 => Self::Reply,
-            6 => Self::Yield,
-            7 => Self::DebugPutchar,
-            _ => return None,
-        })
-    }
+    /// How many there are.
+    pub const COUNT: u16 = Self::ALL.len() as u16;
 }
 
 #[cfg(test)]

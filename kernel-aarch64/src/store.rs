@@ -20,8 +20,7 @@ use core::ptr;
 use gritos_abi::ObjectType;
 use gritos_kernel_core::handle::{ObjectRef, TableRef, TimerRef};
 use gritos_kernel_core::object::{
-    CNode, Context, Endpoint, Header, Notification, ROOT_LEN_SHIFT, Reply, Slot, Space, Table, Tcb,
-    TimerNode,
+    CNode, Context, Endpoint, Header, Notification, Reply, Slot, Space, Table, Tcb, TimerNode,
 };
 use gritos_kernel_core::store::Store;
 
@@ -55,14 +54,7 @@ impl LinearStore {
 
     #[inline(always)]
     fn at<T>(&self, handle: u32, offset: usize) -> &T {
-        self.at_offset(((handle as usize) << 4) + offset)
-    }
-
-    /// The object at a physical address below that of all handles; for slots,
-    /// up to four times as far and 8 MiB, where nothing is mapped.
-    #[inline(always)]
-    fn at_offset<T>(&self, offset: usize) -> &T {
-        let object = ptr::with_exposed_provenance::<T>(self.base + offset);
+        let object = ptr::with_exposed_provenance::<T>(self.address(handle) + offset);
         // SAFETY: inside the window, and aligned enough for its cells, as handles are multiples of
         // 16 bytes and no cell is larger. `new`'s caller vouches that the window maps only memory
         // without Rust objects; see the module for why any content will do.
@@ -80,8 +72,22 @@ macro_rules! resolve {
 }
 
 impl Store for LinearStore {
+    /// One instruction, which the compiler otherwise takes apart: it joins the
+    /// shift with those that found the handle.
+    #[inline(always)]
+    fn slot_at(&self, raw: u32) -> &Slot {
+        let at: usize;
+        // SAFETY: adds.
+        unsafe {
+            asm!("add {at}, {base}, {raw:w}, uxtw #4", at = lateout(reg) at, base = in(reg) self.base,
+                raw = in(reg) raw, options(pure, nomem, nostack, preserves_flags));
+        }
+        let slot = ptr::with_exposed_provenance::<Slot>(at);
+        // SAFETY: as in `at`, of which this is a case.
+        unsafe { &*slot }
+    }
+
     resolve! {
-        slot_at => Slot,
         cnode_at => CNode,
         tcb_at => Tcb,
         endpoint_at => Endpoint,
@@ -95,13 +101,6 @@ impl Store for LinearStore {
     #[inline(always)]
     fn header(&self, handle: ObjectRef) -> &Header {
         self.at(handle.raw(), 0)
-    }
-
-    /// The mask costs nothing: the compiler has seen the comparison.
-    #[inline(always)]
-    fn slot_below(&self, root: u64, index: u32) -> &Slot {
-        const INDEX: u32 = (1 << (64 - ROOT_LEN_SHIFT)) - 1;
-        self.at_offset((root as u32 as usize + (index & INDEX) as usize) << 6)
     }
 
     #[inline(always)]

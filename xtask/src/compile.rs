@@ -107,7 +107,8 @@ fn flags(workspace: &Workspace, package: &str) -> String {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
     if package == "gritos-kernel" {
-        flags.push("-Cllvm-args=-inline-threshold=10 -unroll-threshold=10".to_owned());
+        flags
+            .push("-Cllvm-args=-inline-threshold=10 -unroll-threshold=10 -enable-pre=0".to_owned());
     }
     flags.join("\x1f")
 }

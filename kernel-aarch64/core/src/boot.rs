@@ -143,7 +143,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let count = self.grant_untyped(cnode, facts, home, places.end)?;
         self.write_info(facts, places.info, home, places.end, count);
         self.furnish_thread(tcb, context, cnode, space, facts.entry)?;
-        self.make_ready(tcb);
+        self.make_ready(tcb, false);
         self.reschedule();
         Ok(())
     }
@@ -336,21 +336,18 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let from = self.root_slot(cnode, slot::CNODE)?;
         self.derive(
             from,
-            tcb.cspace_slot().ok_or(none)?,
+            tcb.slot(0).ok_or(none)?,
             (Rights::KERNEL - Rights::DMA).bits(),
             0,
         );
         let from = self.root_slot(cnode, slot::ADDRESS_SPACE)?;
         self.derive(
             from,
-            tcb.vspace_slot().ok_or(none)?,
+            tcb.slot(1).ok_or(none)?,
             (Rights::KERNEL - Rights::DMA).bits(),
             0,
         );
-        for (place, embed) in [
-            (tcb.cspace_slot(), Embed::CSpace),
-            (tcb.vspace_slot(), Embed::VSpace),
-        ] {
+        for (place, embed) in [(tcb.slot(0), Embed::CSpace), (tcb.slot(1), Embed::VSpace)] {
             self.slot(place.ok_or(none)?).set_embed(embed);
         }
         self.enter_space(tcb, space);

@@ -5,7 +5,7 @@ use gritos_abi::{Address, ObjectType, Rights, Status};
 use crate::handle::{CNodeRef, SlotRef, TcbRef};
 use crate::kernel::Kernel;
 use crate::machine::Machine;
-use crate::object::{ROOT_LEN_SHIFT, Slot, Tcb};
+use crate::object::{Slot, Tcb};
 use crate::store::Store;
 
 impl<S: Store, M: Machine> Kernel<S, M> {
@@ -14,7 +14,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     ///
     /// # Errors
     /// [`Status::InvalidAddress`] if the address names no slot.
-    #[inline(always)]
     pub fn lookup(&self, thread: TcbRef, address: Address) -> Result<SlotRef, Status> {
         if address.cnode() == 0 {
             root_slot(self.tcb(thread), address)
@@ -63,7 +62,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         object: ObjectType,
         rights: Rights,
     ) -> Result<SlotRef, Status> {
-        let found = self.lookup(thread, address)?;
+        let found = if address.cnode() == 0 {
+            root_slot(self.tcb(thread), address)?
+        } else {
+            self.lookup(thread, address)?
+        };
         let slot = self.slot(found);
         if !slot.is(object) {
             return Err(if slot.is_empty() {
@@ -82,10 +85,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 /// Slot of the root CNode.
 #[inline(always)]
 fn root_slot(t: &Tcb, address: Address) -> Result<SlotRef, Status> {
-    let root = t.root.get();
-    let index = u32::from(address.index());
-    if u64::from(index) >= root >> ROOT_LEN_SHIFT {
-        return Err(Status::InvalidAddress);
-    }
-    SlotRef::from_line((root as u32).wrapping_add(index)).ok_or(Status::InvalidAddress)
+    let slot = t.root_slot(address.index().into());
+    slot.and_then(SlotRef::from_raw)
+        .ok_or(Status::InvalidAddress)
 }

@@ -80,7 +80,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.stop_running();
         }
         self.accept(sender, receiver, reply, &plan);
-        self.make_ready_first(receiver);
+        self.make_ready(receiver, true);
         Ok(())
     }
 
@@ -202,7 +202,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.clear_deadline(receiver);
         let authority = u64::from(badge) | u64::from(rights) << 32;
         self.deliver(current, receiver, Kind::OneWay, authority, &plan);
-        self.make_ready(receiver);
+        self.make_ready(receiver, false);
         self.succeed(current, 0);
         Ok(())
     }

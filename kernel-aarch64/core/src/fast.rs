@@ -1,9 +1,11 @@
 //! The common calls in as few instructions as possible.
 //!
-//! Call and `ReplyRecv` without capabilities and deadlines, when the other side
-//! waits and nobody better is ready, and signals that wake nobody. Everything
-//! else, errors included, is left to the general path: a function here either
-//! does exactly what that would do, or nothing. The same tests run on both.
+//! Call and `ReplyRecv` when the other side waits and nobody better is ready,
+//! also with a deadline that does not fire and one capability in the Call;
+//! faults; signals, interrupts and deadlines that wake nobody or a better
+//! thread; waits for them. Everything else, errors included, is left to the
+//! general path: a function here either does exactly what that would do, or
+//! nothing. The same tests run on both.
 //!
 //! What makes it short: the thread's state, flags and tag are one word, so one
 //! compare asks many questions; a context that is lent stays with the
@@ -11,15 +13,17 @@
 //! Everything is `inline(always)`: a call in here would cost a dozen moves.
 
 use gritos_abi::fault::FaultReply;
-use gritos_abi::{Kind, ObjectType, Outcome, Rights};
+use gritos_abi::method::{MemoryObject, Untyped};
+use gritos_abi::{Arrival, Control, Kind, ObjectType, Outcome, Rights, Status};
 
-use crate::handle::{ContextRef, NotificationRef, ReplyRef, TcbRef};
+use crate::handle::{ContextRef, NotificationRef, ObjectRef, ReplyRef, SlotRef, TcbRef};
 use crate::kernel::{Cpu, Kernel};
 use crate::machine::Machine;
-use crate::object::{Endpoint, ROOT_LEN_SHIFT, Slot, State, Tag, Tcb, flag};
+use crate::object::{Endpoint, Reply, Slot, State, Tag, Tcb, flag};
 use crate::queue;
 use crate::sched::Ready;
 use crate::store::Store;
+use crate::transfer::{is_badgeable, narrowed};
 
 /// The message goes to this thread, which runs now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +34,27 @@ pub struct Delivery {
     pub x8: u64,
     /// Its x10.
     pub x10: u64,
+    /// Its x11 and x15, which describe a capability; the others are zero.
+    pub cap: [u64; 2],
     /// Whether it uses FP registers (the thread left behind then does too).
     pub fp: bool,
     /// Whether it goes on after a fault, with all registers as they were.
     pub resumes: bool,
+}
+
+impl Delivery {
+    #[inline(always)]
+    const fn new(to: TcbRef, x8: u64, x10: u64, fp: bool) -> Self {
+        let (cap, resumes) = ([0; 2], false);
+        Self {
+            to,
+            x8,
+            x10,
+            cap,
+            fp,
+            resumes,
+        }
+    }
 }
 
 /// What toggles in a thread's word when a running caller begins to await its
@@ -76,8 +97,19 @@ pub const fn is_plain(control: u64) -> bool {
     control as u32 & !WINDOW_COUNT <= 8
 }
 
+/// Whether a control word is plain but for a deadline, or one capability that
+/// is copied, or both. The entry code asks this before [`call_more`].
+#[must_use]
+pub const fn is_short(control: u64) -> bool {
+    control as u32 & !SHORT <= 8
+}
+
 /// The part of a control word that is the window's length.
 pub const WINDOW_COUNT: u32 = 7 << 11;
+/// What [`is_short`] allows beside the number of words.
+pub const SHORT: u32 = WINDOW_COUNT | Control::DEADLINE as u32 | ONE_CAP;
+/// One capability, in a control word.
+const ONE_CAP: u32 = 1 << 4;
 
 #[inline(always)]
 const fn outcome(kind: Kind, control: u64) -> u64 {
@@ -87,327 +119,374 @@ const fn outcome(kind: Kind, control: u64) -> u64 {
 /// The slot at a root CNode address.
 #[inline(always)]
 fn slot_of<'a, S: Store>(store: &'a S, t: &Tcb, address: u32) -> Option<&'a Slot> {
-    let root = t.root.get();
-    if u64::from(address) >= root >> ROOT_LEN_SHIFT {
-        return None;
-    }
-    Some(store.slot_below(root, address))
+    t.root_slot(address).map(|slot| store.slot_at(slot))
 }
 
-/// Takes the processor's context from a thread that blocks and gives it that of
-/// `next`. `None` if a budget is used up; nothing changed then.
+/// The same as a handle.
 #[inline(always)]
-fn switch_context<S: Store, M: Machine>(
-    cpu: &mut Cpu,
-    store: &S,
-    machine: &mut M,
-    new: Option<ContextRef>,
-) -> Option<()> {
-    let (end, timer_set) = (cpu.budget_end, cpu.timer_set);
-    let now = machine.now();
-    let available = store.context_at(new.map_or(0, ContextRef::raw)).left.get();
-    if available == 0 {
-        return None;
-    }
-    let old = store.context_at(cpu.context.map_or(0, ContextRef::raw));
-    old.left.set(end.saturating_sub(now));
-    cpu.context = new;
-    // Both are below 2^63: see `MAX_PERIOD_TICKS`.
-    let end = now.wrapping_add(available);
-    cpu.budget_end = end;
-    if end < timer_set {
-        cpu.timer_set = end;
-        machine.set_timer(end);
-    }
-    Some(())
+fn root_slot(t: &Tcb, address: u32) -> Option<SlotRef> {
+    t.root_slot(address).and_then(SlotRef::from_raw)
 }
 
-/// `Call` of the running thread, whose TCB is `t`. The entry code has saved the
+/// x10 of a call with a short control word.
+#[inline(always)]
+const fn message(control: u64) -> u64 {
+    Outcome::message(Kind::Call, control as u32 & 0xf, control as u32 >> 4 & 1).0
+}
+
+/// What the entry code has: the kernel in parts, so that the base of the store
+/// can stay in a register, and the TCB of the running thread. Saved are the
 /// registers that a call preserves, a plain x10 as the frame's window, and x8.
-#[inline(always)]
-pub fn call<S: Store, M: Machine>(
-    cpu: &mut Cpu,
-    store: &S,
-    machine: &mut M,
-    t: &Tcb,
-) -> Option<Delivery> {
-    let slot = slot_of(store, t, t.x::<8>() as u32)?;
-    if slot.word.get() != ObjectType::Endpoint as u32
-        || slot.rights.get() & Rights::SEND.bits() == 0
-    {
-        return None;
-    }
-    let e = store.endpoint_at(slot.object.get());
-    let to = e.armed.head.get()?;
-    let r = store.tcb(to);
-    if r.priority.get() > cpu.best {
-        return None;
-    }
-    let (word, theirs) = (t.header.word.get(), r.header.word.get());
-    let difference = word ^ theirs;
-    let from = cpu.current;
-    // Not a closure: it would be inlined only if it is used once.
-    macro_rules! deliver {
-        ($lends:literal) => {
-            Delivery {
-                x10: outcome(Kind::Call, t.frame.window.get()),
-                ..deliver_call(cpu, store, from, t, slot, e, to, word, theirs, $lends)
-            }
-        };
-    }
-    if difference == call::LEND {
-        let delivery = deliver!(true);
-        machine.keep_apart::<1>();
-        return Some(delivery);
-    }
-    machine.keep_apart::<2>();
-    if difference == call::KEEP {
-        switch_context(cpu, store, machine, r.context.get())?;
-        let delivery = deliver!(false);
-        machine.keep_apart::<3>();
-        return Some(delivery);
-    }
-    machine.keep_apart::<4>();
-    (difference == call::LEND_ON).then(|| deliver!(true))
+#[derive(Debug)]
+pub struct Short<'a, S, M> {
+    /// The processor.
+    pub cpu: &'a mut Cpu,
+    /// Objects.
+    pub store: &'a S,
+    /// Effects.
+    pub machine: &'a mut M,
+    /// The running thread.
+    pub t: &'a Tcb,
 }
 
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one body for the arms of `call`")]
-fn deliver_call<S: Store>(
-    cpu: &mut Cpu,
-    store: &S,
-    from: Option<TcbRef>,
-    t: &Tcb,
-    slot: &Slot,
-    e: &Endpoint,
-    to: TcbRef,
-    word: u32,
-    theirs: u32,
-    lends: bool,
-) -> Delivery {
-    let r = store.tcb(to);
-    let next = r.next.get();
-    e.armed.head.set(next);
-    if let Some(next) = next {
-        r.next.set(None);
-        store.tcb(next).prev.set(None);
-    } else {
-        e.armed.tail.set(None);
-    }
-    let authority = u64::from(slot.badge.get()) | u64::from(slot.rights.get()) << 32;
-    let reply = r.armed.get();
-    let answer = store.reply_at(reply.map_or(0, ReplyRef::raw));
-    answer.caller.set(from);
-    t.rights.set((authority >> 32) as u32);
-    t.awaits.set(reply);
-    if lends {
-        r.donor.set(from);
-        t.header.word.set(word ^ (TO_AWAIT | flag::LENT));
-        r.header.word.set(theirs ^ (TO_SERVE | flag::BORROWS));
-    } else {
-        t.header.word.set(word ^ TO_AWAIT);
-        r.header.word.set(theirs ^ TO_SERVE);
-    }
-    cpu.current = Some(to);
-    Delivery {
-        to,
-        x8: authority,
-        x10: 0,
-        fp: theirs & flag::FP != 0,
-        resumes: false,
-    }
-}
+/// Who is called through which capability.
+type Called<'a> = (&'a Slot, &'a Endpoint, TcbRef);
+/// On what somebody receives, with which Reply, and who is answered.
+type Answered<'a> = (u32, &'a Endpoint, &'a Reply, u32, TcbRef);
 
-/// `ReplyRecv` of the running thread, whose TCB is `t`. The entry code has saved
-/// what it saves for a `Call`.
-#[inline(always)]
-pub fn reply_recv<S: Store, M: Machine>(
-    cpu: &mut Cpu,
-    store: &S,
-    machine: &mut M,
-    t: &Tcb,
-) -> Option<Delivery> {
-    let x8 = t.x::<8>();
-    let slot = slot_of(store, t, x8 as u32)?;
-    // Address 0 means no endpoint and no Reply, whatever lies in slot 0.
-    if x8 as u32 == 0
-        || x8 >> 32 == 0
-        || slot.word.get() != ObjectType::Endpoint as u32
-        || slot.rights.get() & Rights::RECV.bits() == 0
-    {
-        return None;
-    }
-    let e = store.endpoint_at(slot.object.get());
-    let named = slot_of(store, t, (x8 >> 32) as u32)?;
-    if named.word.get() != ObjectType::Reply as u32 || named.rights.get() & Rights::RECV.bits() == 0
-    {
-        return None;
-    }
-    let reply = store.reply_at(named.object.get());
-    // Then the Reply need not be told who arms it. The thread must be told: it
-    // may have armed another since.
-    if reply.server.get().map_or(0, TcbRef::raw) != cpu.current.map_or(0, TcbRef::raw)
-        || e.senders.head.get().is_some()
-    {
-        return None;
-    }
-    // A Reply has a caller as long as it owes an answer.
-    let to = reply.caller.get()?;
-    let c = store.tcb(to);
-    if c.priority.get() > cpu.best {
-        return None;
-    }
-    let (word, theirs) = (t.header.word.get(), c.header.word.get());
-    let difference = word ^ theirs;
-    let from = cpu.current;
-    // A thread with a bound notification is never passive.
-    let is_active = || word & flag::PASSIVE == 0 && t.notification.get().is_none();
-    macro_rules! deliver {
-        ($returns:expr) => {
-            deliver_reply(cpu, store, from, t, slot, named, to, word, theirs, $returns)
-        };
-    }
-    if difference == answer::RETURN {
-        if t.donor.get() != Some(to) {
+impl<'a, S: Store, M: Machine> Short<'a, S, M> {
+    /// Takes the processor's context from a thread that blocks and gives it
+    /// that of `next`. `None` if a budget is used up; nothing changed then.
+    #[inline(always)]
+    fn switch_context(&mut self, new: Option<ContextRef>) -> Option<()> {
+        let (end, timer_set) = (self.cpu.budget_end, self.cpu.timer_set);
+        let now = self.machine.now();
+        let available = self
+            .store
+            .context_at(new.map_or(0, ContextRef::raw))
+            .left
+            .get();
+        if available == 0 {
             return None;
         }
-        let delivery = deliver!(true);
-        machine.keep_apart::<1>();
-        return Some(delivery);
+        let old = self
+            .store
+            .context_at(self.cpu.context.map_or(0, ContextRef::raw));
+        old.left.set(end.saturating_sub(now));
+        self.cpu.context = new;
+        // Both are below 2^63: see `MAX_PERIOD_TICKS`.
+        let end = now.wrapping_add(available);
+        self.cpu.budget_end = end;
+        if end < timer_set {
+            self.cpu.timer_set = end;
+            self.machine.set_timer(end);
+        }
+        Some(())
     }
-    machine.keep_apart::<2>();
-    // Two that borrow do not differ either, but this one must give back.
-    if difference == answer::KEEP && is_active() {
-        switch_context(cpu, store, machine, c.context.get())?;
-        let delivery = deliver!(false);
-        machine.keep_apart::<3>();
-        return Some(delivery);
+
+    /// Sets the deadline of a thread that waits; no timer is the newest.
+    #[inline(always)]
+    fn set_deadline(&mut self, thread: TcbRef, at: u64) {
+        self.cpu.timers.insert_newest(self.store, thread.into(), at);
+        if at < self.cpu.timer_set {
+            self.cpu.timer_set = at;
+            self.machine.set_timer(at);
+        }
     }
-    machine.keep_apart::<4>();
-    if difference == answer::RETURN_ON && t.donor.get() == Some(to) {
-        return Some(deliver!(true));
+
+    /// The endpoint that the thread calls, and who would receive and run at once.
+    #[inline(always)]
+    fn called(&self) -> Option<Called<'a>> {
+        let store = self.store;
+        let slot = slot_of(store, self.t, self.t.x::<8>() as u32)?;
+        if slot.word.get() != ObjectType::Endpoint as u32
+            || slot.rights.get() & Rights::SEND.bits() == 0
+        {
+            return None;
+        }
+        let e = store.endpoint_at(slot.object.get());
+        let to = e.armed.head.get()?;
+        (store.tcb(to).priority.get() <= self.cpu.best).then_some((slot, e, to))
     }
-    let returns = difference == answer::RETURN | flag::FAULTED && t.donor.get() == Some(to);
-    let tag = t.x::<9>();
-    let keeps = difference == answer::KEEP | flag::FAULTED && is_active();
-    if !(returns || keeps) || theirs & flag::FP != 0 || tag > FaultReply::Skip as u64 {
-        return None;
+
+    /// `Call`.
+    #[inline(always)]
+    pub fn call(&mut self) -> Option<Delivery> {
+        let called @ (.., to) = self.called()?;
+        let r = self.store.tcb(to);
+        let (word, theirs) = (self.t.header.word.get(), r.header.word.get());
+        let difference = word ^ theirs;
+        // Not a closure: it would be inlined only if it is used once.
+        macro_rules! deliver {
+            ($lends:literal) => {
+                Delivery {
+                    x10: outcome(Kind::Call, self.t.frame.window.get()),
+                    ..self.deliver_call(called, word, theirs, $lends)
+                }
+            };
+        }
+        if difference == call::LEND {
+            return Some(deliver!(true));
+        }
+        if difference != call::KEEP {
+            return None;
+        }
+        self.switch_context(r.context.get())?;
+        Some(deliver!(false))
     }
-    if !returns {
-        switch_context(cpu, store, machine, c.context.get())?;
+
+    /// `Call` that [`call`](Self::call) leaves: from a thread that borrows, with a
+    /// deadline, or with a capability that unwraps. The control word is short; x11,
+    /// x15 and x17 are saved as well unless it is plain. `idle`: no deletion is pending.
+    #[inline(always)]
+    pub fn call_more(&mut self, idle: bool) -> Option<Delivery> {
+        let called @ (slot, _, to) = self.called()?;
+        let (store, t) = (self.store, self.t);
+        let control = t.frame.window.get();
+        let timed = control & Control::DEADLINE != 0;
+        if !idle || timed && self.cpu.timers.newest().is_some() {
+            return None;
+        }
+        let mut cap = [0; 2];
+        if control as u32 & ONE_CAP != 0 {
+            let x11 = t.x::<11>();
+            let sent = slot_of(store, t, x11 as u32)?;
+            let rights = narrowed(sent, (x11 >> 32) as u32).ok()?;
+            if sent.object.get() != slot.object.get() || !sent.is(ObjectType::Endpoint) {
+                return None;
+            }
+            let badge = u64::from(sent.badge.get());
+            cap = [
+                badge | u64::from(rights) << 32,
+                Arrival::Unwrapped.encode().into(),
+            ];
+        }
+        let (lends, theirs) = self.begin_call(to)?;
+        let timed_flag = if timed { flag::TIMED } else { 0 };
+        let from = self.cpu.current;
+        let word = t.header.word.get() | timed_flag;
+        let delivery = self.deliver_call(called, word, theirs, lends);
+        if let (true, Some(from)) = (timed, from) {
+            self.set_deadline(from, t.x::<17>());
+        }
+        Some(Delivery {
+            x10: message(control),
+            cap,
+            ..delivery
+        })
     }
-    if tag == FaultReply::Skip as u64 {
-        c.frame.pc.set(c.frame.pc.get().wrapping_add(4));
+
+    /// Whether a call to `to` lends, and the word of that thread; the processor
+    /// has the right context then.
+    #[inline(always)]
+    fn begin_call(&mut self, to: TcbRef) -> Option<(bool, u32)> {
+        let r = self.store.tcb(to);
+        let theirs = r.header.word.get();
+        let difference = self.t.header.word.get() ^ theirs;
+        if difference == call::KEEP {
+            self.switch_context(r.context.get())?;
+            return Some((false, theirs));
+        }
+        (difference == call::LEND || difference == call::LEND_ON).then_some((true, theirs))
     }
-    let delivery = deliver!(returns);
-    c.header.word.set(c.header.word.get() & !flag::FAULTED);
-    Some(Delivery {
-        resumes: true,
-        ..delivery
-    })
+
+    #[inline(always)]
+    fn deliver_call(
+        &mut self,
+        called: Called<'_>,
+        word: u32,
+        theirs: u32,
+        lends: bool,
+    ) -> Delivery {
+        let (slot, e, to) = called;
+        let (store, t, from) = (self.store, self.t, self.cpu.current);
+        let r = store.tcb(to);
+        queue::pop(store, &e.armed, to);
+        let authority = u64::from(slot.badge.get()) | u64::from(slot.rights.get()) << 32;
+        let reply = r.armed.get();
+        let answer = store.reply_at(reply.map_or(0, ReplyRef::raw));
+        answer.caller.set(from);
+        t.rights.set((authority >> 32) as u32);
+        t.awaits.set(reply);
+        if lends {
+            r.donor.set(from);
+            t.header.word.set(word ^ (TO_AWAIT | flag::LENT));
+            r.header.word.set(theirs ^ (TO_SERVE | flag::BORROWS));
+        } else {
+            t.header.word.set(word ^ TO_AWAIT);
+            r.header.word.set(theirs ^ TO_SERVE);
+        }
+        self.cpu.current = Some(to);
+        let fp = theirs & flag::FP != 0;
+        Delivery::new(to, authority, 0, fp)
+    }
+
+    /// The capabilities that a `ReplyRecv` names, and who would be answered and
+    /// run at once.
+    #[inline(always)]
+    fn answered(&self) -> Option<Answered<'a>> {
+        let (store, t) = (self.store, self.t);
+        let x8 = t.x::<8>();
+        let slot = slot_of(store, t, x8 as u32)?;
+        // Address 0 means no endpoint and no Reply, whatever lies in slot 0.
+        if x8 as u32 == 0
+            || x8 >> 32 == 0
+            || slot.word.get() != ObjectType::Endpoint as u32
+            || slot.rights.get() & Rights::RECV.bits() == 0
+        {
+            return None;
+        }
+        let named = slot_of(store, t, (x8 >> 32) as u32)?;
+        if named.word.get() != ObjectType::Reply as u32
+            || named.rights.get() & Rights::RECV.bits() == 0
+        {
+            return None;
+        }
+        let (endpoint, named) = (slot.object.get(), named.object.get());
+        let (e, reply) = (store.endpoint_at(endpoint), store.reply_at(named));
+        // Then the Reply need not be told who arms it. The thread must be told:
+        // it may have armed another since.
+        if reply.server.get().map_or(0, TcbRef::raw) != self.cpu.current.map_or(0, TcbRef::raw)
+            || e.senders.head.get().is_some()
+        {
+            return None;
+        }
+        // A Reply has a caller as long as it owes an answer.
+        let to = reply.caller.get()?;
+        (store.tcb(to).priority.get() <= self.cpu.best).then_some((endpoint, e, reply, named, to))
+    }
+
+    /// Whether a server keeps its context when it receives: it borrowed none,
+    /// and waits for nothing but messages.
+    #[inline(always)]
+    fn is_active(&self, word: u32) -> bool {
+        // A thread with a bound notification is never passive.
+        word & flag::PASSIVE == 0 && self.t.notification.get().is_none()
+    }
+
+    /// `ReplyRecv`.
+    #[inline(always)]
+    pub fn reply_recv(&mut self) -> Option<Delivery> {
+        let answered @ (.., to) = self.answered()?;
+        let c = self.store.tcb(to);
+        let (word, theirs) = (self.t.header.word.get(), c.header.word.get());
+        let difference = word ^ theirs;
+        if difference == answer::RETURN {
+            if self.t.donor.get() != Some(to) {
+                return None;
+            }
+            return Some(self.deliver_reply(answered, word, theirs, true));
+        }
+        // Two that borrow do not differ either, but this one must give back.
+        if difference != answer::KEEP || !self.is_active(word) {
+            return None;
+        }
+        self.switch_context(c.context.get())?;
+        Some(self.deliver_reply(answered, word, theirs, false))
+    }
+
+    /// `ReplyRecv` for what [`reply_recv`](Self::reply_recv) leaves: the caller
+    /// borrows, waits with a deadline, or for what becomes of its fault.
+    #[inline(always)]
+    pub fn reply_more(&mut self) -> Option<Delivery> {
+        let answered @ (.., to) = self.answered()?;
+        let (store, t) = (self.store, self.t);
+        let c = store.tcb(to);
+        let (word, theirs) = (t.header.word.get(), c.header.word.get());
+        let difference = word ^ theirs;
+        let special = difference & (flag::FAULTED | flag::TIMED);
+        let rest = difference ^ special;
+        let returns = rest == answer::RETURN || rest == answer::RETURN_ON;
+        let keeps = rest == answer::KEEP && self.is_active(word);
+        let tag = t.x::<9>();
+        if !(returns && t.donor.get() == Some(to) || keeps)
+            || special & flag::FAULTED != 0
+                && (theirs & flag::FP != 0 || tag > FaultReply::Skip as u64)
+            || special & flag::TIMED != 0 && self.cpu.timers.newest() != Some(to.into())
+        {
+            return None;
+        }
+        if keeps {
+            self.switch_context(c.context.get())?;
+        }
+        if special & flag::TIMED != 0 {
+            self.cpu.timers.remove_newest(store, to.into());
+        }
+        if special & flag::FAULTED != 0 && t.x::<9>() == FaultReply::Skip as u64 {
+            c.frame.pc.set(c.frame.pc.get().wrapping_add(4));
+        }
+        let resumes = special & flag::FAULTED != 0;
+        let delivery = self.deliver_reply(answered, word, theirs ^ special, returns);
+        Some(Delivery {
+            resumes,
+            ..delivery
+        })
+    }
+
+    #[inline(always)]
+    fn deliver_reply(
+        &mut self,
+        answered: Answered<'_>,
+        word: u32,
+        theirs: u32,
+        lends: bool,
+    ) -> Delivery {
+        let (endpoint, e, reply, named, to) = answered;
+        let (store, t, from) = (self.store, self.t, self.cpu.current);
+        let c = store.tcb(to);
+        t.queued_on.set(endpoint);
+        t.armed.set(ReplyRef::from_raw(named));
+        reply.caller.set(None);
+        if lends {
+            c.header.word.set(theirs ^ (TO_AWAIT | flag::LENT));
+            t.header.word.set(word ^ (TO_SERVE | flag::BORROWS));
+        } else {
+            c.header.word.set(theirs ^ TO_AWAIT);
+            t.header.word.set(word ^ TO_SERVE);
+        }
+        let tail = e.armed.tail.get();
+        e.armed.tail.set(from);
+        if let Some(tail) = tail {
+            store.tcb(tail).next.set(from);
+            t.prev.set(Some(tail));
+        } else {
+            e.armed.head.set(from);
+        }
+        self.cpu.current = Some(to);
+        let (x10, fp) = (
+            outcome(Kind::Reply, t.frame.window.get()),
+            theirs & flag::FP != 0,
+        );
+        Delivery::new(to, 0, x10, fp)
+    }
+
+    /// A fault of the thread, whose registers are all saved: its handler runs,
+    /// if that waits. What the handler finds in x0–x7 and x9 is up to the caller.
+    #[inline(always)]
+    pub fn fault(&mut self) -> Option<Delivery> {
+        let [.., slot] = &self.t.slots;
+        let word = self.t.header.word.get();
+        if !slot.is(ObjectType::Endpoint)
+            || slot.rights.get() & Rights::SEND.bits() == 0
+            || word & flag::FP != 0
+        {
+            return None;
+        }
+        let e = self.store.endpoint_at(slot.object.get());
+        let to = e.armed.head.get()?;
+        if self.store.tcb(to).priority.get() > self.cpu.best {
+            return None;
+        }
+        let (lends, theirs) = self.begin_call(to)?;
+        let x10 = Outcome::message(Kind::Fault, 5, 0).0;
+        let delivery = self.deliver_call((slot, e, to), word | flag::FAULTED, theirs, lends);
+        Some(Delivery { x10, ..delivery })
+    }
 }
 
-/// A fault of the running thread, whose TCB is `t` and whose registers are all
-/// saved: its handler runs, if that waits. What the handler finds in x0–x7 and
-/// x9 is up to the caller.
-#[inline(always)]
-pub fn fault<S: Store, M: Machine>(
-    cpu: &mut Cpu,
-    store: &S,
-    machine: &mut M,
-    t: &Tcb,
-) -> Option<Delivery> {
-    let [.., slot] = &t.slots;
-    let word = t.header.word.get();
-    if !slot.is(ObjectType::Endpoint)
-        || slot.rights.get() & Rights::SEND.bits() == 0
-        || word & flag::FP != 0
-    {
-        return None;
-    }
-    let e = store.endpoint_at(slot.object.get());
-    let to = e.armed.head.get()?;
-    let r = store.tcb(to);
-    let theirs = r.header.word.get();
-    let difference = word ^ theirs;
-    let lends = difference == call::LEND;
-    if r.priority.get() > cpu.best || !lends && difference != call::KEEP {
-        return None;
-    }
-    if !lends {
-        switch_context(cpu, store, machine, r.context.get())?;
-    }
-    let word = word | flag::FAULTED;
-    Some(Delivery {
-        x10: Outcome::message(Kind::Fault, 5, 0).0,
-        ..deliver_call(cpu, store, cpu.current, t, slot, e, to, word, theirs, lends)
-    })
-}
-
-#[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one body for the arms of `reply_recv`"
-)]
-fn deliver_reply<S: Store>(
-    cpu: &mut Cpu,
-    store: &S,
-    from: Option<TcbRef>,
-    t: &Tcb,
-    slot: &Slot,
-    named: &Slot,
-    to: TcbRef,
-    word: u32,
-    theirs: u32,
-    lends: bool,
-) -> Delivery {
-    let c = store.tcb(to);
-    let (e, reply) = (store.endpoint_at(slot.object.get()), named.object.get());
-    t.queued_on.set(slot.object.get());
-    t.armed.set(ReplyRef::from_raw(reply));
-    store.reply_at(reply).caller.set(None);
-    if lends {
-        c.header.word.set(theirs ^ (TO_AWAIT | flag::LENT));
-        t.header.word.set(word ^ (TO_SERVE | flag::BORROWS));
-    } else {
-        c.header.word.set(theirs ^ TO_AWAIT);
-        t.header.word.set(word ^ TO_SERVE);
-    }
-    let tail = e.armed.tail.get();
-    e.armed.tail.set(from);
-    if let Some(tail) = tail {
-        store.tcb(tail).next.set(from);
-        t.prev.set(Some(tail));
-    } else {
-        e.armed.head.set(from);
-    }
-    cpu.current = Some(to);
-    Delivery {
-        to,
-        x8: 0,
-        x10: outcome(Kind::Reply, t.frame.window.get()),
-        fp: theirs & flag::FP != 0,
-        resumes: false,
-    }
-}
-
-/// What a signal did on the fast path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signalled {
-    /// Nothing: it is for the general path.
-    No,
-    /// It set bits. The sender goes on; its registers are up to the caller.
-    Quietly,
-    /// Nothing yet: somebody waits. See [`Kernel::wake_better`].
-    Wakes {
-        /// Who.
-        waiter: TcbRef,
-        /// For which notification, by the number of its handle.
-        notification: u32,
-        /// What arrives.
-        bits: u64,
-    },
-}
+/// Who waits, for which notification (the number of its handle), and what
+/// arrives.
+pub type Waiter = (TcbRef, u32, u64);
 
 /// A running or waiting thread that holds a context of its own: its word but
 /// for FP flags.
@@ -416,124 +495,280 @@ const fn plain_word(word: u32) -> u32 {
 }
 
 impl<S: Store, M: Machine> Kernel<S, M> {
+    /// What the fast path works on, for a running thread.
+    fn short(&mut self, thread: TcbRef) -> Short<'_, S, M> {
+        Short {
+            cpu: &mut self.cpu,
+            store: &self.store,
+            machine: &mut self.machine,
+            t: self.store.tcb(thread),
+        }
+    }
+
     /// `SendAsync` of the running thread on a notification, with this x0 and x8
-    /// and a plain x10.
+    /// and a plain x10. None: it is for the general path. Nobody waits: the bits
+    /// are set, and the sender's registers are up to the caller. Else nothing
+    /// happened yet, see [`wake_better`](Self::wake_better).
     #[inline(always)]
-    pub fn fast_signal(&self, x0: u64, x8: u64) -> Signalled {
+    pub fn fast_signal(&self, x0: u64, x8: u64) -> Option<Option<Waiter>> {
         let t = self.store.tcb_at(self.cpu.current.map_or(0, TcbRef::raw));
-        let Some(slot) = slot_of(&self.store, t, x8 as u32) else {
-            return Signalled::No;
-        };
+        let slot = slot_of(&self.store, t, x8 as u32)?;
         if slot.word.get() != ObjectType::Notification as u32
             || slot.rights.get() & Rights::SEND.bits() == 0
         {
-            return Signalled::No;
+            return None;
         }
         let n = self.store.notification_at(slot.object.get());
         if n.bound.get().is_some() {
-            return Signalled::No;
+            return None;
         }
         let badge = u64::from(slot.badge.get());
         let bits = n.bits.get() | if badge == 0 { x0 } else { badge };
         let Some(waiter) = n.waiters.head.get() else {
             n.bits.set(bits);
-            return Signalled::Quietly;
+            return Some(None);
         };
-        if bits == 0 {
-            return Signalled::No;
-        }
-        let notification = slot.object.get();
-        Signalled::Wakes {
-            waiter,
-            notification,
-            bits,
-        }
+        (bits != 0).then_some(Some((waiter, slot.object.get(), bits)))
     }
 
-    /// Wakes the first waiter of a notification, if it runs at once; whether it
-    /// does. All registers are in frames then.
-    #[inline(never)]
-    pub fn wake_better(&mut self, waiter: TcbRef, notification: u32, bits: u64) -> bool {
-        self.try_wake(waiter, notification, bits).is_some()
+    /// Wakes who waits for a signal of the running thread, if it runs at once;
+    /// whether it does. All registers are in frames then.
+    pub fn wake_better(&mut self, waiter: Waiter) -> Option<()> {
+        self.try_wake(waiter, true)
     }
 
+    fn try_wake(&mut self, (waiter, notification, bits): Waiter, by_signal: bool) -> Option<()> {
+        let sender = self.switch_to_better(waiter, State::Wait as u32)?;
+        let w = self.store.tcb(waiter);
+        let n = self.store.notification_at(notification);
+        queue::pop(&self.store, &n.waiters, waiter);
+        n.bits.set(bits);
+        w.queued_on.set(0);
+        w.header
+            .word
+            .set(w.header.word.get() ^ (State::Wait as u32 ^ State::Ready as u32));
+        if by_signal {
+            self.succeed(sender, 0);
+        }
+        self.take_bits(waiter, NotificationRef::from_raw(notification)?);
+        Some(())
+    }
+
+    /// Gives the processor to a thread that waits, its word being `word`, if it
+    /// is better than the running one, which is returned. Its wait is for the
+    /// caller to end.
     #[inline(always)]
-    fn try_wake(&mut self, waiter: TcbRef, notification: u32, bits: u64) -> Option<()> {
+    fn switch_to_better(&mut self, waiter: TcbRef, word: u32) -> Option<TcbRef> {
         let current = self.cpu.current?;
         let (t, w) = (self.store.tcb(current), self.store.tcb(waiter));
         let priority = w.priority.get();
-        if plain_word(w.header.word.get()) != Tag::Tcb as u32 | State::Wait as u32
+        if plain_word(w.header.word.get()) != Tag::Tcb as u32 | word
             || plain_word(t.header.word.get()) != Tag::Tcb as u32 | State::Ready as u32
             || priority >= t.priority.get()
             || priority >= self.cpu.best
         {
             return None;
         }
-        switch_context(
-            &mut self.cpu,
-            &self.store,
-            &mut self.machine,
-            w.context.get(),
-        )?;
-        let n = self.store.notification_at(notification);
-        queue::remove(&self.store, &n.waiters, waiter);
-        n.bits.set(bits);
-        w.queued_on.set(0);
-        w.set_state(State::Ready);
+        let context = w.context.get();
+        self.short(current).switch_context(context)?;
         self.cpu.current = Some(waiter);
         self.enqueue(current, true);
-        self.succeed(current, 0);
-        self.take_bits(waiter, NotificationRef::from_raw(notification)?);
+        Some(current)
+    }
+
+    /// `Call` of the running thread, whose registers are all saved, where it has
+    /// no bearing on who is ready: a capability arrives in a slot of a server
+    /// that waits, or memory is mapped, or made into objects. Whether it was one
+    /// of these, and is done.
+    pub fn fast_invoke(&mut self) -> Option<()> {
+        let current = self.cpu.current?;
+        let t = self.store.tcb(current);
+        let control = t.x::<10>();
+        if !is_short(control) || control & Control::DEADLINE != 0 || !self.is_idle() {
+            return None;
+        }
+        let cap = root_slot(t, t.x::<8>() as u32)?;
+        t.frame.window.set(control);
+        let s = self.store.slot(cap);
+        let tag = t.x::<9>();
+        let done = if s.is(ObjectType::MemoryObject) {
+            self.invoke_memory(current, cap, MemoryObject::from_tag(tag)?)
+        } else if s.is(ObjectType::Untyped) && s.rights.get() & Rights::MANAGE.bits() != 0 {
+            self.invoke_untyped(current, cap, Untyped::from_tag(tag)?)
+        } else {
+            return self.call_with_cap(current);
+        };
+        self.end_call(current, done);
         Some(())
     }
 
-    /// `Recv` of the running thread on a notification without bits and
-    /// interrupt lines, when another thread is ready; whether it was one.
-    #[inline]
-    pub fn fast_wait(&mut self) -> bool {
-        self.wait_for_signal().is_some()
-    }
-
-    fn wait_for_signal(&mut self) -> Option<()> {
-        let current = self.cpu.current?;
-        let t = self.store.tcb(current);
-        // Address 0 means to sleep, whatever lies in slot 0.
-        if !is_plain(t.x::<10>()) || t.x::<8>() as u32 == 0 {
+    fn call_with_cap(&mut self, current: TcbRef) -> Option<()> {
+        let mut entry = self.short(current);
+        let (store, t) = (entry.store, entry.t);
+        let (control, x11) = (t.x::<10>(), t.x::<11>());
+        if control as u32 & ONE_CAP == 0 {
             return None;
         }
-        let slot = slot_of(&self.store, t, t.x::<8>() as u32)?;
-        if slot.word.get() != ObjectType::Notification as u32
-            || slot.rights.get() & Rights::RECV.bits() == 0
-            || plain_word(t.header.word.get()) != Tag::Tcb as u32 | State::Ready as u32
+        let called @ (slot, _, to) = entry.called()?;
+        let r = store.tcb(to);
+        let from = root_slot(t, x11 as u32)?;
+        let sent = store.slot(from);
+        let rights = narrowed(sent, (x11 >> 32) as u32).ok()?;
+        let window = Control(r.frame.window.get());
+        let place = root_slot(r, window.window_first().0)?;
+        if sent.rights.get() & slot.rights.get() & Rights::GRANT.bits() == 0
+            || sent.is_empty()
+            || sent.is(ObjectType::Untyped)
+            || sent.is(ObjectType::Endpoint) && sent.object.get() == slot.object.get()
+            || t.x::<15>() as u32 != 0
+            || window.window_count() == 0
+            || !store.slot(place).is_empty()
         {
             return None;
         }
-        let n = self.store.notification_at(slot.object.get());
-        if n.bits.get() != 0 || n.irq.get() != 0 || self.cpu.best == Ready::NONE {
+        let (lends, theirs) = entry.begin_call(to)?;
+        let delivery = entry.deliver_call(called, t.header.word.get(), theirs, lends);
+        let badge = sent.badge.get();
+        let shown = if is_badgeable(sent) { badge } else { 0 };
+        let object = sent.object_type();
+        self.derive(from, place, rights, badge);
+        let (t, r) = (self.tcb(current), self.tcb(to));
+        r.copy_words(t);
+        self.arrive(to, Outcome(message(control)));
+        r.set_x::<8>(delivery.x8);
+        r.set_x::<9>(t.x::<9>());
+        r.set_x::<11>(u64::from(shown) | u64::from(rights) << 32);
+        r.set_x::<15>(
+            Arrival::InSlot {
+                object,
+                position: 0,
+            }
+            .encode()
+            .into(),
+        );
+        Some(())
+    }
+
+    /// A device interrupt, if it wakes a better thread; whether it does. Its
+    /// effect is that of [`interrupt`](Self::interrupt) then.
+    pub fn fast_interrupt(&mut self, irq: u32) -> Option<()> {
+        let (notification, bits) = self.irqs.signal(irq)?;
+        let n = self.store.notification(notification);
+        let waiter = (n.waiters.first()?, notification.raw(), n.bits.get() | bits);
+        self.try_wake(waiter, false)?;
+        self.hold_back(irq);
+        Some(())
+    }
+
+    /// The timer interrupt, if all that is due is the sleep of a better thread;
+    /// whether it is. Its effect is that of
+    /// [`timer_interrupt`](Self::timer_interrupt) then.
+    pub fn fast_timer(&mut self) -> Option<()> {
+        let now = self.machine.now();
+        let newest = self.cpu.timers.newest()?;
+        // A context's node has a word that no thread has.
+        let object = ObjectRef::from_raw(newest.raw())?;
+        if self.store.timer(newest).at.get() > now
+            || self.cpu.timers.first_in_tree(&self.store) <= now
+            || self.cpu.budget_end <= now
+            || !self.header(object).is(Tag::Tcb)
+        {
             return None;
         }
+        let sleeper = object.into();
+        self.switch_to_better(sleeper, State::Sleep as u32 | flag::TIMED)?;
+        self.cpu.timers.remove_newest(&self.store, newest);
+        let t = self.store.tcb(sleeper);
+        t.header.clear(flag::TIMED);
+        t.set_state(State::Ready);
+        self.arrive(sleeper, Outcome::error(Status::TimedOut));
+        // It stays pending until it is set anew.
+        self.cpu.timer_set = 0;
+        self.set_timer();
+        Some(())
+    }
+
+    /// `Recv` of the running thread on a notification without bits, or on
+    /// nothing until a deadline, when another thread is ready; whether it was
+    /// one.
+    pub fn fast_wait(&mut self) -> Option<()> {
+        let current = self.cpu.current?;
+        let t = self.store.tcb(current);
+        let (address, control) = (t.x::<8>() as u32, t.x::<10>());
+        let timed = control & Control::DEADLINE != 0;
+        if !is_plain(control & !Control::DEADLINE)
+            || timed && self.cpu.timers.newest().is_some()
+            || plain_word(t.header.word.get()) != Tag::Tcb as u32 | State::Ready as u32
+            || self.cpu.best == Ready::NONE
+        {
+            return None;
+        }
+        // Address 0 means to sleep, whatever lies in slot 0.
+        let source = if address == 0 {
+            if !timed {
+                return None;
+            }
+            None
+        } else {
+            let slot = slot_of(&self.store, t, address)?;
+            if slot.word.get() != ObjectType::Notification as u32
+                || slot.rights.get() & Rights::RECV.bits() == 0
+            {
+                return None;
+            }
+            let n = NotificationRef::from_raw(slot.object.get())?;
+            if self.store.notification(n).bits.get() != 0 {
+                return None;
+            }
+            Some(n)
+        };
         let next = self.cpu.ready.queue(self.cpu.best).first()?;
         let r = self.store.tcb(next);
-        if r.has(flag::LENT) || r.has(flag::PASSIVE) {
+        if r.header.word.get() & (flag::LENT | flag::PASSIVE) != 0 {
             return None;
         }
-        switch_context(
-            &mut self.cpu,
-            &self.store,
-            &mut self.machine,
-            r.context.get(),
-        )?;
-        t.queued_on.set(slot.object.get());
-        t.set_state(State::Wait);
-        queue::push_back(&self.store, &n.waiters, current);
+        let context = r.context.get();
+        self.short(current).switch_context(context)?;
+        // First: the thread that waits may be in no queue yet.
         self.dequeue(next);
         self.cpu.current = Some(next);
+        if let Some(n) = source
+            && self.store.notification(n).irq.get() != 0
+        {
+            self.acknowledge_waits(n);
+        }
+        let t = self.store.tcb(current);
+        if let Some(n) = source {
+            t.queued_on.set(n.raw());
+            let waiters = &self.store.notification(n).waiters;
+            queue::push_back(&self.store, waiters, current);
+        }
+        let state = if source.is_some() {
+            State::Wait
+        } else {
+            State::Sleep
+        };
+        t.header
+            .word
+            .set(t.header.word.get() ^ (State::Ready as u32 ^ state as u32));
+        if timed {
+            let at = t.x::<17>();
+            t.header.set(flag::TIMED);
+            self.short(current).set_deadline(current, at);
+        }
         Some(())
     }
 }
 
 #[cfg(any(test, feature = "host"))]
 impl<S: Store, M: Machine> Kernel<S, M> {
+    /// As the entry code of a target does: tries the fast path for a fault of the
+    /// running thread. Whether it applied.
+    pub fn fast_fault(&mut self) -> bool {
+        let current = self.cpu.current;
+        current.is_some_and(|current| self.short(current).fault().is_some())
+    }
+
     /// As the entry code of a target does: tries the fast path for system call
     /// `number` of the running thread, whose registers are in its frame, and
     /// completes the registers of who runs next. Whether it applied.
@@ -543,33 +778,34 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         };
         let t = self.store.tcb(current);
         let (x0, x8, x9, x10) = (t.x::<0>(), t.x::<8>(), t.x::<9>(), t.x::<10>());
-        if !is_plain(x10) {
+        if number == 3 {
+            return self.fast_wait().is_some();
+        }
+        let more = number == 0 && is_short(x10);
+        if !is_plain(x10) && !more {
             return false;
         }
         t.frame.window.set(x10);
-        let (cpu, store, machine) = (&mut self.cpu, &self.store, &mut self.machine);
+        let idle = self.is_idle();
+        let mut entry = self.short(current);
         let delivery = match number {
-            0 => call(cpu, store, machine, t),
-            1 => reply_recv(cpu, store, machine, t),
+            0 if is_plain(x10) => entry.call().or_else(|| entry.call_more(idle)),
+            0 => entry.call_more(idle),
+            1 => entry.reply_recv().or_else(|| entry.reply_more()),
             2 => {
                 return match self.fast_signal(x0, x8) {
-                    Signalled::No => false,
-                    Signalled::Quietly => {
+                    None => false,
+                    Some(None) => {
                         self.succeed(current, 0);
                         true
                     }
-                    Signalled::Wakes {
-                        waiter,
-                        notification,
-                        bits,
-                    } => self.wake_better(waiter, notification, bits),
+                    Some(Some(waiter)) => self.wake_better(waiter).is_some(),
                 };
             }
-            3 => return self.fast_wait(),
             _ => return false,
         };
         let Some(delivery) = delivery else {
-            return false;
+            return number == 0 && self.fast_invoke().is_some();
         };
         if delivery.resumes {
             return true;
@@ -579,6 +815,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.arrive(delivery.to, Outcome(delivery.x10));
         self.tcb(delivery.to).set_x::<8>(delivery.x8);
         self.tcb(delivery.to).set_x::<9>(x9);
+        let [x11, x15] = delivery.cap;
+        self.tcb(delivery.to).set_x::<11>(x11);
+        self.tcb(delivery.to).set_x::<15>(x15);
         true
     }
 }

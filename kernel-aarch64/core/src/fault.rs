@@ -56,12 +56,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         t.fault_syndrome.set(syndrome);
         t.fault_address.set(address);
         t.header.set(flag::FAULTED);
-        let handler = thread
-            .fault_slot()
-            .map(|slot| self.slot(slot))
-            .filter(|slot| {
-                slot.is(ObjectType::Endpoint) && slot.rights.get() & Rights::SEND.bits() != 0
-            });
+        let handler = thread.slot(2).map(|slot| self.slot(slot)).filter(|slot| {
+            slot.is(ObjectType::Endpoint) && slot.rights.get() & Rights::SEND.bits() != 0
+        });
         let Some((handler, endpoint)) =
             handler.and_then(|h| EndpointRef::from_raw(h.object.get()).map(|e| (h, e)))
         else {
@@ -92,6 +89,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let (h, t) = (self.tcb(handler), self.tcb(thread));
         let tag = h.x::<9>();
         t.header.clear(flag::FAULTED);
+        if tag != FaultReply::Retry as u64 {
+            t.header.clear(flag::REPLIED);
+        }
         if tag == FaultReply::Skip as u64 {
             t.frame.pc.set(t.frame.pc.get().wrapping_add(4));
         } else if tag == FaultReply::Jump as u64 {
@@ -106,10 +106,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.send_home(thread);
             return self.tcb(thread).set_state(end);
         }
-        if first {
-            self.make_ready_first(thread);
-        } else {
-            self.make_ready(thread);
-        }
+        self.make_ready(thread, first);
     }
 }

@@ -92,16 +92,15 @@ macro_rules! objects {
 
 objects!(CNodeRef TcbRef EndpointRef NotificationRef ReplyRef ContextRef SpaceRef);
 
-impl From<TcbRef> for TimerRef {
-    #[inline(always)]
-    fn from(handle: TcbRef) -> Self {
-        Self(handle.0)
-    }
+macro_rules! timed {
+    ($($Name:ident)*) => {$(
+        impl From<$Name> for TimerRef {
+            #[inline(always)]
+            fn from(handle: $Name) -> Self {
+                Self(handle.0)
+            }
+        }
+    )*};
 }
 
-impl From<ContextRef> for TimerRef {
-    #[inline(always)]
-    fn from(handle: ContextRef) -> Self {
-        Self(handle.0)
-    }
-}
+timed!(TcbRef ContextRef);

@@ -65,10 +65,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 self.signal_through(current, cap)
             }
             ObjectType::SchedulingContext => {
-                let method = method::SchedulingContext::from_tag(tag).ok_or(UNKNOWN)?;
+                method::SchedulingContext::from_tag(tag).ok_or(UNKNOWN)?;
                 need(s, Rights::READ)?;
                 let context = ContextRef::from_raw(object).ok_or(Status::InvalidState)?;
-                self.invoke_context(current, context, method)
+                self.context_info(current, context)
             }
             ObjectType::AddressSpace => {
                 let method = method::AddressSpace::from_tag(tag).ok_or(UNKNOWN)?;
@@ -87,9 +87,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 self.invoke_irq(current, object, method)
             }
             ObjectType::SchedControl => {
-                let method = method::SchedControl::from_tag(tag).ok_or(UNKNOWN)?;
+                method::SchedControl::from_tag(tag).ok_or(UNKNOWN)?;
                 need(s, Rights::CONTROL)?;
-                self.invoke_sched_control(current, method)
+                self.set_budget(current)
             }
             ObjectType::IrqControl => {
                 method::IrqControl::from_tag(tag).ok_or(UNKNOWN)?;
@@ -286,12 +286,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 
     /// The result registers of a method that succeeded.
-    pub(crate) fn succeed(&mut self, current: TcbRef, words: u32) {
+    pub(crate) fn succeed(&self, current: TcbRef, words: u32) {
         self.arrive(current, Outcome::message(Kind::Reply, words, 0));
     }
 
     /// Writes an outcome and clears every other result register but the words.
-    pub(crate) fn arrive(&mut self, thread: TcbRef, outcome: Outcome) {
+    pub(crate) fn arrive(&self, thread: TcbRef, outcome: Outcome) {
         let t = self.tcb(thread);
         t.set_x::<8>(0);
         t.set_x::<9>(0);

@@ -34,8 +34,7 @@ pub struct IrqTable([Line; LINES as usize]);
 
 impl IrqTable {
     /// No line has a handler.
-    #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         const FREE: Line = Line {
             notification: None,
             bits: 0,
@@ -62,6 +61,12 @@ impl IrqTable {
             .ok()
             .and_then(|irq| self.0.get(irq))
             .is_some_and(|l| l.refs == 0)
+    }
+
+    /// What a line signals.
+    pub(crate) fn signal(&self, irq: u32) -> Option<(NotificationRef, u64)> {
+        let line = self.0.get(irq as usize)?;
+        Some((line.notification?, line.bits.into()))
     }
 
     pub(crate) fn add_ref(&mut self, irq: u32) {
@@ -95,21 +100,20 @@ impl IrqTable {
     }
 }
 
-impl Default for IrqTable {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<S: Store, M: Machine> Kernel<S, M> {
     /// A device interrupt: holds the line back and signals.
     pub fn interrupt(&mut self, irq: u32) {
+        self.hold_back(irq);
+        if let Some((notification, bits)) = self.irqs.signal(irq) {
+            self.signal(notification, bits);
+        }
+    }
+
+    /// Masks a line until it is acknowledged.
+    pub(crate) fn hold_back(&mut self, irq: u32) {
         self.machine.mask(irq);
         if let Some(line) = self.irqs.line_mut(irq) {
             line.delivered = true;
-            if let (Some(notification), bits) = (line.notification, line.bits) {
-                self.signal(notification, u64::from(bits));
-            }
         }
     }
 

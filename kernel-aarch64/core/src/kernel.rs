@@ -55,11 +55,6 @@ pub struct Cpu {
     pub timer_set: u64,
     /// Priority of the best thread in the ready queues; 256 if there is none.
     pub best: u32,
-    /// The last thread that the operation under way has made ready, and that is
-    /// in no queue yet; none between operations.
-    pub woken: Option<TcbRef>,
-    /// Whether that thread comes before others of its priority.
-    pub woken_first: bool,
     /// Threads that found the context they borrowed gone, and fault for it at the
     /// end of the operation under way; empty between operations.
     pub lost: Queue,
@@ -97,12 +92,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             cpu: Cpu {
                 current: None,
                 context: None,
-                woken: None,
                 lost: Queue {
                     head: Cell::new(None),
                     tail: Cell::new(None),
                 },
-                woken_first: false,
                 best: Ready::NONE,
                 budget_end: 0,
                 timer_set: u64::MAX,

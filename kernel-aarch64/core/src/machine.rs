@@ -40,10 +40,6 @@ pub trait Machine {
     fn reset(&mut self);
     /// The firmware's entropy, once.
     fn entropy(&mut self) -> Option<[u64; 4]>;
-    /// Does nothing, differently for each `N`: keeps the compiler from merging
-    /// arms of the fast path, each of which is shorter on its own.
-    #[inline(always)]
-    fn keep_apart<const N: u32>(&self) {}
     /// Counter frequency in Hz.
     fn counter_hz(&self) -> u64;
 }

@@ -30,7 +30,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         };
         self.clear_deadline(waiter);
         self.take_bits(waiter, notification);
-        self.make_ready(waiter);
+        self.make_ready(waiter, false);
     }
 
     /// Delivers the bits to `thread`; whether there were any.

@@ -21,11 +21,12 @@ mod ipc;
 mod space;
 mod tcb;
 
+pub(crate) use cnode::SLOT_UNITS;
 pub use cnode::{CNode, Embed, Link, Slot};
 pub use context::{Context, TimerNode};
 pub use ipc::{Endpoint, Notification, Queue, Reply, reply_state};
 pub use space::{Space, Table};
-pub use tcb::{FP_OFFSET, Frame, ROOT_LEN_SHIFT, State, Tcb, flag};
+pub use tcb::{FP_OFFSET, Frame, State, Tcb, flag};
 
 /// Type tag of an object in memory, the low byte of [`Header::word`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -33,6 +33,20 @@ pub fn push_front<S: Store>(store: &S, queue: &Queue, thread: TcbRef) {
     queue.head.set(Some(thread));
 }
 
+/// Takes out the first thread of a queue, which is `first`.
+#[inline(always)]
+pub fn pop<S: Store>(store: &S, queue: &Queue, first: TcbRef) {
+    let t = store.tcb(first);
+    let next = t.next.get();
+    queue.head.set(next);
+    if let Some(next) = next {
+        t.next.set(None);
+        store.tcb(next).prev.set(None);
+    } else {
+        queue.tail.set(None);
+    }
+}
+
 /// Takes `thread` out of the queue it is in.
 pub fn remove<S: Store>(store: &S, queue: &Queue, thread: TcbRef) {
     let t = store.tcb(thread);

@@ -42,12 +42,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.clear_deadline(caller);
         self.free_reply(caller);
         self.deliver(current, caller, Kind::Reply, 0, &plan);
-        if receives {
-            self.make_ready_first(caller);
-        } else {
+        if !receives {
             self.take_back(caller, current);
-            self.make_ready(caller);
         }
+        self.make_ready(caller, receives);
         Ok(())
     }
 

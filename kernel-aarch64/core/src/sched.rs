@@ -28,8 +28,7 @@ impl Ready {
     pub const NONE: u32 = 256;
 
     /// Empty queues.
-    #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         use core::cell::Cell;
         Self {
             map: [0; 4],
@@ -71,12 +70,6 @@ impl Ready {
         if let Some(word) = self.map.get_mut((priority as usize / 64) & 3) {
             *word = if filled { *word | bit } else { *word & !bit };
         }
-    }
-}
-
-impl Default for Ready {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -148,40 +141,16 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 
     /// Lets a thread that is in no queue run when it has the means and its turn
-    /// comes.
-    ///
-    /// The last thread that an operation wakes is queued only when
-    /// [`reschedule`](Self::reschedule) finds that it does not run at once.
-    #[inline]
-    pub(crate) fn make_ready(&mut self, thread: TcbRef) {
-        self.wake_up(thread, false);
-    }
-
-    /// As [`make_ready`](Self::make_ready), for a thread to whom the running
-    /// one hands the processor: it runs before others of its priority.
-    #[inline]
-    pub(crate) fn make_ready_first(&mut self, thread: TcbRef) {
-        self.wake_up(thread, true);
-    }
-
-    fn wake_up(&mut self, thread: TcbRef, first: bool) {
+    /// comes: before others of its priority if it is `first`, because the running
+    /// one hands it the processor.
+    pub(crate) fn make_ready(&mut self, thread: TcbRef, first: bool) {
         self.tcb(thread).set_state(State::Ready);
-        let was_first = core::mem::replace(&mut self.cpu.woken_first, first);
-        if let Some(earlier) = self.cpu.woken.replace(thread) {
-            self.queue_up(earlier, was_first);
-        }
+        self.admit(thread, first);
     }
 
     /// Queues a ready thread that is not queued, if it holds a context with
     /// budget; else arranges for the refill.
     pub(crate) fn admit(&mut self, thread: TcbRef, front: bool) {
-        if self.cpu.woken == Some(thread) {
-            self.cpu.woken = None;
-        }
-        self.queue_up(thread, front);
-    }
-
-    fn queue_up(&mut self, thread: TcbRef, front: bool) {
         match self.context_of(thread) {
             Some(context) => {
                 if self.refill(context) {
@@ -200,19 +169,24 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
     }
 
-    /// Starts a new period if the last one is over; whether budget is left.
+    /// Fills a budget that is used up, if the last time was a period ago;
+    /// whether budget is left.
     pub(crate) fn refill(&mut self, context: ContextRef) -> bool {
-        let now = self.machine.now();
         let c = self.context(context);
-        if now >= c.refill_at.get() && c.is_configured() {
-            c.used.set(c.time_used());
-            c.left.set(c.budget.get());
-            c.refill_at.set(now.saturating_add(c.period.get()));
-            if self.cpu.context == Some(context) {
-                self.start(context);
-            }
+        if c.left.get() != 0 {
+            return true;
         }
-        self.context(context).left.get() != 0
+        let now = self.machine.now();
+        if now < c.refill_at.get() || !c.is_configured() {
+            return false;
+        }
+        c.used.set(c.time_used());
+        c.left.set(c.budget.get());
+        c.refill_at.set(now.saturating_add(c.period.get()));
+        if self.cpu.context == Some(context) {
+            self.start(context);
+        }
+        true
     }
 
     fn await_refill(&mut self, context: ContextRef, thread: TcbRef) {
@@ -264,14 +238,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// Decides who runs next, and for when the timer must be set. Ends every
     /// entry into the kernel.
     pub fn reschedule(&mut self) {
-        loop {
-            if let Some(woken) = self.cpu.woken.take() {
-                self.settle(woken);
-            }
-            if !self.raise_lost() {
-                break;
-            }
-        }
+        while self.raise_lost() {}
         // A passive server that has replied has nothing left to run on.
         if let Some(current) = self.cpu.current
             && (self.cpu.context.is_none() || self.tcb(current).priority.get() > self.cpu.best)
@@ -289,27 +256,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.set_timer();
     }
 
-    /// Lets a woken thread run at once if it is better than all others, and
-    /// queues it else.
-    fn settle(&mut self, woken: TcbRef) {
-        let priority = self.tcb(woken).priority.get();
-        let bar = match self.cpu.current {
-            Some(current) if self.cpu.context.is_some() => self.tcb(current).priority.get(),
-            _ => Ready::NONE,
-        };
-        let first = self.cpu.woken_first;
-        let better =
-            priority < bar && (priority < self.cpu.best || first && priority == self.cpu.best);
-        if !better || self.context_of(woken).is_none() {
-            return self.queue_up(woken, first);
-        }
-        if let Some(current) = self.cpu.current {
-            self.stop_running();
-            self.queue_up(current, true);
-        }
-        self.run(woken);
-    }
-
     /// Gives the processor to a ready thread, if it still holds a context with
     /// budget.
     fn run(&mut self, next: TcbRef) {
@@ -323,8 +269,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.start(context);
     }
 
-    fn set_timer(&mut self) {
-        let mut at = match self.cpu.timers.first() {
+    pub(crate) fn set_timer(&mut self) {
+        let mut at = match self.cpu.timers.first(&self.store) {
             Some(first) => self.store.timer(first).at.get(),
             None => u64::MAX,
         };
@@ -369,7 +315,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
         let now = self.machine.now();
         for _ in 0..Self::DUE_PER_INTERRUPT {
-            let Some(first) = self.cpu.timers.first() else {
+            let Some(first) = self.cpu.timers.first(&self.store) else {
                 break;
             };
             if self.store.timer(first).at.get() > now {

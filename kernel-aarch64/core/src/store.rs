@@ -10,6 +10,16 @@ use crate::object::{
     CNode, Context, Endpoint, Header, Notification, Reply, Slot, Space, Table, Tcb, TimerNode,
 };
 
+macro_rules! by_handle {
+    ($($name:ident($Ref:ty) -> $Object:ty = $at:ident;)*) => {$(
+        /// The object of this handle.
+        #[inline(always)]
+        fn $name(&self, handle: $Ref) -> &$Object {
+            self.$at(handle.raw())
+        }
+    )*};
+}
+
 /// Memory that holds kernel objects.
 ///
 /// The accessors are safe for every handle: an object consists of cells in
@@ -42,57 +52,16 @@ pub trait Store {
     /// A translation table. By the number of its handle, 0 included.
     fn table_at(&self, raw: u32) -> &Table;
 
-    /// A capability slot.
-    #[inline(always)]
-    fn slot(&self, handle: SlotRef) -> &Slot {
-        self.slot_at(handle.raw())
-    }
-    /// A CNode, without its slots.
-    #[inline(always)]
-    fn cnode(&self, handle: CNodeRef) -> &CNode {
-        self.cnode_at(handle.raw())
-    }
-    /// A thread.
-    #[inline(always)]
-    fn tcb(&self, handle: TcbRef) -> &Tcb {
-        self.tcb_at(handle.raw())
-    }
-    /// An endpoint.
-    #[inline(always)]
-    fn endpoint(&self, handle: EndpointRef) -> &Endpoint {
-        self.endpoint_at(handle.raw())
-    }
-    /// A notification.
-    #[inline(always)]
-    fn notification(&self, handle: NotificationRef) -> &Notification {
-        self.notification_at(handle.raw())
-    }
-    /// A Reply.
-    #[inline(always)]
-    fn reply(&self, handle: ReplyRef) -> &Reply {
-        self.reply_at(handle.raw())
-    }
-    /// A scheduling context.
-    #[inline(always)]
-    fn context(&self, handle: ContextRef) -> &Context {
-        self.context_at(handle.raw())
-    }
-    /// An address space.
-    #[inline(always)]
-    fn space(&self, handle: SpaceRef) -> &Space {
-        self.space_at(handle.raw())
-    }
-    /// A translation table.
-    #[inline(always)]
-    fn table(&self, handle: TableRef) -> &Table {
-        self.table_at(handle.raw())
-    }
-
-    /// Slot `index` of the CNode that `root` describes, a [`Tcb::root`] in which
-    /// the caller has found `index` to be below the number of slots.
-    #[inline(always)]
-    fn slot_below(&self, root: u64, index: u32) -> &Slot {
-        self.slot_at((root as u32).wrapping_add(index).wrapping_mul(4))
+    by_handle! {
+        slot(SlotRef) -> Slot = slot_at;
+        cnode(CNodeRef) -> CNode = cnode_at;
+        tcb(TcbRef) -> Tcb = tcb_at;
+        endpoint(EndpointRef) -> Endpoint = endpoint_at;
+        notification(NotificationRef) -> Notification = notification_at;
+        reply(ReplyRef) -> Reply = reply_at;
+        context(ContextRef) -> Context = context_at;
+        space(SpaceRef) -> Space = space_at;
+        table(TableRef) -> Table = table_at;
     }
 
     /// Makes `bytes` of zeroed memory an object of type `object`; `slots` is

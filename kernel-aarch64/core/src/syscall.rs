@@ -21,6 +21,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             Some(call) => self.perform(current, call),
             None => Err(Status::InvalidSyscall.into()),
         };
+        self.end_call(current, done);
+    }
+
+    /// Tells the caller how its system call ended.
+    pub(crate) fn end_call(&mut self, current: TcbRef, done: Done) {
         match done {
             Ok(()) => {}
             Err(Stop::Error(status)) => self.arrive(current, Outcome::error(status)),

@@ -6,9 +6,7 @@
 use core::cell::Cell;
 use core::num::NonZeroU64;
 
-use gritos_abi::method::{
-    Register, SchedControl, SchedulingContext, TCB_FLAG_FP, Tcb as Method, ThreadState,
-};
+use gritos_abi::method::{Register, TCB_FLAG_FP, Tcb as Method, ThreadState};
 use gritos_abi::{Address, Control, ObjectType, Outcome, Rights, Status};
 
 use crate::handle::{
@@ -57,7 +55,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                     return Err(Status::InvalidState.into());
                 }
                 for (number, word) in (first..).zip(c.frame.x.iter().take(count as usize)) {
-                    word.set(t.register(number).map_or(0, |r| r.get()));
+                    word.set(t.register(number).map_or(0, |r| r.get()) & shown(number));
                 }
                 self.succeed(current, count as u32);
                 return Ok(());
@@ -69,14 +67,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                     return Err(Status::InvalidArgument.into());
                 }
                 self.check_stopped(target)?;
+                // It may be anywhere now: no longer in a call whose reply is done.
+                t.header.clear(flag::REPLIED);
                 for (number, word) in (first..).zip(c.frame.x.iter().skip(1).take(count as usize)) {
-                    let keep = if number == Register::Pstate as u64 {
-                        FLAGS
-                    } else {
-                        u64::MAX
-                    };
                     if let Some(register) = t.register(number) {
-                        register.set(word.get() & keep);
+                        register.set(word.get() & shown(number));
                     }
                 }
             }
@@ -84,7 +79,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 if t.state() != State::Inactive {
                     return Err(Status::InvalidState.into());
                 }
-                self.make_ready(target);
+                self.make_ready(target, false);
             }
             Method::Suspend => {
                 if t.state() == State::Terminated {
@@ -190,10 +185,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     }
 
     fn check_stopped(&self, target: TcbRef) -> Result<(), Status> {
-        match self.tcb(target).state() {
-            State::Inactive => Ok(()),
-            _ => Err(Status::InvalidState),
-        }
+        let stopped = self.tcb(target).state() == State::Inactive;
+        stopped.then_some(()).ok_or(Status::InvalidState)
     }
 
     /// Fills the slots inside a TCB.
@@ -202,27 +195,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.drain()?;
         let caps = caps_in(self.tcb(current));
         let places = [
-            (
-                target.cspace_slot(),
-                ObjectType::CNode,
-                Rights::empty(),
-                Embed::CSpace,
-            ),
-            (
-                target.vspace_slot(),
-                ObjectType::AddressSpace,
-                Rights::MAP,
-                Embed::VSpace,
-            ),
-            (
-                target.fault_slot(),
-                ObjectType::Endpoint,
-                Rights::SEND,
-                Embed::Fault,
-            ),
+            (ObjectType::CNode, Rights::empty(), Embed::CSpace),
+            (ObjectType::AddressSpace, Rights::MAP, Embed::VSpace),
+            (ObjectType::Endpoint, Rights::SEND, Embed::Fault),
         ];
         let mut plan = [None; 3];
-        for (i, (to, object, rights, embed)) in places.into_iter().enumerate() {
+        for (i, (object, rights, embed)) in places.into_iter().enumerate() {
             if caps.source(i).is_null() {
                 continue;
             }
@@ -231,7 +209,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 let slot = self.slot(from);
                 let narrow = narrowed(slot, caps.rights_mask(i))?;
                 let badge = check_copy(slot, caps.badge(i))?;
-                let to = to.ok_or(Status::InvalidState)?;
+                let to = target.slot(i as u32).ok_or(Status::InvalidState)?;
                 if object == ObjectType::AddressSpace {
                     let space =
                         SpaceRef::from_raw(slot.object.get()).ok_or(Status::InvalidState)?;
@@ -297,7 +275,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
         self.send_home(thread);
         let t = self.tcb(thread);
-        t.header.clear(flag::FAULTED | flag::REPLIED);
+        t.header.clear(flag::FAULTED);
         t.set_state(state);
     }
 
@@ -312,7 +290,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             State::Ready if self.is_current(thread) => self.stop_running(),
             State::Ready if queued => self.dequeue(thread),
             State::Ready if lost => self.forget_lost(thread),
-            State::Ready if self.cpu.woken == Some(thread) => self.cpu.woken = None,
             State::Send => {
                 if let Some(endpoint) = EndpointRef::from_raw(on) {
                     queue::remove(&self.store, &self.store.endpoint(endpoint).senders, thread);
@@ -336,7 +313,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     pub(crate) fn wake(&mut self, thread: TcbRef, outcome: Outcome) {
         self.clear_deadline(thread);
         self.arrive(thread, outcome);
-        self.make_ready(thread);
+        self.make_ready(thread, false);
     }
 
     /// The deadline of a thread passed; its node is out of the tree.
@@ -413,76 +390,62 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
     }
 
-    /// Methods of a scheduling context.
-    pub(crate) fn invoke_context(
-        &mut self,
-        current: TcbRef,
-        context: ContextRef,
-        method: SchedulingContext,
-    ) -> Done {
-        match method {
-            SchedulingContext::Info => {
-                if self.cpu.context == Some(context) {
-                    self.charge();
-                }
-                let hz = self.machine.counter_hz();
-                let c = self.context(context);
-                let t = self.tcb(current);
-                t.set_x::<0>(nanoseconds(c.budget.get(), hz));
-                t.set_x::<1>(nanoseconds(c.period.get(), hz));
-                t.set_x::<2>(nanoseconds(c.left.get(), hz));
-                t.set_x::<3>(nanoseconds(c.time_used(), hz));
-                self.succeed(current, 4);
-                Ok(())
-            }
+    /// `SchedulingContext::Info`.
+    pub(crate) fn context_info(&mut self, current: TcbRef, context: ContextRef) -> Done {
+        if self.cpu.context == Some(context) {
+            self.charge();
         }
+        let hz = self.machine.counter_hz();
+        let c = self.context(context);
+        let t = self.tcb(current);
+        t.set_x::<0>(nanoseconds(c.budget.get(), hz));
+        t.set_x::<1>(nanoseconds(c.period.get(), hz));
+        t.set_x::<2>(nanoseconds(c.left.get(), hz));
+        t.set_x::<3>(nanoseconds(c.time_used(), hz));
+        self.succeed(current, 4);
+        Ok(())
     }
 
-    /// Methods of SchedControl.
-    pub(crate) fn invoke_sched_control(&mut self, current: TcbRef, method: SchedControl) -> Done {
-        match method {
-            SchedControl::Configure => {
-                let cap =
-                    self.argument(current, 0, ObjectType::SchedulingContext, Rights::MANAGE)?;
-                let context = ContextRef::from_raw(self.slot(cap).object.get());
-                let context = context.ok_or(Status::InvalidState)?;
-                let hz = self.machine.counter_hz();
-                let t = self.tcb(current);
-                let (budget, period) = (ticks(t.x::<0>(), hz), ticks(t.x::<1>(), hz));
-                let (Some(budget), Some(period)) = (budget, period) else {
-                    return Err(Status::InvalidArgument.into());
-                };
-                if budget > period || budget < MIN_BUDGET_TICKS || period > MAX_PERIOD_TICKS {
-                    return Err(Status::InvalidArgument.into());
-                }
-                if self.cpu.context == Some(context) {
-                    self.charge();
-                }
-                let now = self.machine.now();
-                let c = self.context(context);
-                c.used.set(c.time_used());
-                c.budget.set(budget);
-                c.period.set(period);
-                c.left.set(budget);
-                c.refill_at.set(now.saturating_add(period));
-                if self.cpu.context == Some(context) {
-                    self.start(context);
-                }
-                let c = self.store.context(context);
-                if c.timer.height.get() != 0 {
-                    self.cpu.timers.remove(&self.store, context.into());
-                }
-                let waiting = self.holder_of(context).filter(|holder| {
-                    let t = self.tcb(*holder);
-                    !self.is_current(*holder) && t.state() == State::Ready && !t.has(flag::QUEUED)
-                });
-                if let Some(holder) = waiting {
-                    self.admit(holder, false);
-                }
-                self.succeed(current, 0);
-                Ok(())
-            }
+    /// `SchedControl::Configure`.
+    pub(crate) fn set_budget(&mut self, current: TcbRef) -> Done {
+        let cap = self.argument(current, 0, ObjectType::SchedulingContext, Rights::MANAGE)?;
+        let context = ContextRef::from_raw(self.slot(cap).object.get());
+        let context = context.ok_or(Status::InvalidState)?;
+        let hz = self.machine.counter_hz();
+        let t = self.tcb(current);
+        let (budget, period) = (ticks(t.x::<0>(), hz), ticks(t.x::<1>(), hz));
+        let (Some(budget), Some(period)) = (budget, period) else {
+            return Err(Status::InvalidArgument.into());
+        };
+        if budget > period || budget < MIN_BUDGET_TICKS || period > MAX_PERIOD_TICKS {
+            return Err(Status::InvalidArgument.into());
         }
+        if self.cpu.context == Some(context) {
+            self.charge();
+        }
+        let now = self.machine.now();
+        let c = self.context(context);
+        c.used.set(c.time_used());
+        c.budget.set(budget);
+        c.period.set(period);
+        c.left.set(budget);
+        c.refill_at.set(now.saturating_add(period));
+        if self.cpu.context == Some(context) {
+            self.start(context);
+        }
+        let c = self.store.context(context);
+        if c.timer.height.get() != 0 {
+            self.cpu.timers.remove(&self.store, context.into());
+        }
+        let waiting = self.holder_of(context).filter(|holder| {
+            let t = self.tcb(*holder);
+            !self.is_current(*holder) && t.state() == State::Ready && !t.has(flag::QUEUED)
+        });
+        if let Some(holder) = waiting {
+            self.admit(holder, false);
+        }
+        self.succeed(current, 0);
+        Ok(())
     }
 
     /// The thread that a TCB capability names.
@@ -522,19 +485,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             }
             return true;
         }
-        let mut slots = [
-            thread.cspace_slot(),
-            thread.vspace_slot(),
-            thread.fault_slot(),
-        ]
-        .into_iter();
-        match slots.find(|s| s.is_some_and(|slot| !self.slot(slot).is_empty())) {
-            Some(Some(slot)) => {
-                self.delete_step(slot);
-                true
-            }
-            _ => false,
+        let mut slots = (0..3).filter_map(|i| thread.slot(i));
+        let full = slots.find(|slot| !self.slot(*slot).is_empty());
+        if let Some(slot) = full {
+            self.delete_step(slot);
         }
+        full.is_some()
     }
 
     /// A thread that lent its context is destroyed: the context will go to who
@@ -550,12 +506,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// What happens to a TCB when one of its slots is emptied.
     pub(crate) fn slot_of_thread_emptied(&mut self, slot: SlotRef, embed: Embed) {
-        let index = match embed {
-            Embed::CSpace => 0,
-            Embed::VSpace => 1,
-            _ => return,
-        };
-        let Some(thread) = TcbRef::of_slot(slot, index) else {
+        let Some(thread) = TcbRef::of_slot(slot, embed as u32 - 1) else {
             return;
         };
         if embed == Embed::CSpace {
@@ -582,6 +533,21 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.lookup_cap(current, address, object, rights)
     }
 
+    /// As [`argument`](Self::argument) 0, where its address names a slot of the
+    /// root CNode.
+    #[inline(always)]
+    pub(crate) fn first_argument(
+        &self,
+        current: TcbRef,
+        object: ObjectType,
+        right: Rights,
+    ) -> Option<&Slot> {
+        let t = self.tcb(current);
+        let slot = self.store.slot_at(t.root_slot(t.x::<11>() as u32)?);
+        let given = Control(t.x::<10>()).cap_count() != 0;
+        (given && slot.is(object) && slot.rights.get() & right.bits() != 0).then_some(slot)
+    }
+
     /// A notification argument that is to be signalled: the object and the
     /// bits of its badge (bit 0 if it has none).
     pub(crate) fn argument_signal(
@@ -598,6 +564,15 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             slot.badge.get()
         };
         Ok((notification.ok_or(Status::InvalidState)?, bits))
+    }
+}
+
+/// The bits of a register that programs read and write.
+fn shown(number: u64) -> u64 {
+    if number == Register::Pstate as u64 {
+        FLAGS
+    } else {
+        u64::MAX
     }
 }
 

@@ -1,18 +1,25 @@
-//! Everything that waits for time, in one balanced tree.
+//! Everything that waits for time: the newest node, and a balanced tree of all
+//! others.
 //!
 //! An AVL tree whose nodes lie in the TCBs and scheduling contexts that wait.
 //! Insertion and removal take O(log n) steps in the worst case, without
 //! recursion; the earliest node is known at once. Nodes that are due at the
 //! same tick keep their order of insertion.
+//!
+//! A deadline is most often taken back soon, by the answer that it guards. So
+//! the node that was inserted last stays outside the tree until another comes,
+//! and a call with a deadline that does not fire leaves the tree alone.
 
 use crate::handle::TimerRef;
 use crate::store::Store;
 
-/// The tree.
+/// The tree, and the newest node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimerTree {
     root: Option<TimerRef>,
+    /// The earliest node of the tree.
     first: Option<TimerRef>,
+    newest: Option<TimerRef>,
 }
 
 impl TimerTree {
@@ -22,14 +29,35 @@ impl TimerTree {
         Self {
             root: None,
             first: None,
+            newest: None,
         }
     }
 
     /// The earliest node.
+    #[must_use]
+    pub fn first<S: Store>(&self, store: &S) -> Option<TimerRef> {
+        match (self.newest, self.first) {
+            (Some(new), Some(old)) if store.timer(new).at.get() >= store.timer(old).at.get() => {
+                self.first
+            }
+            (None, first) => first,
+            (newest, _) => newest,
+        }
+    }
+
+    /// When the first node of the tree is due: all nodes but the newest.
     #[inline(always)]
     #[must_use]
-    pub const fn first(&self) -> Option<TimerRef> {
+    pub fn first_in_tree<S: Store>(&self, store: &S) -> u64 {
         self.first
+            .map_or(u64::MAX, |first| store.timer(first).at.get())
+    }
+
+    /// The newest node, if it still waits. It lies outside the tree.
+    #[inline(always)]
+    #[must_use]
+    pub const fn newest(&self) -> Option<TimerRef> {
+        self.newest
     }
 
     /// The root, for checkers.
@@ -38,13 +66,34 @@ impl TimerTree {
         self.root
     }
 
-    /// Adds a node that is in no tree, due `at`.
+    /// Adds a node that does not wait, due `at`.
     pub fn insert<S: Store>(&mut self, store: &S, node: TimerRef, at: u64) {
+        if let Some(older) = self.newest {
+            self.enter(store, older);
+        }
+        self.insert_newest(store, node, at);
+    }
+
+    /// As [`insert`](Self::insert), where there is no [`newest`](Self::newest).
+    #[inline(always)]
+    pub fn insert_newest<S: Store>(&mut self, store: &S, node: TimerRef, at: u64) {
         let n = store.timer(node);
         n.at.set(at);
-        n.left.set(None);
-        n.right.set(None);
         n.height.set(1);
+        self.newest = Some(node);
+    }
+
+    /// Removes the newest node, which is `node`.
+    #[inline(always)]
+    pub fn remove_newest<S: Store>(&mut self, store: &S, node: TimerRef) {
+        store.timer(node).height.set(0);
+        self.newest = None;
+    }
+
+    /// Puts a node that is no longer the newest into the tree.
+    fn enter<S: Store>(&mut self, store: &S, node: TimerRef) {
+        let n = store.timer(node);
+        let at = n.at.get();
         let mut parent = None;
         let mut leftmost = true;
         let mut earlier = false;
@@ -74,8 +123,11 @@ impl TimerTree {
         self.rebalance(store, parent);
     }
 
-    /// Takes a node out of the tree it is in.
+    /// Removes a node that waits.
     pub fn remove<S: Store>(&mut self, store: &S, node: TimerRef) {
+        if self.newest == Some(node) {
+            return self.remove_newest(store, node);
+        }
         let n = store.timer(node);
         if self.first == Some(node) {
             // The earliest node has no left child.

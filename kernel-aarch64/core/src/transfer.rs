@@ -268,25 +268,16 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
 /// Whether objects of this type begin with a header in memory.
 pub(crate) fn has_header(object: ObjectType) -> bool {
-    use ObjectType as T;
-    matches!(
-        object,
-        T::CNode
-            | T::Tcb
-            | T::Endpoint
-            | T::Notification
-            | T::Reply
-            | T::SchedulingContext
-            | T::AddressSpace
-    )
+    (ObjectType::CNode..=ObjectType::AddressSpace).contains(&object)
 }
 
-fn is_badgeable(slot: &Slot) -> bool {
+pub(crate) fn is_badgeable(slot: &Slot) -> bool {
     slot.is(ObjectType::Endpoint) || slot.is(ObjectType::Notification)
 }
 
 /// The rights of a copy: as held for mask 0, else the mask, which must be
 /// contained in the rights held.
+#[inline(always)]
 pub(crate) fn narrowed(slot: &Slot, mask: u32) -> Result<u32, Status> {
     let held = slot.rights.get();
     match mask {

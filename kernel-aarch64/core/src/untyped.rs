@@ -45,12 +45,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             Method::Retype => self.retype(current, cap),
             Method::Info => {
                 let s = self.slot(cap);
-                let (base, size, used) = extent(s);
-                let used = if s.first.get().sibling().is_none() {
-                    0
-                } else {
-                    used
-                };
+                let (base, size, used) = in_use(s);
                 let dma = s.rights.get() & Rights::DMA.bits() != 0;
                 let t = self.tcb(current);
                 t.set_x::<0>(size);
@@ -113,12 +108,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         } else if memory == MemoryType::Device {
             return Err(Status::DeviceMemory);
         }
-        let (base, total, used) = extent(s);
-        let used = if s.first.get().sibling().is_none() {
-            0
-        } else {
-            used
-        };
+        let (base, total, used) = in_use(s);
         let free = base + used;
         let first = if at == 0 {
             free.next_multiple_of(align)
@@ -152,16 +142,24 @@ impl<S: Store, M: Machine> Kernel<S, M> {
 
     /// The first of the slots that the new capabilities go into. All must exist
     /// and be empty.
+    #[inline(always)]
     fn check_destination(
         &self,
         current: TcbRef,
         index: u64,
         count: u64,
     ) -> Result<SlotRef, Status> {
+        let quick = self.first_argument(current, ObjectType::CNode, Rights::WRITE);
+        if count == 1
+            && let Some(first) = quick.and_then(|cnode| self.cnode_slot(cnode, index).ok())
+            && self.slot(first).is_empty()
+        {
+            return Ok(first);
+        }
         let cnode = self.argument(current, 0, ObjectType::CNode, Rights::WRITE)?;
         let last = index.checked_add(count - 1).ok_or(Status::InvalidAddress)?;
-        self.cnode_slot(self.slot(cnode), last)?;
         let first = self.cnode_slot(self.slot(cnode), index)?;
+        self.cnode_slot(self.slot(cnode), last)?;
         for i in 0..count {
             let slot = first.nth(i as u32).ok_or(Status::InvalidAddress)?;
             if !self.slot(slot).is_empty() {
@@ -227,7 +225,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         });
         self.insert_child(parent, slot);
         self.init(object, plan);
-        self.add_ref(slot);
         if plan.object == ObjectType::MemoryObject && plan.memory == MemoryType::Uncached as u32 {
             self.machine.flush_cache(address, plan.size);
         }
@@ -239,7 +236,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 self.cnode(object.into()).len.set(plan.size as u32);
                 Tag::CNode
             }
-            ObjectType::Tcb => return self.init_tcb(object.into()),
+            ObjectType::Tcb => {
+                self.init_tcb(object.into());
+                Tag::Tcb
+            }
             ObjectType::Endpoint => Tag::Endpoint,
             ObjectType::Notification => Tag::Notification,
             ObjectType::Reply => Tag::Reply,
@@ -247,11 +247,24 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             ObjectType::AddressSpace => Tag::Space,
             _ => return,
         };
-        self.header(object).word.set(tag as u32);
+        let header = self.header(object);
+        header.set(tag as u32);
+        header.refs.set(1);
     }
 }
 
-/// Base, size and bytes in use of an Untyped.
+/// Base, size and bytes in use of an Untyped: none when it has no children.
+fn in_use(s: &Slot) -> (u64, u64, u64) {
+    let (base, size, used) = extent(s);
+    let used = if s.first.get().sibling().is_none() {
+        0
+    } else {
+        used
+    };
+    (base, size, used)
+}
+
+/// Base, size and bytes of an Untyped up to the end of the last object.
 pub(crate) fn extent(s: &Slot) -> (u64, u64, u64) {
     (
         u64::from(s.object.get()) * UNIT,

@@ -37,8 +37,7 @@ pub struct AsidTable([u64; 16]);
 
 impl AsidTable {
     /// None in use but 0.
-    #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let mut words = [0; 16];
         words[0] = 1;
         Self(words)
@@ -59,12 +58,6 @@ impl AsidTable {
     }
 }
 
-impl Default for AsidTable {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<S: Store, M: Machine> Kernel<S, M> {
     /// Methods of a MemoryObject.
     pub(crate) fn invoke_memory(&mut self, current: TcbRef, cap: SlotRef, method: Method) -> Done {
@@ -75,7 +68,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return Err(Status::MissingRight.into());
         }
         match method {
-            Method::Map => self.map(current, cap)?,
+            Method::Map => {
+                if self.map_page(current, cap).is_none() {
+                    self.map(current, cap)?;
+                }
+            }
             Method::Unmap => {
                 if !s.has(Slot::MAPPED) {
                     return Err(Status::NotMapped.into());
@@ -106,6 +103,45 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
         self.succeed(current, 0);
         Ok(())
+    }
+
+    /// Maps one page where tables are, as [`map`](Self::map) would; none if it is
+    /// not that simple.
+    fn map_page(&mut self, current: TcbRef, cap: SlotRef) -> Option<()> {
+        let (s, t) = (self.slot(cap), self.tcb(current));
+        let (address, offset, access) = (t.x::<0>(), t.x::<1>(), t.x::<3>() as u32);
+        let (page, first) = (address / PAGE, offset / PAGE);
+        let target = self.first_argument(current, ObjectType::AddressSpace, Rights::MAP)?;
+        let space = SpaceRef::from_raw(target.object.get())?;
+        if t.x::<2>() != PAGE
+            || (address | offset) % PAGE != 0
+            || page == 0
+            || page >= USER_PAGES
+            || first >= u64::from(s.badge.get())
+            || s.has(Slot::MAPPED)
+            || t.x::<3>() > ACCESS.into()
+            || self.space(space).header.has(Space::DEAD)
+            || self.check_access(s, access).is_err()
+        {
+            return None;
+        }
+        let middle = self.entry(space.root()?, page >> 18).table()?;
+        let table = self.entry(middle, page >> 9).table()?;
+        if self.entry(table, page).is_valid() {
+            return None;
+        }
+        s.page.set(page as u32);
+        s.offset.set(first as u32);
+        s.pages.set(1);
+        let frame = u64::from(s.object.get() >> 8) + first;
+        let leaf = Descriptor::leaf(frame * PAGE, s.memory_type(), access, false);
+        self.record_mapping(cap, space, access);
+        self.set_entry(table, page, leaf);
+        let s = self.slot(cap);
+        s.entered.set(1);
+        s.clear(Slot::MAPPING);
+        self.machine.tables_written();
+        Some(())
     }
 
     fn map(&mut self, current: TcbRef, cap: SlotRef) -> Done {

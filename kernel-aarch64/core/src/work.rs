@@ -34,11 +34,18 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// [`Stop::Preempted`] when work was pending.
     #[inline]
     pub(crate) fn drain(&mut self) -> Done {
-        if self.dying.is_none() && self.revoking.is_none() {
+        if self.is_idle() {
             return Ok(());
         }
         self.finish()?;
         Err(Stop::Preempted)
+    }
+
+    /// Whether no work is pending.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.dying.map_or(0, ObjectRef::raw) | self.revoking.map_or(0, SlotRef::raw) == 0
     }
 
     /// Does pending work to its end.

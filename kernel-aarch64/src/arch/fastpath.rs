@@ -11,7 +11,7 @@ use core::arch::asm;
 use core::mem::offset_of;
 
 use gritos_abi::fault::FaultKind;
-use gritos_kernel_core::fast::{self, Signalled};
+use gritos_kernel_core::fast::Short;
 use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::object::{Frame, Tcb};
 use gritos_kernel_core::store::Store;
@@ -27,7 +27,7 @@ const _: () = assert!(SCRATCH.is_multiple_of(16));
 /// Leaves for the thread that the message was delivered to: the address of its
 /// TCB, its x8–x10, and the data words.
 macro_rules! leave {
-    ($to:expr, $delivery:expr, $tag:expr, $words:expr) => {{
+    ($to:expr, $delivery:expr, $tag:expr, $words:expr $(, $cap:ident)?) => {{
         let [w0, w1, w2, w3, w4, w5, w6, w7] = $words;
         // SAFETY: `to` is the address of the TCB of the thread that runs now, whose saved registers
         // were written when it left the processor. The code restores them and never comes back:
@@ -36,10 +36,10 @@ macro_rules! leave {
         unsafe {
             asm!(
                 "add sp, {to}, #{SCRATCH}",
-                "ldr x15, [{to}, #{TTBR0}]",
+                "ldr x16, [{to}, #{TTBR0}]",
                 "ldp x12, x13, [sp, #{SP} - {SCRATCH}]",
                 "ldp x14, x18, [sp, #{TP} - {SCRATCH}]",
-                "msr ttbr0_el1, x15",
+                "msr ttbr0_el1, x16",
                 "msr sp_el0, x12",
                 "msr elr_el1, x13",
                 "msr spsr_el1, xzr",
@@ -50,27 +50,27 @@ macro_rules! leave {
                 "ldp x25, x26, [sp, #{PRESERVED} + 48 - {SCRATCH}]",
                 "ldp x27, x28, [sp, #{PRESERVED} + 64 - {SCRATCH}]",
                 "ldp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]",
-                "mov x11, #0",
-                "mov x12, #0",
-                "mov x13, #0",
-                "mov x14, #0",
-                "mov x15, #0",
-                "mov x16, #0",
-                "mov x17, #0",
+                leave!(@clear $($cap)?),
+                "ldp x13, x14, [sp, #{ZEROS} - {SCRATCH}]",
+                "ldp x16, x17, [sp, #{ZEROS} - {SCRATCH}]",
                 "eret",
                 SCRATCH = const SCRATCH,
                 TTBR0 = const offset_of!(Tcb, ttbr0),
                 SP = const FRAME + offset_of!(Frame, sp),
                 TP = const FRAME + offset_of!(Frame, thread_pointer),
                 PRESERVED = const FRAME + offset_of!(Frame, preserved),
+                ZEROS = const offset_of!(Tcb, zeros),
                 in("x0") w0, in("x1") w1, in("x2") w2, in("x3") w3,
                 in("x4") w4, in("x5") w5, in("x6") w6, in("x7") w7,
                 in("x8") $delivery.x8, in("x9") $tag, in("x10") $delivery.x10,
+                $(in("x11") $delivery.$cap[0], in("x15") $delivery.$cap[1],)?
                 to = in(reg) $to,
                 options(noreturn),
             )
         }
     }};
+    (@clear) => { "ldp x11, x15, [sp, #{ZEROS} - {SCRATCH}]\nmov x12, #0" };
+    (@clear $cap:ident) => { "mov x12, #0" };
 }
 
 /// Gives the call of the thread whose TCB is at `current` to the general path.
@@ -106,8 +106,30 @@ impl Processor {
     }
 }
 
+/// Gives the call of the thread whose TCB is at `current` to another function
+/// here.
+macro_rules! instead {
+    ($function:ident, $current:expr, $words:expr) => {{
+        let [w0, w1, w2, w3, w4, w5, w6, w7] = $words;
+        // SAFETY: that function expects what this one got: the words, and the stack in the TCB.
+        unsafe {
+            asm!(
+                "add sp, x11, #{SCRATCH}",
+                "b {function}",
+                SCRATCH = const SCRATCH,
+                function = sym $function,
+                in("x0") w0, in("x1") w1, in("x2") w2, in("x3") w3,
+                in("x4") w4, in("x5") w5, in("x6") w6, in("x7") w7,
+                in("x11") $current,
+                options(noreturn),
+            )
+        }
+    }};
+}
+
 macro_rules! fast_function {
-    ($(#[$doc:meta])* $name:ident, $core:path, $number:literal) => {
+    ($(#[$doc:meta])*
+        $name:ident, $method:ident($($idle:ident $cap:ident)?), $else:ident!($to:tt)) => {
         $(#[$doc])*
         #[unsafe(no_mangle)]
         extern "C" fn $name(
@@ -115,13 +137,15 @@ macro_rules! fast_function {
         ) -> ! {
             let words = [w0, w1, w2, w3, w4, w5, w6, w7];
             let kernel = &mut Processor::here().kernel;
+            $(let $idle = kernel.is_idle();)?
             // A copy, whose base the compiler can keep: no store through a cell can change it.
             let store = kernel.store;
             let current = kernel.cpu.current.map_or(0, |current| current.raw());
             let t = store.tcb_at(current);
-            let delivery = $core(&mut kernel.cpu, &store, &mut kernel.machine, t);
-            let Some(delivery) = delivery else {
-                slow!($number, store.address(current), words)
+            let (cpu, machine) = (&mut kernel.cpu, &mut kernel.machine);
+            let mut entry = Short { cpu, store: &store, machine, t };
+            let Some(delivery) = entry.$method($($idle)?) else {
+                $else!($to, store.address(current), words)
             };
             let to = store.address(delivery.to.raw());
             if delivery.resumes {
@@ -131,18 +155,26 @@ macro_rules! fast_function {
                 exit_fp(store.address(current), to);
             }
             let tag = t.x::<9>();
-            leave!(to, delivery, tag, words)
+            leave!(to, delivery, tag, words $(, $cap)?)
         }
     };
 }
 
 fast_function! {
     /// `Call`.
-    fast_call, fast::call, 0
+    fast_call, call(), instead!(fast_call_more)
+}
+fast_function! {
+    /// `Call` of a thread that borrows, or with a deadline or a capability.
+    fast_call_more, call_more(idle cap), slow!(0)
 }
 fast_function! {
     /// `ReplyRecv`.
-    fast_reply_recv, fast::reply_recv, 1
+    fast_reply_recv, reply_recv(), instead!(fast_reply_more)
+}
+fast_function! {
+    /// `ReplyRecv` to a caller that borrows, waits with a deadline, or faulted.
+    fast_reply_more, reply_more(), slow!(1)
 }
 
 /// Goes on with the thread whose TCB is at `to` as it was when it faulted.
@@ -159,8 +191,14 @@ fn resume(to: usize) -> ! {
 pub(super) fn fault(kernel: &mut TargetKernel, kind: FaultKind, address: u64, esr: u64) {
     let store = kernel.store;
     let t = store.tcb_at(kernel.cpu.current.map_or(0, |current| current.raw()));
-    let delivery = fast::fault(&mut kernel.cpu, &store, &mut kernel.machine, t);
-    if let Some(delivery) = delivery {
+    let (cpu, machine) = (&mut kernel.cpu, &mut kernel.machine);
+    let mut entry = Short {
+        cpu,
+        store: &store,
+        machine,
+        t,
+    };
+    if let Some(delivery) = entry.fault() {
         let frame = &t.frame;
         let flags = frame.pstate.get() & 0xf000_0000;
         let words = [address, frame.pc.get(), frame.sp.get(), esr, flags, 0, 0, 0];
@@ -184,14 +222,12 @@ fn exit_fp(from: usize, to: usize) {
             "ldr {t:w}, [{to}, #{CONTROL}]",
             "msr fpcr, {t}",
             "msr fpsr, xzr",
-            "movi v0.2d, #0", "movi v1.2d, #0", "movi v2.2d, #0", "movi v3.2d, #0",
-            "movi v4.2d, #0", "movi v5.2d, #0", "movi v6.2d, #0", "movi v7.2d, #0",
-            "movi v8.2d, #0", "movi v9.2d, #0", "movi v10.2d, #0", "movi v11.2d, #0",
-            "movi v12.2d, #0", "movi v13.2d, #0", "movi v14.2d, #0", "movi v15.2d, #0",
-            "movi v16.2d, #0", "movi v17.2d, #0", "movi v18.2d, #0", "movi v19.2d, #0",
-            "movi v20.2d, #0", "movi v21.2d, #0", "movi v22.2d, #0", "movi v23.2d, #0",
-            "movi v24.2d, #0", "movi v25.2d, #0", "movi v26.2d, #0", "movi v27.2d, #0",
-            "movi v28.2d, #0", "movi v29.2d, #0", "movi v30.2d, #0", "movi v31.2d, #0",
+            ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22",
+            "movi v\\n\\().2d, #0",
+            ".endr",
+            ".irp n, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+            "movi v\\n\\().2d, #0",
+            ".endr",
             ".arch_extension nosimd",
             ".arch_extension nofp",
             t = out(reg) _,
@@ -208,30 +244,17 @@ fn exit_fp(from: usize, to: usize) {
 #[unsafe(no_mangle)]
 extern "C" fn fast_signal(processor: &mut Processor, x0: u64, x8: u64) -> usize {
     match processor.kernel.fast_signal(x0, x8) {
-        Signalled::No => 0,
-        Signalled::Quietly => 1,
+        None => 0,
+        Some(None) => 1,
         // A tail call, so that the way above needs no stack.
-        Signalled::Wakes {
-            waiter,
-            notification,
-            bits,
-        } => fast_wake(processor, waiter, notification, bits),
+        Some(Some((waiter, notification, bits))) => {
+            fast_wake(processor, waiter, notification, bits)
+        }
     }
 }
 
 #[inline(never)]
-extern "C" fn fast_wake(
-    processor: &mut Processor,
-    waiter: TcbRef,
-    notification: u32,
-    bits: u64,
-) -> usize {
-    let kernel = &mut processor.kernel;
-    if kernel.wake_better(waiter, notification, bits) {
-        kernel
-            .store
-            .address(kernel.cpu.current.map_or(0, |current| current.raw()))
-    } else {
-        0
-    }
+extern "C" fn fast_wake(processor: &mut Processor, waiter: TcbRef, n: u32, bits: u64) -> usize {
+    let woken = processor.kernel.wake_better((waiter, n, bits));
+    woken.map_or(0, |()| processor.current())
 }

@@ -27,34 +27,24 @@ pub(crate) struct Hardware {
     pub(crate) semihosting: bool,
     /// Interrupt of the kernel's timer, which is nobody else's.
     pub(crate) timer_irq: u32,
+    pub(crate) log: Log,
+}
+
+/// The kernel's text while user space has the console.
+pub(crate) struct Log {
     console_taken: bool,
     ring: [u8; RING],
     written: usize,
     read: usize,
 }
 
-impl Hardware {
-    pub(crate) const fn new(
-        gic: Gic,
-        power: Power,
-        empty_ttbr0: u64,
-        seed: Option<[u64; 4]>,
-        semihosting: bool,
-        timer_irq: u32,
-    ) -> Self {
-        Self {
-            gic,
-            power,
-            empty_ttbr0,
-            seed,
-            semihosting,
-            timer_irq,
-            console_taken: false,
-            ring: [0; RING],
-            written: 0,
-            read: 0,
-        }
-    }
+impl Log {
+    pub(crate) const EMPTY: Self = Self {
+        console_taken: false,
+        ring: [0; RING],
+        written: 0,
+        read: 0,
+    };
 }
 
 impl Machine for Hardware {
@@ -133,11 +123,11 @@ impl Machine for Hardware {
     }
 
     fn debug_putchar(&mut self, byte: u8) -> bool {
-        if self.console_taken {
-            if let Some(place) = self.ring.get_mut(self.written % RING) {
+        if self.log.console_taken {
+            if let Some(place) = self.log.ring.get_mut(self.log.written % RING) {
                 *place = byte;
             }
-            self.written = self.written.wrapping_add(1);
+            self.log.written = self.log.written.wrapping_add(1);
         } else {
             Console.byte(byte);
         }
@@ -145,23 +135,28 @@ impl Machine for Hardware {
     }
 
     fn console(&mut self, to_user: bool) {
-        self.console_taken = to_user;
+        self.log.console_taken = to_user;
     }
 
     fn read_log(&mut self, into: &mut [u64; 7]) -> u64 {
-        let unread = self.written.wrapping_sub(self.read);
+        let unread = self.log.written.wrapping_sub(self.log.read);
         if unread > RING {
-            self.read = self.written.wrapping_sub(RING);
+            self.log.read = self.log.written.wrapping_sub(RING);
         }
         let mut count = 0;
         for word in into {
             for shift in 0..8 {
-                if self.read == self.written {
+                if self.log.read == self.log.written {
                     return count;
                 }
-                let byte = self.ring.get(self.read % RING).copied().unwrap_or(0);
+                let byte = self
+                    .log
+                    .ring
+                    .get(self.log.read % RING)
+                    .copied()
+                    .unwrap_or(0);
                 *word |= u64::from(byte) << (8 * shift);
-                self.read = self.read.wrapping_add(1);
+                self.log.read = self.log.read.wrapping_add(1);
                 count += 1;
             }
         }
@@ -181,12 +176,6 @@ impl Machine for Hardware {
 
     fn entropy(&mut self) -> Option<[u64; 4]> {
         self.seed.take()
-    }
-
-    #[inline(always)]
-    fn keep_apart<const N: u32>(&self) {
-        // SAFETY: a comment.
-        unsafe { asm!("// {}", const N, options(nomem, nostack, preserves_flags)) };
     }
 
     fn counter_hz(&self) -> u64 {

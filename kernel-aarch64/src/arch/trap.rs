@@ -7,7 +7,7 @@ use core::mem::offset_of;
 use aarch64_cpu::registers::{TPIDR_EL1, Writeable};
 use gritos_abi::Syscall;
 use gritos_abi::fault::FaultKind;
-use gritos_kernel_core::fast::WINDOW_COUNT;
+use gritos_kernel_core::fast::{SHORT, WINDOW_COUNT};
 use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::kernel::Kernel;
 use gritos_kernel_core::object::{FP_OFFSET, Frame, Tcb, flag};
@@ -45,6 +45,8 @@ global_asm!(
     FP_BIT = const flag::FP.trailing_zeros(),
     FP_SAVED_BIT = const flag::FP_SAVED.trailing_zeros(),
     FP_SAVED = const flag::FP_SAVED,
+    SHORT = const SHORT,
+    ZEROS = const offset_of!(Tcb, zeros),
 );
 
 const _: () = {
@@ -52,6 +54,7 @@ const _: () = {
     assert!(offset_of!(Frame, x18) == offset_of!(Frame, thread_pointer) + 8);
     assert!(offset_of!(Frame, pstate) == offset_of!(Frame, window) + 8);
     assert!(WINDOW_COUNT == 0x3800, "trap.s has it as an immediate");
+    assert!(Syscall::Call as u32 == 0 && Syscall::Recv as u32 == 3);
 };
 
 /// Leaves the boot code for the first thread.
@@ -81,36 +84,62 @@ impl Processor {
         }
     }
 
-    /// Handles the interrupts that are signalled, a few at a time.
-    fn take_interrupts(&mut self) {
+    /// Handles the interrupts that are signalled, a few at a time. Whether it is
+    /// settled who runs.
+    fn take_interrupts(&mut self) -> bool {
         /// The rest signals again at once, with the time between unmasked.
         const AT_ONCE: u32 = 4;
-        for _ in 0..AT_ONCE {
-            let Some(irq) = self.kernel.machine.gic.ack() else {
+        let kernel = &mut self.kernel;
+        for round in 0..AT_ONCE {
+            let Some(irq) = kernel.machine.gic.ack() else {
                 break;
             };
-            if irq == self.kernel.machine.timer_irq {
+            let is_timer = irq == kernel.machine.timer_irq;
+            let settled = round == 0
+                && if is_timer {
+                    kernel.fast_timer().is_some()
+                } else {
+                    kernel.fast_interrupt(irq).is_some()
+                };
+            if !settled && is_timer {
                 timer::disarm();
-                self.kernel.timer_interrupt();
-            } else {
-                self.kernel.interrupt(irq);
+                kernel.timer_interrupt();
+            } else if !settled {
+                kernel.interrupt(irq);
             }
-            self.kernel.machine.gic.eoi(irq);
+            kernel.machine.gic.eoi(irq);
+            if settled {
+                return true;
+            }
         }
+        false
+    }
+
+    /// The address of the TCB of the thread that runs.
+    pub(super) fn current(&self) -> usize {
+        let current = self.kernel.cpu.current.map_or(0, |current| current.raw());
+        self.kernel.store.address(current)
     }
 }
 
 /// A system call: x0–x18 and what a call preserves are in the frame.
 #[unsafe(no_mangle)]
 extern "C" fn trap_system_call(processor: &mut Processor, number: u32) -> usize {
-    if number == Syscall::Recv as u32 && processor.kernel.fast_wait() {
-        let current = processor
-            .kernel
-            .cpu
-            .current
-            .map_or(0, |current| current.raw());
-        return processor.kernel.store.address(current);
+    let kernel = &mut processor.kernel;
+    let quick = match number {
+        0 => kernel.fast_invoke(),
+        3 => kernel.fast_wait(),
+        _ => None,
+    };
+    match quick {
+        Some(()) => processor.current(),
+        None => system_call(processor, number),
     }
+}
+
+/// The general path, apart because it needs many registers.
+#[inline(never)]
+fn system_call(processor: &mut Processor, number: u32) -> usize {
     processor.kernel.system_call(number as u16);
     processor.next()
 }
@@ -118,8 +147,11 @@ extern "C" fn trap_system_call(processor: &mut Processor, number: u32) -> usize 
 /// An interrupt of user code.
 #[unsafe(no_mangle)]
 extern "C" fn trap_interrupt(processor: &mut Processor) -> usize {
-    processor.take_interrupts();
-    processor.next()
+    if processor.take_interrupts() {
+        processor.current()
+    } else {
+        processor.next()
+    }
 }
 
 /// Any other synchronous exception of user code, or an `SError`.

@@ -1,4 +1,5 @@
-// Exceptions from EL0: saving, and the one way back.
+// Exceptions from EL0: saving, and the one way back. Some of it lies in the room that the vectors
+// leave, see vectors.s.
 //
 // While a thread runs SP_EL1 points into its TCB, so its registers are saved without a scratch
 // register: to where x8 is saved. Below that is room for x0-x7, which the fast path leaves in their
@@ -12,18 +13,27 @@
 
 .section .text.trap, "ax"
 
+.macro trap_words op, base, offset
+    \op x0, x1, [\base, #{X} - \offset]
+    \op x2, x3, [\base, #{X} + 16 - \offset]
+    \op x4, x5, [\base, #{X} + 32 - \offset]
+    \op x6, x7, [\base, #{X} + 48 - \offset]
+.endm
+
+// x10-x17.
+.macro trap_others op
+    \op x10, x11, [sp, #{X} + 80 - {SCRATCH}]
+    \op x12, x13, [sp, #{X} + 96 - {SCRATCH}]
+    \op x14, x15, [sp, #{X} + 112 - {SCRATCH}]
+    \op x16, x17, [sp, #{X} + 128 - {SCRATCH}]
+.endm
+
 // Saves x0-x18 and the system registers; moves to the kernel's stack. x29 and x30 are saved.
 // Out: x29 the TCB, x0 the processor block.
 .macro trap_save
-    stp x0, x1, [sp, #{X} - {SCRATCH}]
-    stp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
-    stp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
-    stp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
+    trap_words stp, sp, {SCRATCH}
     stp x8, x9, [sp, #{X} + 64 - {SCRATCH}]
-    stp x10, x11, [sp, #{X} + 80 - {SCRATCH}]
-    stp x12, x13, [sp, #{X} + 96 - {SCRATCH}]
-    stp x14, x15, [sp, #{X} + 112 - {SCRATCH}]
-    stp x16, x17, [sp, #{X} + 128 - {SCRATCH}]
+    trap_others stp
     mrs x0, sp_el0
     mrs x1, elr_el1
     mrs x2, spsr_el1
@@ -87,7 +97,7 @@
 
 // In the vector itself: Call comes first and saves a branch.
 .macro trap_sync
-    .balign 128
+    .balign 128, 0
     stp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     mrs x29, esr_el1
     mov w30, #0x56000000            // SVC in AArch64 state, 32-bit instruction, number 0
@@ -95,7 +105,7 @@
     b.ne lower_sync
     trap_keep
     trap_plain fast_call
-    b trap_kept
+    b trap_more
 .endm
 
 .type lower_sync, %function
@@ -104,39 +114,12 @@ lower_sync:
     b.ne 1f
     trap_keep
     trap_plain fast_reply_recv
-// Not a plain control word. Saved is what `trap_keep` saves.
-trap_kept:
-    stp x0, x1, [sp, #{X} - {SCRATCH}]
-    stp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
-    stp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
-    stp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
-    stp x10, x11, [sp, #{X} + 80 - {SCRATCH}]
-    stp x12, x13, [sp, #{X} + 96 - {SCRATCH}]
-    stp x14, x15, [sp, #{X} + 112 - {SCRATCH}]
-    stp x16, x17, [sp, #{X} + 128 - {SCRATCH}]
-    mrs x2, spsr_el1
-    sub x29, sp, #{SCRATCH}
-    mrs x1, esr_el1
-    str x2, [x29, #{WINDOW} + 8]
-    adrp x2, __kernel_stack_top
-    mrs x0, tpidr_el1
-    and w1, w1, #0xffff
-    mov sp, x2
-    bl trap_system_call
-    cmp x0, x29
-    b.ne trap_left
-    b trap_resume
+    b trap_kept
 1:  cmp w30, #2
     b.eq trap_send
     cmp w30, #8
     b.hs 2f
-trap_general:
-    mrs x30, esr_el1
-    trap_save
-    and w1, w30, #0xffff
-    bl trap_system_call
-    cmp x0, x29
-    b.eq trap_resume
+    b trap_general
 trap_leave:
     trap_preserved stp, x29, 0
 trap_left:
@@ -146,17 +129,11 @@ trap_left:
     str x2, [x29, #{FP_CONTROL}]
     b trap_switch
 2:  cmp w30, #0x10, lsl #12
-    b.hs 3f
+    b.hs trap_fault_entry
     mov x8, #0                      // no such system call: its status, and nothing else happened
     mov x9, #0
     mov x10, #1
     b trap_clear
-3:  trap_save
-    trap_preserved stp, x29, 0      // trap_fault may leave by itself
-    mrs x1, esr_el1
-    mrs x2, far_el1
-    bl trap_fault
-    b trap_interrupted
 .size lower_sync, . - lower_sync
 
 // SendAsync: a signal that wakes nobody changes x8-x17 alone.
@@ -164,10 +141,7 @@ trap_left:
 trap_send:
     trap_plain 4f
     b trap_general
-4:  stp x0, x1, [sp, #{X} - {SCRATCH}]
-    stp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
-    stp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
-    stp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
+4:  trap_words stp, sp, {SCRATCH}
     stp x8, x9, [sp, #{X} + 64 - {SCRATCH}]
     sub x29, sp, #{SCRATCH}
     str x10, [x29, #{WINDOW}]
@@ -182,86 +156,23 @@ trap_send:
     cmp x0, #1
     b.ne trap_send_leave
     add sp, x29, #{SCRATCH}
-    ldp x0, x1, [x29, #{X}]
-    ldp x2, x3, [x29, #{X} + 16]
-    ldp x4, x5, [x29, #{X} + 32]
-    ldp x6, x7, [x29, #{X} + 48]
+    trap_words ldp, x29, 0
     ldr x18, [x29, #{TP} + 8]
     mov x8, #0
     mov x9, #0
     mov x10, #4 << 18               // Outcome: Reply, Ok
 trap_clear:
     mov x11, #0
-    mov x12, #0
-    mov x13, #0
-    mov x14, #0
-    mov x15, #0
-    mov x16, #0
-    mov x17, #0
+    ldp x12, x13, [sp, #{ZEROS} - {SCRATCH}]
+    ldp x14, x15, [sp, #{ZEROS} - {SCRATCH}]
+    ldp x16, x17, [sp, #{ZEROS} - {SCRATCH}]
     ldp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     eret
-trap_send_leave:                        // a better thread was woken
-    mrs x1, sp_el0
-    mrs x2, elr_el1
-    mrs x3, spsr_el1
-    mrs x4, tpidr_el0
-    stp x1, x2, [x29, #{SP}]
-    str x4, [x29, #{TP}]
-    str x3, [x29, #{WINDOW} + 8]
-    b trap_leave
-trap_send_slow:
-    ldr x10, [x29, #{WINDOW}]
-    str x10, [x29, #{X} + 80]
-    mov w12, #2
-    b trap_slow_unsaved
 .size trap_send, . - trap_send
-
-// The fast path did not apply. In: x0-x7 as the thread x11 had them, w12 the system call. x8, x9,
-// x18-x30 and the system registers are saved, flags aside; x10 is the window.
-.globl trap_slow
-.type trap_slow, %function
-trap_slow:
-    mov x29, x11
-    stp x0, x1, [x29, #{X}]
-    stp x2, x3, [x29, #{X} + 16]
-    stp x4, x5, [x29, #{X} + 32]
-    stp x6, x7, [x29, #{X} + 48]
-    ldr x4, [x29, #{WINDOW}]
-    mrs x3, spsr_el1
-    str x4, [x29, #{X} + 80]
-    str x3, [x29, #{WINDOW} + 8]
-    adrp x2, __kernel_stack_top
-    mrs x0, tpidr_el1
-    mov w1, w12
-    mov sp, x2
-    bl trap_system_call
-    cmp x0, x29
-    b.ne trap_left
-    trap_preserved ldp, x29, 0
-    b trap_resume
-.size trap_slow, . - trap_slow
-
-// The same where only x0-x10 and x18 of the thread x29 are saved, and x19-x28 are its own.
-.type trap_slow_unsaved, %function
-trap_slow_unsaved:
-    mrs x0, sp_el0
-    mrs x1, elr_el1
-    mrs x2, spsr_el1
-    mrs x3, tpidr_el0
-    stp x0, x1, [x29, #{SP}]
-    str x3, [x29, #{TP}]
-    str x2, [x29, #{WINDOW} + 8]
-    mrs x0, tpidr_el1
-    mov w1, w12
-    bl trap_system_call
-    cmp x0, x29
-    b.eq trap_resume
-    b trap_leave
-.size trap_slow_unsaved, . - trap_slow_unsaved
 
 // In the vectors themselves.
 .macro trap_serror
-    .balign 128
+    .balign 128, 0
     stp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     trap_save
     trap_preserved stp, x29, 0
@@ -272,7 +183,7 @@ trap_slow_unsaved:
 .endm
 
 .macro trap_irq
-    .balign 128
+    .balign 128, 0
     stp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
     trap_save
     bl trap_interrupt
@@ -295,34 +206,8 @@ trap_interrupted:
     str x3, [x29, #{FP_CONTROL}]
     orr w1, w1, #{FP_SAVED}
     str w1, [x29]
-    // Falls through.
+    b trap_switch
 .size trap_interrupted, . - trap_interrupted
-
-// Another thread runs now: x0, its TCB.
-.type trap_switch, %function
-trap_switch:
-    ldr w1, [x0]
-    mrs x2, cpacr_el1
-    tbnz w1, #{FP_BIT}, trap_switch_fp
-    tbz x2, #21, 1f
-    bic x2, x2, #0x200000           // FPEN = 01: FP traps at EL0
-    msr cpacr_el1, x2
-1:  ldr x2, [x0, #{TTBR0}]
-    mrs x3, ttbr0_el1
-    cmp x2, x3
-    b.eq 2f
-    msr ttbr0_el1, x2               // see docs/reference/memory-map.md for why there is no barrier
-2:  add sp, x0, #{SCRATCH}
-    ldp x1, x2, [x0, #{SP}]
-    ldp x4, x18, [x0, #{TP}]
-    ldr x3, [x0, #{WINDOW} + 8]
-    msr sp_el0, x1
-    msr elr_el1, x2
-    msr spsr_el1, x3
-    msr tpidr_el0, x4
-    trap_preserved ldp, x0, 0
-    b trap_return
-.size trap_switch, . - trap_switch
 
 // As above, for a thread with FP registers: w1 is its word, x2 CPACR_EL1.
 .type trap_switch_fp, %function
@@ -339,7 +224,7 @@ trap_switch_fp:
     str w1, [x0]
     add x2, x0, #{FP}
     trap_vectors ldp
-    b 1b
+    b trap_space
 3:  msr fpsr, xzr
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
     movi v\n\().2d, #0
@@ -347,47 +232,8 @@ trap_switch_fp:
     .irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     movi v\n\().2d, #0
     .endr
-    b 1b
+    b trap_space
 .size trap_switch_fp, . - trap_switch_fp
-
-// The thread x29 goes on: its pc may have changed, and its address space may be gone.
-.type trap_resume, %function
-trap_resume:
-    ldr x2, [x29, #{TTBR0}]
-    mrs x3, ttbr0_el1
-    cmp x2, x3
-    b.eq 1f
-    msr ttbr0_el1, x2
-1:  ldr x2, [x29, #{SP} + 8]
-    add sp, x29, #{SCRATCH}
-    msr elr_el1, x2
-    // Falls through.
-.size trap_resume, . - trap_resume
-
-.type trap_return, %function
-trap_return:
-    ldp x29, x30, [sp, #{PRESERVED} + 80 - {SCRATCH}]
-    ldr x18, [sp, #{TP} + 8 - {SCRATCH}]
-    ldp x0, x1, [sp, #{X} - {SCRATCH}]
-    ldp x2, x3, [sp, #{X} + 16 - {SCRATCH}]
-    ldp x4, x5, [sp, #{X} + 32 - {SCRATCH}]
-    ldp x6, x7, [sp, #{X} + 48 - {SCRATCH}]
-    ldp x8, x9, [sp, #{X} + 64 - {SCRATCH}]
-    ldp x10, x11, [sp, #{X} + 80 - {SCRATCH}]
-    ldp x12, x13, [sp, #{X} + 96 - {SCRATCH}]
-    ldp x14, x15, [sp, #{X} + 112 - {SCRATCH}]
-    ldp x16, x17, [sp, #{X} + 128 - {SCRATCH}]
-    eret
-.size trap_return, . - trap_return
-
-// The first thread of all. In: x0 its TCB.
-.globl trap_first
-.type trap_first, %function
-trap_first:
-    mov x1, #0x100000               // CPACR_EL1.FPEN = 01
-    msr cpacr_el1, x1
-    b trap_switch
-.size trap_first, . - trap_first
 
 .arch_extension nosimd
 .arch_extension nofp

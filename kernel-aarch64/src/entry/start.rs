@@ -17,7 +17,7 @@ use crate::{
     arch::{
         fault,
         layout::KERNEL_BASE,
-        machine::Hardware,
+        machine::{Hardware, Log},
         trap::{self, Processor},
     },
     drivers::{console::Console, gic::Gic, timer},
@@ -86,7 +86,7 @@ fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
     if dczid & 0x1f != 4 {
         stop("DC ZVA is prohibited, or its block is not 64 bytes");
     }
-    let empty = facts.kernel.start + ((&raw const __empty_table).addr() - KERNEL_BASE) as u64;
+    let empty_ttbr0 = facts.kernel.start + ((&raw const __empty_table).addr() - KERNEL_BASE) as u64;
     let seed = facts
         .platform
         .seed
@@ -99,7 +99,6 @@ fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
             }
             words
         });
-    let semihosting = flags & FLAG_SEMIHOSTING != 0;
     // SAFETY: boot mapped exactly the free RAM into the linear map, and closes the tables.
     let store = unsafe { LinearStore::new() };
     // SAFETY: called once, see `BootProcessor`.
@@ -107,14 +106,15 @@ fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
     slot.write(Processor {
         kernel: Kernel::new(
             store,
-            Hardware::new(
-                facts.gic,
-                facts.power,
-                empty,
+            Hardware {
+                gic: facts.gic,
+                power: facts.power,
+                empty_ttbr0,
                 seed,
-                semihosting,
-                facts.platform.timer_irq,
-            ),
+                semihosting: flags & FLAG_SEMIHOSTING != 0,
+                timer_irq: facts.platform.timer_irq,
+                log: Log::EMPTY,
+            },
         ),
         root: None::<TcbRef>,
     })

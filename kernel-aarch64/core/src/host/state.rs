@@ -259,34 +259,31 @@ fn table<F: Facts>(kernel: &HostKernel, at: u32, level: u32, out: &mut F) {
     }
 }
 
-/// Who waits for time, in order; the shape of the tree does not matter.
+/// Who waits for time, in order; the shape of the tree, and whether the newest
+/// is in it, do not matter.
 fn timers<F: Facts>(kernel: &HostKernel, out: &mut F) {
     let node = |handle: TimerRef| -> &TimerNode { kernel.store.timer(handle) };
-    let mut next = kernel.cpu.timers.first();
-    while let Some(here) = next {
-        out.put("timer", here.raw().into());
-        out.put("at", node(here).at.get().saturating_sub(kernel.machine.now));
-        // The next in order: leftmost on the right, or the first ancestor
-        // that this is on the left of.
-        next = match node(here).right.get() {
-            Some(right) => {
-                let mut down = right;
-                while let Some(left) = node(down).left.get() {
-                    down = left;
-                }
-                Some(down)
-            }
-            None => {
-                let mut child = here;
-                let mut up = node(here).parent.get();
-                while let Some(u) = up
-                    && node(u).right.get() == Some(child)
-                {
-                    child = u;
-                    up = node(u).parent.get();
-                }
-                up
-            }
-        };
+    let timers = &kernel.cpu.timers;
+    let mut order = Vec::new();
+    let mut path = Vec::new();
+    let mut here = timers.root();
+    loop {
+        while let Some(down) = here {
+            path.push(down);
+            here = node(down).left.get();
+        }
+        let Some(next) = path.pop() else { break };
+        order.push(next);
+        here = node(next).right.get();
+    }
+    if let Some(newest) = timers.newest() {
+        let at = node(newest).at.get();
+        let place = order.partition_point(|other| node(*other).at.get() <= at);
+        order.insert(place, newest);
+    }
+    for handle in order {
+        out.put("timer", handle.raw().into());
+        let at = node(handle).at.get();
+        out.put("at", at.saturating_sub(kernel.machine.now));
     }
 }

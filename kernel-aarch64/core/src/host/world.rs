@@ -151,7 +151,7 @@ impl World {
         let root = self.root;
         self.kernel.init_tcb(root);
         let from = self.slot_ref(cnode, slot::CNODE.into());
-        let to = root.cspace_slot();
+        let to = root.slot(0);
         if let Some(to) = to {
             self.kernel.derive(from, to, Rights::KERNEL.bits(), 0);
             self.kernel.slot(to).set_embed(Embed::CSpace);
@@ -166,7 +166,7 @@ impl World {
         t.ceiling.set(0);
         t.header.clear(flag::PASSIVE);
         self.kernel.hold(root, Some(context));
-        self.kernel.make_ready(root);
+        self.kernel.make_ready(root, false);
         self.kernel.reschedule();
         self.check();
     }

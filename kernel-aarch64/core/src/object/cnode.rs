@@ -20,7 +20,7 @@ pub struct CNode {
 }
 
 /// Handle units from one slot to the next.
-const SLOT_UNITS: u32 = (size_of::<Slot>() as u64 / crate::handle::UNIT) as u32;
+pub(crate) const SLOT_UNITS: u32 = (size_of::<Slot>() as u64 / crate::handle::UNIT) as u32;
 
 impl CNodeRef {
     /// Slot `index`; the caller has compared the index with the length.
@@ -36,20 +36,6 @@ impl CNodeRef {
 }
 
 impl SlotRef {
-    /// Number of the slot's 64-byte line.
-    #[inline(always)]
-    #[must_use]
-    pub const fn line(self) -> u32 {
-        self.raw() / SLOT_UNITS
-    }
-
-    /// The slot in a line.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_line(line: u32) -> Option<Self> {
-        Self::from_raw(line.wrapping_mul(SLOT_UNITS))
-    }
-
     /// The slot `index` places behind this one.
     #[inline(always)]
     #[must_use]
@@ -120,15 +106,15 @@ impl Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Embed {
     /// In a CNode.
-    No,
+    No = 0,
     /// Root CNode of a TCB.
-    CSpace,
+    CSpace = 1,
     /// AddressSpace of a TCB.
-    VSpace,
+    VSpace = 2,
     /// Fault endpoint of a TCB.
-    Fault,
+    Fault = 3,
     /// Table memory of an AddressSpace.
-    Donation,
+    Donation = 4,
 }
 
 /// A capability, its place in the derivation tree, and for memory its mapping.
@@ -244,15 +230,8 @@ impl Slot {
 
     /// Records where the slot is.
     pub fn set_embed(&self, embed: Embed) {
-        let code = match embed {
-            Embed::No => 0,
-            Embed::CSpace => 1,
-            Embed::VSpace => 2,
-            Embed::Fault => 3,
-            Embed::Donation => 4,
-        };
-        self.word
-            .set(self.word.get() & !(7 << Self::EMBED_SHIFT) | code << Self::EMBED_SHIFT);
+        let others = self.word.get() & !(7 << Self::EMBED_SHIFT);
+        self.word.set(others | (embed as u32) << Self::EMBED_SHIFT);
     }
 
     /// Memory type number (see `gritos_abi::method::MemoryType`).
@@ -280,22 +259,11 @@ impl Slot {
 
     /// Takes over every field of another slot.
     pub fn copy_from(&self, other: &Self) {
-        self.object.set(other.object.get());
-        self.word.set(other.word.get());
-        self.rights.set(other.rights.get());
-        self.badge.set(other.badge.get());
-        self.first.set(other.first.get());
-        self.last.set(other.last.get());
-        self.next.set(other.next.get());
-        self.prev.set(other.prev.get());
-        self.space.set(other.space.get());
-        self.page.set(other.page.get());
-        self.offset.set(other.offset.get());
-        self.pages.set(other.pages.get());
-        self.entered.set(other.entered.get());
-        self.protected.set(other.protected.get());
-        self.map_next.set(other.map_next.get());
-        self.map_prev.set(other.map_prev.get());
+        macro_rules! copy {
+            ($($field:ident)*) => { $(self.$field.set(other.$field.get());)* };
+        }
+        copy!(object word rights badge first last next prev space page offset);
+        copy!(pages entered protected map_next map_prev);
     }
 }
 

@@ -24,9 +24,9 @@ pub struct TimerNode {
 
 /// A scheduling context: a budget of processor time per period.
 ///
-/// The budget is full at the first use after the end of a period, and that use
-/// begins the next period. So in any period at most the budget is used, and in
-/// any window of one period at most twice the budget.
+/// A budget that is used up is filled again at once if it was last filled a
+/// period ago or longer, else when that period ends. Filling begins a period. So
+/// in any window of one period at most twice the budget is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Context {

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use super::{Header, Slot, TimerNode};
+use super::{Header, SLOT_UNITS, Slot, TimerNode};
 use crate::handle::{ContextRef, NotificationRef, ReplyRef, SlotRef, TcbRef};
 
 /// What a thread is doing; bits 17–19 of the header word.
@@ -62,13 +62,13 @@ pub mod flag {
 }
 
 /// Where the number of slots begins in [`Tcb::root`].
-pub const ROOT_LEN_SHIFT: u32 = 47;
+const ROOT_LEN_SHIFT: u32 = 47;
 
 /// The registers of a thread that is not running.
 ///
 /// In the order in which the entry code saves them: what a call preserves
 /// fills two cache lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Frame {
     /// x19–x30.
@@ -91,22 +91,6 @@ pub struct Frame {
     pub fp_control: Cell<u64>,
 }
 
-impl Default for Frame {
-    fn default() -> Self {
-        Self {
-            preserved: [const { Cell::new(0) }; 12],
-            sp: Cell::new(0),
-            pc: Cell::new(0),
-            pstate: Cell::new(0),
-            thread_pointer: Cell::new(0),
-            x18: Cell::new(0),
-            window: Cell::new(0),
-            x: [const { Cell::new(0) }; 18],
-            fp_control: Cell::new(0),
-        }
-    }
-}
-
 /// A thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -119,8 +103,7 @@ pub struct Tcb {
     pub next: Cell<Option<TcbRef>>,
     /// Previous in that queue; none at its head.
     pub prev: Cell<Option<TcbRef>>,
-    /// Root CNode: number of slots `[63:47]`, line (see `Store::slot_below`) of the
-    /// first `[31:0]`.
+    /// Root CNode: number of slots `[63:47]`, handle of the first `[31:0]`.
     pub root: Cell<u64>,
     /// The context it holds; see `Kernel::context_of` for when this is valid.
     pub context: Cell<Option<ContextRef>>,
@@ -158,9 +141,22 @@ pub struct Tcb {
     pub fault_address: Cell<u64>,
     /// Its registers.
     pub frame: Frame,
-    _pad: [u64; 3],
+    /// Never written: registers are cleared from here.
+    pub zeros: [u64; 3],
     /// Root CNode, AddressSpace and fault endpoint.
     pub slots: [Slot; 3],
+}
+
+/// A loop written out: the kernel is built without loop unrolling, and every
+/// call passes here.
+macro_rules! each {
+    ($i:ident in $($n:literal)*: $body:expr) => {
+        $({
+            #[expect(non_upper_case_globals, reason = "stands for a variable of the loop")]
+            const $i: usize = $n;
+            $body;
+        })*
+    };
 }
 
 impl Tcb {
@@ -195,9 +191,20 @@ impl Tcb {
         self.header.has(flags)
     }
 
+    /// Number of the handle of slot `index` of the root CNode, if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn root_slot(&self, index: u32) -> Option<u32> {
+        let root = self.root.get();
+        if u64::from(index) >= root >> ROOT_LEN_SHIFT {
+            return None;
+        }
+        Some((root as u32).wrapping_add(index.wrapping_mul(SLOT_UNITS)))
+    }
+
     /// Sets the root CNode: its first slot and the number of slots.
     pub fn set_root(&self, first: Option<SlotRef>, len: u32) {
-        let first = first.map_or(0, SlotRef::line);
+        let first = first.map_or(0, SlotRef::raw);
         self.root
             .set(u64::from(len) << ROOT_LEN_SHIFT | u64::from(first));
     }
@@ -219,43 +226,23 @@ impl Tcb {
         self.frame.x[N].set(value);
     }
 
-    /// Clears x11–x17. Written out, as are the two below: the kernel is built
-    /// without loop unrolling, and every call passes here.
+    /// Clears x11–x17.
     #[inline]
     pub fn clear_caps(&self) {
-        self.set_x::<11>(0);
-        self.set_x::<12>(0);
-        self.set_x::<13>(0);
-        self.set_x::<14>(0);
-        self.set_x::<15>(0);
-        self.set_x::<16>(0);
-        self.set_x::<17>(0);
+        each!(i in 11 12 13 14 15 16 17: self.set_x::<i>(0));
     }
 
     /// Sets x0, and clears x1–x7.
     #[inline]
     pub fn set_only_word(&self, word: u64) {
         self.set_x::<0>(word);
-        self.set_x::<1>(0);
-        self.set_x::<2>(0);
-        self.set_x::<3>(0);
-        self.set_x::<4>(0);
-        self.set_x::<5>(0);
-        self.set_x::<6>(0);
-        self.set_x::<7>(0);
+        each!(i in 1 2 3 4 5 6 7: self.set_x::<i>(0));
     }
 
     /// Takes x0–x7 from another thread.
     #[inline]
     pub fn copy_words(&self, from: &Self) {
-        self.set_x::<0>(from.x::<0>());
-        self.set_x::<1>(from.x::<1>());
-        self.set_x::<2>(from.x::<2>());
-        self.set_x::<3>(from.x::<3>());
-        self.set_x::<4>(from.x::<4>());
-        self.set_x::<5>(from.x::<5>());
-        self.set_x::<6>(from.x::<6>());
-        self.set_x::<7>(from.x::<7>());
+        each!(i in 0 1 2 3 4 5 6 7: self.set_x::<i>(from.x::<i>()));
     }
 
     /// Register by its number in `ReadRegisters`.
@@ -276,28 +263,16 @@ impl Tcb {
 }
 
 impl TcbRef {
-    /// Slot of the root CNode.
+    /// Slot of the root CNode (0), the AddressSpace (1), the fault endpoint (2).
     #[must_use]
-    pub fn cspace_slot(self) -> Option<SlotRef> {
-        SlotRef::from_raw(self.raw().wrapping_add(SLOTS_UNITS))
-    }
-
-    /// Slot of the AddressSpace.
-    #[must_use]
-    pub fn vspace_slot(self) -> Option<SlotRef> {
-        self.cspace_slot().and_then(|slot| slot.nth(1))
-    }
-
-    /// Slot of the fault endpoint.
-    #[must_use]
-    pub fn fault_slot(self) -> Option<SlotRef> {
-        self.cspace_slot().and_then(|slot| slot.nth(2))
+    pub fn slot(self, index: u32) -> Option<SlotRef> {
+        SlotRef::from_raw(self.raw().wrapping_add(SLOTS_UNITS + SLOT_UNITS * index))
     }
 
     /// The thread that embedded slot `index` belongs to.
     #[must_use]
     pub fn of_slot(slot: SlotRef, index: u32) -> Option<Self> {
-        Self::from_raw(slot.raw().wrapping_sub(SLOTS_UNITS + 4 * index))
+        Self::from_raw(slot.raw().wrapping_sub(SLOTS_UNITS + SLOT_UNITS * index))
     }
 }
 

@@ -5,7 +5,6 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use gritos_abi::fault::FaultKind;
 use gritos_abi::{Outcome, Status};
-use gritos_kernel_core::fast;
 use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::host::{Ask, HostKernel, Progress, check, describe, facts};
 use gritos_kernel_core::store::Store;
@@ -144,8 +143,6 @@ fn apply(
     event: &Event,
     words: &mut Vec<u64>,
 ) -> Result<Step, String> {
-    // The fast path leaves it to later to begin a new period.
-    let compare = shape.pass == 0;
     let actor = kernel.cpu.current;
     let mut refused = false;
     let again = kernel.is_again();
@@ -158,30 +155,27 @@ fn apply(
             kernel.prepare(&ask);
             remember(kernel, ask.number);
             let preempted = matches!(event, Event::Preempted(_));
-            enter(kernel, ask.number, preempted, compare, words)?;
+            enter(kernel, ask.number, preempted, words)?;
         }
         Event::Again { preempted } => {
             let number = number_of(kernel);
-            enter(kernel, number, *preempted, compare, words)?;
+            enter(kernel, number, *preempted, words)?;
         }
         Event::EndSlice => kernel.end_slice(),
         Event::Fault => {
             let mut quick = kernel.clone();
-            let applied = quick.cpu.current.is_some_and(|current| {
-                let t = quick.store.tcb(current);
-                fast::fault(&mut quick.cpu, &quick.store, &mut quick.machine, t).is_some()
-            });
+            let applied = quick.fast_fault();
             kernel.fault(FaultKind::Breakpoint, 0, 0);
             kernel.reschedule();
             if applied {
-                go_on_with(kernel, quick, compare, words)?;
+                go_on_with(kernel, quick, words)?;
             }
         }
-        Event::Timer => kernel.tick(),
+        Event::Timer => tick(kernel, words)?,
         Event::Pass(ticks) => {
             kernel.machine.now += ticks;
             if kernel.machine.timer <= kernel.machine.now {
-                kernel.tick();
+                tick(kernel, words)?;
             }
         }
     }
@@ -204,7 +198,6 @@ fn enter(
     kernel: &mut HostKernel,
     number: u16,
     preempted: bool,
-    compare: bool,
     words: &mut Vec<u64>,
 ) -> Result<(), String> {
     kernel.machine.preempt_after.set(preempted.then_some(0));
@@ -213,7 +206,19 @@ fn enter(
     let applied = fast.as_mut().is_some_and(|fast| fast.run_fast(number));
     kernel.run_general(number);
     if let Some(fast) = fast.filter(|_| applied) {
-        go_on_with(kernel, fast, compare, words)?;
+        go_on_with(kernel, fast, words)?;
+    }
+    Ok(())
+}
+
+/// The timer interrupt, by both paths.
+fn tick(kernel: &mut HostKernel, words: &mut Vec<u64>) -> Result<(), String> {
+    let mut fast = kernel.clone();
+    let applied = fast.fast_timer().is_some();
+    kernel.tick();
+    if applied {
+        fast.reschedule();
+        go_on_with(kernel, fast, words)?;
     }
     Ok(())
 }
@@ -222,11 +227,10 @@ fn enter(
 fn go_on_with(
     kernel: &mut HostKernel,
     fast: HostKernel,
-    compare: bool,
     words: &mut Vec<u64>,
 ) -> Result<(), String> {
     let mark = key(kernel, words);
-    if compare && key(&fast, words) != mark {
+    if key(&fast, words) != mark {
         let (fast, slow) = (describe(&fast), describe(kernel));
         let at = fast.iter().zip(&slow).position(|(f, s)| f != s);
         let from = at.unwrap_or(0).saturating_sub(2);

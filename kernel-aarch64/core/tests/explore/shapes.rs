@@ -309,7 +309,7 @@ fn budgets() {
     ];
     let mut shape = Shape::new(m.world.without_root(), asks);
     shape.pass = units;
-    run(&shape, 4_863);
+    run(&shape, 6_792);
 }
 
 /// One thread that maps, protects and unmaps two capabilities to nine pages at

@@ -17,7 +17,12 @@ use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionKind};
 
 /// Functions that must get by without calls.
-const FAST: [&str; 2] = ["fast_call", "fast_reply_recv"];
+const FAST: [&str; 4] = [
+    "fast_call",
+    "fast_call_more",
+    "fast_reply_recv",
+    "fast_reply_more",
+];
 /// The entry for exceptions of the kernel itself, which has a stack of its own.
 const EMERGENCY: &str = "vectors_fault";
 
@@ -240,6 +245,8 @@ impl Instruction {
             w if w & 0xffe0_001f == 0xcb20_001f || w & 0xff80_001f == 0x9200_001f => {
                 Self::Unbounded("a frame of variable size")
             }
+            // Padding.
+            0 => Self::Leave,
             _ => Self::Other,
         }
     }

@@ -219,7 +219,7 @@ fn mappings(view: &View<'_>, handle: SpaceRef, space: &Space) -> Result<(), Brok
 fn threads(view: &View<'_>, handle: SpaceRef, space: &Space) -> Result<(), Broken> {
     let lives_here = |(thread, t): &&(TcbRef, &Tcb)| {
         thread
-            .vspace_slot()
+            .slot(1)
             .and_then(|slot| view.cap(slot))
             .is_some_and(|cap| cap.object.get() == handle.raw())
             && t.ttbr0.get() != 0

@@ -9,6 +9,17 @@ pub(super) fn check(view: &View<'_>) -> Result<(), Broken> {
     let cpu = &view.kernel.cpu;
     let mut last = (0, None);
     let mut count = 0;
+    if let Some(newest) = cpu.timers.newest() {
+        let alive = view.object(newest.raw()).is_some();
+        ensure!(alive, "dead {newest:x?} is the newest of the timers");
+        let n = view.kernel.store.timer(newest);
+        let apart = n.left.get().is_none() && n.right.get().is_none() && n.parent.get().is_none();
+        ensure!(
+            apart && n.height.get() == 1,
+            "{newest:x?} is not outside the timer tree"
+        );
+        count += 1;
+    }
     let height = subtree(view, cpu.timers.root(), None, &mut last, &mut count)?;
     ensure!(height < 64, "the timer tree is {height} high");
     let mut due = u64::MAX;
@@ -34,7 +45,7 @@ pub(super) fn check(view: &View<'_>) -> Result<(), Broken> {
     );
     let first = cpu
         .timers
-        .first()
+        .first(&view.kernel.store)
         .map(|f| view.kernel.store.timer(f).at.get());
     ensure!(
         first.unwrap_or(u64::MAX) == due,
@@ -70,10 +81,6 @@ fn subtree(
     ensure!(n.parent.get() == parent, "{handle:x?} has a wrong parent");
     let left = subtree(view, n.left.get(), here, last, count)?;
     ensure!(n.at.get() >= last.0, "{handle:x?} is before {last:x?}");
-    if last.1.is_none() {
-        let first = view.kernel.cpu.timers.first();
-        ensure!(first == here, "{first:x?} is not the earliest");
-    }
     *last = (n.at.get(), here);
     let right = subtree(view, n.right.get(), here, last, count)?;
     ensure!(

@@ -10,7 +10,7 @@ use gritos_abi::{Address, ObjectType, Rights, Status, Syscall};
 
 use super::bytes::Bytes;
 use super::choose::{Chooser, METHODS, refused_changes_nothing};
-use crate::handle::{ContextRef, TcbRef};
+use crate::handle::TcbRef;
 use crate::host::{Ask, Got, HostKernel, Progress, Thread, World, check, describe, facts};
 use crate::object::Tag;
 
@@ -297,14 +297,7 @@ impl Run<'_> {
     }
 
     fn compare_fast(&mut self, mut before: HostKernel, ask: &Ask) {
-        let due = |context: &ContextRef| {
-            let c = before.context(*context);
-            c.refill_at.get() <= before.machine.now
-        };
-        // The general path begins a new period before it lets a thread run, the
-        // fast path when the budget is used up.
-        let refilled = self.kernel.cpu.context.as_ref().is_some_and(due);
-        if refilled || !before.run_fast(ask.number) {
+        if !before.run_fast(ask.number) {
             return;
         }
         self.tally.fast += 1;
@@ -338,8 +331,10 @@ impl Run<'_> {
         } = self;
         waiting.retain(|thread| match kernel.progress(*thread) {
             Progress::Returned => {
-                let status = registers(kernel, *thread).status();
-                *tally.answers.entry(status as u8).or_default() += 1;
+                // Somebody may have written its registers while it was stopped.
+                if let Ok(status) = registers(kernel, *thread).outcome().status() {
+                    *tally.answers.entry(status as u8).or_default() += 1;
+                }
                 false
             }
             Progress::Blocked => true,
