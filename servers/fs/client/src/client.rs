@@ -1,6 +1,5 @@
 //! Calls to the file server, with memory for what does not fit in a message.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use gritos_base_api::{BufferAccess, Session, SessionClient};
@@ -20,6 +19,8 @@ pub const MEMORY_BYTES: usize = DATA as usize + 112 * 1024;
 const PATHS: [u64; 2] = [0, 4096];
 /// Where small answers go.
 const ANSWER: u64 = 8192;
+/// Most bytes of an answer's value.
+const LARGEST_ANSWER: usize = DirectoryEntry::SIZE;
 /// Where data starts.
 const DATA: u64 = 16384;
 
@@ -122,9 +123,10 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     }
 
     fn value<V: Wire>(&self, at: u64) -> Result<V, Errno> {
-        let mut bytes = vec![0; V::SIZE];
-        self.get(at, &mut bytes)?;
-        V::decode(&bytes).map_err(|_| Errno::PROTO)
+        let mut bytes = [0; LARGEST_ANSWER];
+        let bytes = bytes.get_mut(..V::SIZE).ok_or(Errno::PROTO)?;
+        self.get(at, bytes)?;
+        V::decode(bytes).map_err(|_| Errno::PROTO)
     }
 
     fn data_bytes(&self) -> usize {

@@ -9,7 +9,8 @@
 //!   blocks are used;
 //! - [`buffers`], [`journal`], [`replay`]: how changes become durable;
 //! - [`inode`], [`extents`], [`tree`], [`file`], [`orphans`]: files;
-//! - [`names`], [`folder`], [`index`], [`hash`], [`listing`], [`change`]: folders.
+//! - [`names`], [`folder`], [`index`], [`hash`], [`listing`], [`recent`],
+//!   [`change`]: folders.
 //!
 //! Not here: what `mke2fs -t ext4` does not switch on (encryption, inline data, quotas,
 //! clusters, case folding), files mapped by indirect blocks, making links, access times.
@@ -30,6 +31,7 @@ use device::Disk;
 use groups::Group;
 use inode::{BLOCKS_BYTES, Inode, ROOT};
 use journal::Log;
+use recent::Recent;
 use superblock::Superblock;
 
 mod allocate;
@@ -49,6 +51,7 @@ mod journal;
 mod listing;
 mod names;
 mod orphans;
+mod recent;
 mod replay;
 mod superblock;
 mod tree;
@@ -75,6 +78,7 @@ pub struct Ext4Volume<D: BlockDevice> {
     tree_blocks: usize,
     /// Inodes that are to lose blocks, the one that was listed last at the end.
     orphans: Vec<u32>,
+    recent: Recent,
     super_dirty: bool,
     log: Option<Log>,
     generation: u32,
@@ -125,6 +129,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             table_blocks: BTreeSet::new(),
             tree_blocks: 0,
             orphans: Vec::new(),
+            recent: Recent::new(),
             super_dirty: false,
             log: None,
             read_only,
@@ -214,13 +219,21 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
     }
 
     fn lookup(&mut self, dir: NodeId, name: &[u8]) -> Result<Found, FsError> {
-        let place = self.find(number(dir)?, name)?;
-        let kind = match names::kind_of(place.kind) {
+        let dir = number(dir)?;
+        let (inode, kind) = match self.recent.find(dir, name) {
+            Some(found) => found,
+            None => {
+                let place = self.find(dir, name)?;
+                self.recent.remember(dir, name, place.inode, place.kind);
+                (place.inode, place.kind)
+            }
+        };
+        let kind = match names::kind_of(kind) {
             Some(kind) => kind,
-            None => self.inode(place.inode)?.kind(),
+            None => self.inode(inode)?.kind(),
         };
         Ok(Found {
-            node: u64::from(place.inode),
+            node: u64::from(inode),
             kind,
         })
     }

@@ -138,6 +138,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
 
     pub(super) fn remove(&mut self, dir: NodeId, name: &[u8], folder: bool) -> Result<(), FsError> {
         let dir = number(dir)?;
+        self.recent.forget(dir, name);
         let place = self.find(dir, name)?;
         if self.can_go(place.inode)? != folder {
             return Err(if folder {
@@ -162,6 +163,8 @@ impl<D: BlockDevice> Ext4Volume<D> {
         to_dir: u32,
         to: &[u8],
     ) -> Result<(), FsError> {
+        self.recent.forget(from_dir, from);
+        self.recent.forget(to_dir, to);
         let source = self.find(from_dir, from)?;
         let target = match self.find(to_dir, to) {
             Ok(place) => Some(place),
