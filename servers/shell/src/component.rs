@@ -24,6 +24,11 @@ pub(crate) fn ready_at() -> u64 {
     READY_AT.load(Ordering::Relaxed)
 }
 
+/// Bytes of the heap that are in use, and that are mapped.
+pub(crate) fn heap_usage() -> (usize, usize) {
+    HEAP.usage()
+}
+
 pub(crate) fn main(_argument: u64) {
     if let Err(error) = run() {
         debug_println!("shell: {error}");

@@ -19,11 +19,16 @@ use crate::commands;
 /// Pause before a call is repeated that the console could not take, in nanoseconds.
 const PAUSE: u64 = 2_000_000;
 
+/// What the user types to interrupt: Ctrl-C.
+const INTERRUPT: u8 = 0x03;
+
 /// The console, and everything else by way of [`commands`].
 pub(crate) struct Terminal {
     console: ConsoleClient<Kernel>,
     interrupts: Cap<Notification>,
     interrupted: bool,
+    /// A command has ended by the Ctrl-C that the console will tell of next.
+    obeyed: bool,
     log: commands::log::Follower,
 }
 
@@ -34,6 +39,7 @@ impl Terminal {
             console: ConsoleClient::new(console, Kernel),
             interrupts,
             interrupted: false,
+            obeyed: false,
             log: commands::log::Follower::default(),
         };
         terminal.subscribe();
@@ -46,13 +52,29 @@ impl Terminal {
         let _ = self.console.notify_interrupt(notification);
     }
 
-    /// Waits for input: bytes, and whether the line is to be drawn again.
+    /// Waits for input: bytes, and whether the line is to be drawn again. A Ctrl-C that came meanwhile is the first
+    /// of them, unless a command has ended by it.
     pub(crate) fn read(&mut self) -> (Vec<u8>, bool) {
         loop {
+            // Of what was signalled so far the console tells again, in its place among the bytes.
+            self.clear_interrupt();
             match self.console.read() {
                 Ok(read) => {
                     let disturbed = read.events.contains(InputEvents::DISTURBED);
-                    return (read.data.to_vec(), disturbed);
+                    let mut bytes = read.data.to_vec();
+                    let obeyed = core::mem::take(&mut self.obeyed);
+                    match bytes.first() {
+                        Some(&INTERRUPT) => {
+                            self.clear_interrupt();
+                            if obeyed {
+                                bytes.remove(0);
+                            }
+                        }
+                        Some(_) => {}
+                        // Only events: the byte is still to come.
+                        None => self.obeyed = obeyed,
+                    }
+                    return (bytes, disturbed);
                 }
                 Err(error) => self.recover(&error),
             }
@@ -67,6 +89,11 @@ impl Terminal {
         } else {
             let _ = ipc::sleep_until(time::after(PAUSE));
         }
+    }
+
+    fn clear_interrupt(&mut self) {
+        self.note_interrupts();
+        self.interrupted = false;
     }
 
     fn note_interrupts(&mut self) {
@@ -116,9 +143,9 @@ impl Host for Terminal {
         self.interrupted
     }
 
-    fn begin_command(&mut self) {
-        self.note_interrupts();
-        self.interrupted = false;
+    fn forget_interrupt(&mut self) {
+        self.clear_interrupt();
+        self.obeyed = true;
     }
 
     fn read_file(&mut self, path: &str, limit: usize) -> Result<Vec<u8>, String> {
@@ -131,6 +158,10 @@ impl Host for Terminal {
 
     fn list_folder(&mut self, path: &str) -> Vec<(String, bool)> {
         commands::files::list(path)
+    }
+
+    fn check_folder(&mut self, path: &str) -> Result<(), String> {
+        commands::files::check_folder(path)
     }
 
     fn components(&mut self) -> Vec<String> {

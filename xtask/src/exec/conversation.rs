@@ -15,6 +15,8 @@ use crate::symbols::Symbols;
 pub(crate) struct Patience {
     /// From the start to the shell's first answer.
     pub(crate) boot: Duration,
+    /// Until the target says anything.
+    pub(crate) first: Duration,
     /// Between two questions before the shell has answered.
     pub(crate) greeting: Duration,
     /// Between two questions while a command runs.
@@ -27,6 +29,7 @@ pub(crate) struct Patience {
 
 pub(crate) const PATIENCE: Patience = Patience {
     boot: Duration::from_secs(120),
+    first: Duration::from_secs(1),
     greeting: Duration::from_millis(200),
     question: Duration::from_secs(2),
     silence: Duration::from_secs(20),
@@ -164,6 +167,9 @@ impl<K: Write, O: Write> Conversation<K, O> {
         let during = "the start, before the shell answered";
         let end = Instant::now() + self.patience.boot;
         (self.shell, self.console) = (None, None);
+        // What arrives before the UART is set up is lost in part: the target speaks first, unless it has spoken
+        // already.
+        self.next(Instant::now() + self.patience.first, during)?;
         while self.shell.is_none() || self.console.is_none() {
             self.send(Channel::Request, b"hello");
             self.send(Channel::Probe, b"");

@@ -10,6 +10,7 @@ use crate::frames::Stream;
 
 const PATIENCE: Patience = Patience {
     boot: Duration::from_secs(10),
+    first: Duration::from_millis(200),
     greeting: Duration::from_millis(10),
     question: Duration::from_millis(20),
     silence: Duration::from_millis(300),

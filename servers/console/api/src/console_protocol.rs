@@ -114,7 +114,8 @@ impl<T: rt::Transport> ConsoleClient<T> {
     }
 
     /// From now on Ctrl-C, if it comes while the caller has the input and does not wait in `read`, signals
-    /// this notification instead of being read.
+    /// this notification. What was typed before it and is not read yet is dropped: it is the first that the next
+    /// `read` returns.
     ///
     /// # Errors
     /// With [`rt::Error::Server`] and a [`ConsoleError`](crate::ConsoleError) if the server says no, else what went wrong on the way.
@@ -207,7 +208,8 @@ pub trait ConsoleServer {
     fn release(&mut self, caller: rt::Caller) -> Result<(), crate::ConsoleError>;
 
     /// From now on Ctrl-C, if it comes while the caller has the input and does not wait in `read`, signals
-    /// this notification instead of being read.
+    /// this notification. What was typed before it and is not read yet is dropped: it is the first that the next
+    /// `read` returns.
     ///
     /// # Errors
     /// A [`ConsoleError`](crate::ConsoleError) of the server's choice.

@@ -56,6 +56,11 @@ impl Input {
         fits
     }
 
+    /// Forgets the bytes that nobody has read.
+    pub fn drop_bytes(&mut self) {
+        self.bytes.clear();
+    }
+
     /// Remembers what happened until somebody reads.
     pub fn note(&mut self, events: InputEvents) {
         self.events |= events;

@@ -192,7 +192,8 @@ impl<R: Registers, O: Outside> Service<R, O> {
         let Some(byte) = one.byte else { return };
         self.received += 1;
         if byte == INTERRUPT && self.interrupt() {
-            return;
+            // What was typed before is no longer meant.
+            self.input.drop_bytes();
         }
         let (input, lost) = (&mut self.input, &mut self.lost);
         let asked = self.probe.push(byte, |byte| {
@@ -206,7 +207,8 @@ impl<R: Registers, O: Outside> Service<R, O> {
         }
     }
 
-    /// Signals who has the input, if that does not wait for it and wants to know. Whether it was so.
+    /// Signals who has the input, if that does not wait for it and wants to know. Whether it was so. The byte is
+    /// read as well, so that whoever has the input knows what came before it and what after.
     fn interrupt(&mut self) -> bool {
         let Some(owner) = self.input.owner() else {
             return false;

@@ -30,6 +30,22 @@ pub const COMMANDS: &[Command] = &[
         run: echo,
     },
     Command {
+        name: "cd",
+        summary: "goes to a folder, from which relative paths start; to / unless told",
+        arguments: "[FOLDER]",
+        example: "cd /data/www",
+        completes: Completes::Paths,
+        run: cd,
+    },
+    Command {
+        name: "pwd",
+        summary: "tells the folder from which relative paths start",
+        arguments: "",
+        example: "pwd",
+        completes: Completes::Nothing,
+        run: pwd,
+    },
+    Command {
         name: "true",
         summary: "succeeds",
         arguments: "",
@@ -60,6 +76,14 @@ pub const COMMANDS: &[Command] = &[
         example: "time sleep 1",
         completes: Completes::Commands,
         run: time,
+    },
+    Command {
+        name: "repeat",
+        summary: "runs a command so many times, until it fails; -k goes on after failures",
+        arguments: "[-k] TIMES COMMAND [ARGUMENT]...",
+        example: "repeat 10 ps | grep shell",
+        completes: Completes::CommandsBehind(1),
+        run: repeat,
     },
     Command {
         name: "uptime",
@@ -198,6 +222,25 @@ fn echo(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
     Ok(status::OK)
 }
 
+fn cd(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let folder = match arguments {
+        [] => "/",
+        _ => one_argument(arguments, "the folder")?,
+    };
+    let path = context.path(folder);
+    let checked = context.host.check_folder(&path);
+    checked.map_err(|why| Failure::new(format_args!("{path}: {why}")))?;
+    context.shell.folder = path;
+    Ok(status::OK)
+}
+
+fn pwd(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    no_arguments(arguments)?;
+    let folder = context.shell.folder.clone();
+    writeln!(context, "{folder}")?;
+    Ok(status::OK)
+}
+
 fn sleep(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     let text = one_argument(arguments, "the number of seconds")?;
     let Some(nanoseconds) = parse_seconds(text) else {
@@ -222,6 +265,28 @@ fn time(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
         micros % 1_000_000
     ));
     Ok(result)
+}
+
+fn repeat(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let (goes_on, rest) = match arguments.split_first() {
+        Some((first, rest)) if first == "-k" => (true, rest),
+        _ => (false, arguments),
+    };
+    let (times, command) = match rest {
+        [times, command @ ..] if !command.is_empty() => (times, command),
+        _ => return Err(Failure::usage("a number and a command are needed")),
+    };
+    let count: u64 = times
+        .parse()
+        .map_err(|_| Failure::usage(format_args!("`{times}` does not say how often")))?;
+    for _ in 0..count {
+        let status = context.run(command);
+        if status == status::INTERRUPTED || (status != status::OK && !goes_on) {
+            return Ok(status);
+        }
+        context.check()?;
+    }
+    Ok(status::OK)
 }
 
 fn uptime(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {

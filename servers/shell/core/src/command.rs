@@ -26,11 +26,12 @@ pub trait Host {
     /// [`Interrupted`], at once.
     fn sleep(&mut self, nanoseconds: u64) -> Result<(), Interrupted>;
 
-    /// Whether the user has pressed Ctrl-C since the command began. Stays true.
+    /// Whether the user has pressed Ctrl-C since the shell last waited for input. Stays true.
     fn interrupted(&mut self) -> bool;
 
-    /// Forgets an interrupt: a new command begins.
-    fn begin_command(&mut self) {}
+    /// Forgets an interrupt: a command has ended by it. One that no command noticed is for the line that
+    /// is typed next.
+    fn forget_interrupt(&mut self) {}
 
     /// Reads a file of at most `limit` bytes.
     ///
@@ -46,6 +47,12 @@ pub trait Host {
 
     /// The names in a folder, and whether they are folders; none if it cannot be read.
     fn list_folder(&mut self, path: &str) -> Vec<(String, bool)>;
+
+    /// Checks that there is such a folder.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    fn check_folder(&mut self, path: &str) -> Result<(), String>;
 
     /// Names of the system's components.
     fn components(&mut self) -> Vec<String>;
@@ -65,6 +72,8 @@ pub enum Completes {
     Components,
     /// Another command and its arguments.
     Commands,
+    /// The same behind so many arguments of its own.
+    CommandsBehind(usize),
     /// One of these words.
     Words(&'static [&'static str]),
 }

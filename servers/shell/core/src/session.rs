@@ -246,8 +246,8 @@ impl Host for Framed<'_> {
         self.host.interrupted()
     }
 
-    fn begin_command(&mut self) {
-        self.host.begin_command();
+    fn forget_interrupt(&mut self) {
+        self.host.forget_interrupt();
     }
 
     fn read_file(&mut self, path: &str, limit: usize) -> Result<Vec<u8>, String> {
@@ -260,6 +260,10 @@ impl Host for Framed<'_> {
 
     fn list_folder(&mut self, path: &str) -> Vec<(String, bool)> {
         self.host.list_folder(path)
+    }
+
+    fn check_folder(&mut self, path: &str) -> Result<(), String> {
+        self.host.check_folder(path)
     }
 
     fn components(&mut self) -> Vec<String> {

@@ -70,7 +70,6 @@ impl Shell {
 
     /// Runs a line. The status of the last command that ran, which also stays in [`status`](Self::status).
     pub fn run_line(&mut self, host: &mut dyn Host, line: &str) -> u8 {
-        host.begin_command();
         match parse(line) {
             Ok(pipelines) => {
                 for pipeline in &pipelines {
@@ -83,6 +82,7 @@ impl Shell {
                         self.status = self.run_pipeline(host, pipeline);
                     }
                     if self.status == status::INTERRUPTED {
+                        host.forget_interrupt();
                         break;
                     }
                 }
@@ -213,6 +213,10 @@ impl Shell {
             };
             match self.find(name).map(|command| command.completes) {
                 Some(Completes::Commands) => before = arguments,
+                Some(Completes::CommandsBehind(own)) => match arguments.get(own..) {
+                    Some(rest) => before = rest,
+                    None => return Vec::new(),
+                },
                 Some(Completes::Paths) => return self.paths(host, &word.value),
                 Some(Completes::Components) => {
                     return matching(host.components().into_iter(), &word.value);

@@ -344,6 +344,13 @@ pub(crate) fn write(path: &str, append: bool, bytes: &[u8]) -> Result<(), String
     file.write(bytes).map_err(said)
 }
 
+/// Checks that there is such a folder.
+pub(crate) fn check_folder(path: &str) -> Result<(), String> {
+    Open::new(path, OpenFlags::READ | OpenFlags::DIRECTORY)
+        .map(|_| ())
+        .map_err(said)
+}
+
 /// Lists a folder.
 pub(crate) fn list(path: &str) -> Vec<(String, bool)> {
     let listed = entries(path).unwrap_or_default().into_iter();

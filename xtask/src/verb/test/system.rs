@@ -357,6 +357,7 @@ fn run_group(workspace: &Workspace, ready: &Ready, events: &Sender<Event>) {
         let label = format!("{} {}", board_name(group.board), case.name);
         // The receiver lives as long as the workers.
         let _ = events.send(Event::Begins(label.clone()));
+        let begun = Instant::now();
         let result = (|| {
             let guest = match &mut machine {
                 Some(guest) => guest,
@@ -373,7 +374,8 @@ fn run_group(workspace: &Workspace, ready: &Ready, events: &Sender<Event>) {
         if result.is_err() {
             machine = None;
         }
-        let _ = events.send(Event::Ended(label, result));
+        let seconds = begun.elapsed().as_secs_f32();
+        let _ = events.send(Event::Ended(format!("{label} ({seconds:.1} s)"), result));
     }
 }
 

@@ -518,7 +518,7 @@ fn interrupts_reach_who_has_the_input_unless_it_reads() {
             .expect("answered")
             .expect("mine")
             .0,
-        b"ab"
+        b"\x03b"
     );
     assert!(bench.service.forget(SHELL) >= 2);
     assert_eq!(bench.service.outside().deleted, [50, 51]);

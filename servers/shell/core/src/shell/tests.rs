@@ -79,6 +79,13 @@ impl Host for Machine {
         Vec::new()
     }
 
+    fn check_folder(&mut self, path: &str) -> Result<(), String> {
+        match path {
+            "/" | "/data" => Ok(()),
+            _ => Err("no such file or folder".into()),
+        }
+    }
+
     fn components(&mut self) -> Vec<String> {
         ["console", "log", "shell"].map(String::from).to_vec()
     }
@@ -229,6 +236,40 @@ fn time_tells_how_long_a_command_took_and_keeps_its_status() {
 }
 
 #[test]
+fn relative_paths_start_from_the_folder_that_was_gone_to() {
+    assert_eq!(run("cd /data/../data/.; pwd; cd ..; pwd").0, "/data\n/\n");
+    assert_eq!(run("cd data; cd; pwd").0, "/\n");
+    let (said, status) = run("cd data; cd nowhere || pwd");
+    assert_eq!(said, "cd: /data/nowhere: no such file or folder\n/data\n");
+    assert_eq!(status, 0);
+    assert_eq!(run("cd a b").1, 2);
+}
+
+#[test]
+fn repeat_stops_at_the_first_failure() {
+    assert_eq!(run("repeat 3 echo x | wc"), ("3 3 6\n".into(), 0));
+    assert_eq!(run("repeat 0 false"), (String::new(), 0));
+    assert_eq!(run("repeat 9 false").1, 1);
+    assert_eq!(run("repeat -k 9 false"), (String::new(), 0));
+    for wrong in ["repeat", "repeat 3", "repeat x true", "repeat -1 true"] {
+        assert_eq!(run(wrong).1, 2, "{wrong}");
+    }
+    // Each counts as a command within a command.
+    assert_eq!(
+        run("repeat 2 repeat 2 repeat 2 repeat 2 repeat 2 repeat 2 repeat 2 repeat 2 true").1,
+        1
+    );
+}
+
+#[test]
+fn an_interrupt_ends_a_repetition() {
+    let (mut shell, mut machine) = (Shell::new(TABLES), Machine::default());
+    machine.patience = Some(1);
+    let status = shell.run_line(&mut machine, "repeat 99999999 true");
+    assert_eq!(status, 130);
+}
+
+#[test]
 fn seconds_are_read_exactly() {
     for (text, wanted) in [
         ("0", Some(0)),
@@ -256,6 +297,7 @@ fn words_are_completed_by_what_their_command_takes() {
     assert_eq!(texts("hea"), ["head"]);
     assert_eq!(texts("true; hi"), ["history"]);
     assert_eq!(texts("time ec"), ["echo"]);
+    assert_eq!(texts("repeat 3 ec"), ["echo"]);
     assert_eq!(texts("time echo da"), ["data/", "date.txt"]);
     assert_eq!(texts("echo /da"), ["/data/", "/date.txt"]);
     assert_eq!(texts("echo .h"), [".hidden"]);

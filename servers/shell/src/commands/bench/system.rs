@@ -6,6 +6,7 @@ use core::fmt::Write;
 use gritos_service::Kernel;
 use gritos_shell_core::builtins::{no_arguments, one_argument, parse_seconds};
 use gritos_shell_core::{Context, Failure, status};
+use gritos_sys::environment::Environment;
 use gritos_system_api::{System, SystemClient};
 
 use super::{Bench, Meter, measure};
@@ -24,6 +25,11 @@ pub(super) const BENCHES: &[Bench] = &[
         name: "idle",
         what: "what is executed while the shell sleeps; SECONDS",
         run: idle,
+    },
+    Bench {
+        name: "memory",
+        what: "what the shell itself uses of its memory, in bytes",
+        run: memory,
     },
     Bench {
         name: "system",
@@ -47,6 +53,18 @@ fn idle(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
     let (result, instructions) = meter.count(|| context.host.sleep(nanoseconds));
     result?;
     writeln!(context, "idle instructions={instructions} ns={nanoseconds}")?;
+    Ok(status::OK)
+}
+
+fn memory(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    no_arguments(arguments)?;
+    let (used, mapped) = component::heap_usage();
+    let own = Environment::MEMORY.info().map_err(Failure::new)?;
+    writeln!(
+        context,
+        "memory heap={used} mapped={mapped} free={} size={}",
+        own.free, own.size
+    )?;
     Ok(status::OK)
 }
 

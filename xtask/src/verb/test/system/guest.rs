@@ -286,6 +286,11 @@ impl<'a> Guest<'a> {
         Ok(&disk.context("the setting of this case has no disk")?.path)
     }
 
+    /// The tree that is tested.
+    pub(crate) const fn workspace(&self) -> &Workspace {
+        self.workspace
+    }
+
     /// Has QEMU's monitor do `command`, such as `{"execute": "query-status"}`; returns what it
     /// answers under `return`.
     pub(crate) fn monitor(&mut self, command: &Value) -> Result<Value> {
