@@ -94,6 +94,9 @@ enum Verb {
     /// Checks servers/system.toml and prints what runs and who may reach whom
     #[command(after_help = "Example:\n  cargo xtask system --board virt --memory 512M")]
     System(verb::system::Options),
+    /// Makes the files of a new service: interface, stubs, server, test and component
+    #[command(after_help = "Example:\n  cargo xtask new server counter")]
+    New(verb::new::Options),
     /// Writes the files that are generated and committed: the C header and the interfaces' stubs
     #[command(after_help = "Example:\n  cargo xtask codegen --check")]
     Codegen(verb::codegen::Options),
@@ -151,6 +154,7 @@ fn main() -> ExitCode {
             Verb::Gdb(options) => verb::gdb::run(&workspace, &options).map(|()| 0),
             Verb::Size => verb::size::run(&workspace),
             Verb::System(options) => verb::system::run(&workspace, &options).map(|()| 0),
+            Verb::New(options) => verb::new::run(&workspace, &options).map(|()| 0),
             Verb::Codegen(options) => verb::codegen::run(&workspace, &options).map(|()| 0),
             Verb::Check => verb::check::run(&workspace).map(|()| 0),
             Verb::Doc => verb::ci::doc(&workspace).map(|()| 0),

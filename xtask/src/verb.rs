@@ -8,6 +8,7 @@ pub(crate) mod flash;
 pub(crate) mod gdb;
 pub(crate) mod image;
 pub(crate) mod load;
+pub(crate) mod new;
 pub(crate) mod qemu;
 pub(crate) mod size;
 pub(crate) mod soak;
