@@ -3,7 +3,7 @@
 use gritos_idl_runtime::{
     Address, Incoming, Kind, Outcome, Outgoing, ServerPort, Status, Ticket, WireError,
 };
-use gritos_sys::abi::{Arrival, Control, Syscall};
+use gritos_sys::abi::{Arrival, CapsIn, Control, Syscall};
 use gritos_sys::cap::{Endpoint, Reply};
 use gritos_sys::environment::Environment;
 use gritos_sys::raw::{RawCalls, Request, Returned, kernel};
@@ -47,7 +47,7 @@ pub struct Port<const REPLIES: usize> {
     arrived: u32,
     deadline: Option<u64>,
     /// Whether receiving is more than a system call that answers: nobody waits
-    /// for an answer, something arrived that is to be deleted, or there is a deadline.
+    /// for an answer, or something arrived that is to be deleted.
     attention: bool,
 }
 
@@ -232,7 +232,15 @@ impl<const REPLIES: usize> Port<REPLIES> {
             tag: message.tag,
             control,
         };
-        let incoming = incoming(&kernel().short(call, request), self.window.0);
+        let returned = match self.deadline {
+            None => kernel().short(call, request),
+            Some(deadline) => {
+                let control = control.with_deadline();
+                let request = Request { control, ..request };
+                kernel().full(call, request, CapsIn::default(), deadline)
+            }
+        };
+        let incoming = incoming(&returned, self.window.0);
         let plain = Outcome::message(Kind::Call, incoming.outcome.word_count(), 0);
         // A call was answered, and another one came: nothing changes. Nor does it
         // if that one has capabilities, all of which unwrapped.
@@ -284,7 +292,7 @@ impl<const REPLIES: usize> Port<REPLIES> {
     }
 
     const fn settle(&mut self) {
-        self.attention = !self.owes || self.arrived != 0 || self.deadline.is_some();
+        self.attention = !self.owes || self.arrived != 0;
     }
 
     /// Deletes what nobody took over.

@@ -138,12 +138,7 @@ impl DriverDisk {
             .and_then(|()| SharedBuf::of(object))
             .map_err(|_| DiskError::Gone)
             .and_then(|shared| {
-                let wires = Wires {
-                    doorbell: object_cap(given.doorbell),
-                    wake: self.wake,
-                    memory: shared,
-                    end: 0,
-                };
+                let wires = Wires::new(object_cap(given.doorbell), self.wake, shared);
                 Disk::new(shared, given.layout, geometry, wires)
             });
         match mapped {

@@ -14,11 +14,31 @@ const SLICE: u64 = 100_000_000;
 /// The notifications of an attachment, and its memory, which goes when the driver goes.
 #[derive(Debug)]
 pub(crate) struct Wires {
-    pub(crate) doorbell: Cap<Notification>,
-    pub(crate) wake: Cap<Notification>,
-    pub(crate) memory: SharedBuf,
+    doorbell: Cap<Notification>,
+    wake: Cap<Notification>,
+    memory: SharedBuf,
     /// When patience ends, in ticks.
-    pub(crate) end: u64,
+    end: u64,
+    /// Patience and slice in ticks.
+    patience: u64,
+    slice: u64,
+}
+
+impl Wires {
+    pub(crate) fn new(
+        doorbell: Cap<Notification>,
+        wake: Cap<Notification>,
+        memory: SharedBuf,
+    ) -> Self {
+        Self {
+            doorbell,
+            wake,
+            memory,
+            end: 0,
+            patience: time::ticks(PATIENCE),
+            slice: time::ticks(SLICE),
+        }
+    }
 }
 
 impl Signals for Wires {
@@ -29,9 +49,9 @@ impl Signals for Wires {
     fn wait(&mut self, progress: bool) -> Result<(), DiskError> {
         let now = time::now();
         if progress {
-            self.end = now.saturating_add(time::ticks(PATIENCE));
+            self.end = now.saturating_add(self.patience);
         }
-        let slice = now.saturating_add(time::ticks(SLICE));
+        let slice = now.saturating_add(self.slice);
         if self.wake.wait(&Wait::until(slice)).is_ok() {
             return Ok(());
         }

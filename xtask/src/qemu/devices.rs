@@ -37,6 +37,8 @@ pub(crate) struct Disk {
     pub(crate) path: PathBuf,
     /// Whether what the guest writes is forgotten when the machine ends.
     pub(crate) forget: bool,
+    /// File with rules for QEMU's `blkdebug`: which requests fail.
+    pub(crate) faults: Option<PathBuf>,
 }
 
 impl Disk {
@@ -45,6 +47,7 @@ impl Disk {
         Self {
             path: path.into(),
             forget: false,
+            faults: None,
         }
     }
 }
@@ -85,7 +88,16 @@ impl Devices {
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |option: &str, value: OsString| arguments.extend([option.into(), value]);
         if let Some(disk) = &self.disk {
-            let mut drive = OsString::from("if=none,id=disk,format=raw,file=");
+            let mut drive = OsString::from("if=none,id=disk,format=raw,");
+            match &disk.faults {
+                None => drive.push("file="),
+                Some(rules) => {
+                    // The guest is told of errors, and QEMU goes on.
+                    drive.push("rerror=report,werror=report,file.driver=blkdebug,file.config=");
+                    drive.push(value(rules));
+                    drive.push(",file.image.filename=");
+                }
+            }
             drive.push(value(&disk.path));
             if disk.forget {
                 drive.push(",snapshot=on");

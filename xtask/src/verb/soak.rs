@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::qemu::{Board, Gic, Machine};
 use crate::toolchain::output_of;
-use crate::verb::test::target;
+use crate::verb::test::{system, target};
 use crate::workspace::Workspace;
 use crate::{report, toolchain};
 
@@ -75,7 +75,26 @@ const PARTS: &[Part] = &[
         about: "ten thousand losses of power, damaged volumes, and long random work on files",
         steps: |_| Ok(files()),
     },
+    Part {
+        name: "power",
+        about: "the power is cut 50 times while files are written",
+        steps: |_| Ok(kills(5, "cuts", system::soak_power)),
+    },
+    Part {
+        name: "files-killed",
+        about: "the disk's driver and the file server are killed 100 times each while files are written",
+        steps: |_| Ok(kills(10, "kills of each", system::soak_components)),
+    },
 ];
+
+/// Steps of ten rounds each.
+fn kills(count: u64, what: &str, run: fn(&Workspace) -> Result<()>) -> Vec<Step> {
+    let step = |number: u64| Step {
+        label: format!("{what} {} to {}", 10 * number + 1, 10 * number + 10),
+        run: Box::new(run),
+    };
+    (0..count).map(step).collect()
+}
 
 /// The page with the last results, relative to the workspace.
 const PAGE: &str = "docs/soak.md";

@@ -78,6 +78,8 @@ pub struct FileService<P: MapMemory, const N: usize> {
     waiting: Vec<Waiting>,
     /// A request came since the last turn.
     busy: bool,
+    /// What the port was told last.
+    alarm: Option<u64>,
 }
 
 impl<P: MapMemory, const N: usize> FileService<P, N> {
@@ -100,6 +102,7 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
             chunk: vec![0; CHUNK],
             waiting: Vec::new(),
             busy: false,
+            alarm: None,
         }
     }
 
@@ -496,19 +499,27 @@ impl<P: MapMemory, const N: usize> SupervisionServer for FileService<P, N> {
 
 impl<P: MapMemory, const N: usize, Q: ServerPort + Alarm> Hooks<Q> for FileService<P, N> {
     /// Commits when callers wait for it and no further request is there that could
-    /// join them; and when nobody asked for a while.
+    /// join them; and some time after the first change that nobody committed, as soon
+    /// as there is no request.
     fn turn(&mut self, port: &mut Q) {
         let busy = core::mem::take(&mut self.busy);
         if self.waiting.len() >= GROUP || !busy && !self.waiting.is_empty() {
             self.commit(port);
         } else if !busy && self.vfs.is_dirty() {
-            // Nobody is there to be told; whoever syncs next learns of a failure.
+            // Nobody is there to be told; whoever syncs next learns of a failure, and
+            // the next try is as far away as this one was.
             let _ = self.vfs.sync();
+            self.alarm = None;
         }
-        port.alarm(match (self.waiting.is_empty(), self.vfs.is_dirty()) {
+        let alarm = match (self.waiting.is_empty(), self.vfs.is_dirty()) {
             (false, _) => Some(0),
             (true, true) => Some(COMMIT_AFTER_NS),
             (true, false) => None,
-        });
+        };
+        // The moment is computed once, not with each request.
+        if alarm != self.alarm {
+            port.alarm(alarm);
+            self.alarm = alarm;
+        }
     }
 }

@@ -32,6 +32,7 @@ mod network;
 mod shell;
 mod supervision;
 
+pub(crate) use files::{soak_components, soak_power};
 pub(crate) use guest::Guest;
 
 /// All tables, in the order in which they run.

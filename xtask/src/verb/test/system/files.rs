@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::{Board, Case, Guest, Setting};
+use super::{Board, Case, Guest, Image, Setting};
 use crate::workspace::Workspace;
 
+mod broken;
 mod commands;
 mod host;
 mod killed;
@@ -40,6 +41,12 @@ pub(super) const CASES: &[Case] = &[
     Case::new("files/a_full_disk_is_said_and_survived", host::full)
         .with(SMALL_DISK)
         .alone(),
+    Case::new(
+        "files/errors_of_the_disk_are_told",
+        broken::reads_and_writes,
+    )
+    .with(DISK)
+    .alone(),
     Case::new(
         "files/nothing_durable_is_lost_with_the_power",
         killed::power,
@@ -77,6 +84,31 @@ const LOAD: Setting = Setting {
     disk: Some(crate::disk::make),
     ..Setting::SHIPPED
 };
+
+/// Parts of `cargo xtask soak`: the cases in which something is killed, again and again.
+pub(crate) fn soak_power(workspace: &Workspace) -> Result<()> {
+    with_load(workspace, |guest| killed::power_cuts(guest, SOAK_ROUNDS))
+}
+
+/// As [`soak_power`], for the driver and the server.
+pub(crate) fn soak_components(workspace: &Workspace) -> Result<()> {
+    with_load(workspace, |guest| killed::restarts(guest, SOAK_ROUNDS))
+}
+
+/// Rounds of a step of `cargo xtask soak`.
+pub(crate) const SOAK_ROUNDS: u64 = 10;
+
+fn with_load(workspace: &Workspace, work: impl FnOnce(&mut Guest<'_>) -> Result<()>) -> Result<()> {
+    let path = workspace.output("soak-files.img")?;
+    let image = Image::write(workspace, &LOAD, Board::Virt, path)?;
+    work(&mut Guest::start(
+        workspace,
+        &LOAD,
+        Board::Virt,
+        &image,
+        "soak-files",
+    )?)
+}
 
 fn make_empty(_workspace: &Workspace, path: &Path) -> Result<()> {
     Ok(File::create(path)?.set_len(64 << 20)?)

@@ -291,6 +291,22 @@ impl<'a> Guest<'a> {
         self.workspace
     }
 
+    /// From the next power-on on, requests to the disk fail by these rules of QEMU's `blkdebug`; none do
+    /// without rules.
+    pub(crate) fn break_disk(&mut self, rules: Option<&str>) -> Result<()> {
+        let disk = self.machine.devices.disk.as_mut();
+        let disk = disk.context("the setting of this case has no disk")?;
+        disk.faults = match rules {
+            None => None,
+            Some(rules) => {
+                let path = disk.path.with_extension("faults");
+                std::fs::write(&path, rules)?;
+                Some(path)
+            }
+        };
+        Ok(())
+    }
+
     /// Has QEMU's monitor do `command`, such as `{"execute": "query-status"}`; returns what it
     /// answers under `return`.
     pub(crate) fn monitor(&mut self, command: &Value) -> Result<Value> {

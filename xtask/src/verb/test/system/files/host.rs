@@ -180,3 +180,13 @@ pub(super) fn full(guest: &mut Guest<'_>) -> Result<()> {
     let disk = guest.disk()?;
     check(disk.to_str().context("a path in UTF-8")?)
 }
+
+/// Numbers of the blocks of a file.
+pub(super) fn blocks(partition: &str, path: &str) -> Result<Vec<u64>> {
+    let printed = run(DEBUGFS, &["-R", &format!("blocks {path}")], partition)?;
+    let printed = String::from_utf8(printed)?;
+    let numbers = printed.split_whitespace().map(str::parse);
+    numbers
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("debugfs lists blocks as `{printed}`"))
+}

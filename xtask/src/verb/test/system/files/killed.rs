@@ -46,10 +46,15 @@ fn reach(guest: &mut Guest<'_>, number: u64) -> Result<u64> {
 }
 
 pub(super) fn power(guest: &mut Guest<'_>) -> Result<()> {
+    power_cuts(guest, TIMES)
+}
+
+/// Cuts the power so often, and looks each time at what is there afterwards.
+pub(super) fn power_cuts(guest: &mut Guest<'_>, times: u64) -> Result<()> {
     let mut durable = reach(guest, 4)?;
-    for round in 0..TIMES {
+    for round in 0..times {
         // Some way into a step, another one each time.
-        std::thread::sleep(Duration::from_millis(17 * (round + 1)));
+        std::thread::sleep(Duration::from_millis(17 * (round % 13 + 1)));
         guest.kill();
         host::check_after_cut(guest.disk()?)?;
         guest.boot()?;
@@ -66,8 +71,13 @@ pub(super) fn power(guest: &mut Guest<'_>) -> Result<()> {
 }
 
 pub(super) fn components(guest: &mut Guest<'_>) -> Result<()> {
+    restarts(guest, TIMES)
+}
+
+/// Kills driver and server so often, one after the other.
+pub(super) fn restarts(guest: &mut Guest<'_>, times: u64) -> Result<()> {
     let mut durable = reach(guest, 4)?;
-    for _ in 0..TIMES {
+    for _ in 0..times {
         for component in ["virtio-blk", "fs"] {
             guest.succeed(&format!("restart {component}"))?;
             durable = reach(guest, durable + 3)?;
