@@ -15,6 +15,11 @@ use gritos_abi::boot_info::{BootInfo, MAGIC, VIRTUAL_ADDRESS};
 
 #[cfg(target_os = "none")]
 mod copying;
+#[cfg(target_os = "none")]
+mod crc;
+
+#[cfg(target_os = "none")]
+pub use crc::crc32c;
 
 /// Immediate of the `brk` by which a task ends.
 pub const EXIT: u16 = 0xe0;

@@ -173,6 +173,7 @@ mod tests {
             disk: Some(Disk {
                 path: "a,b.img".into(),
                 forget: true,
+                faults: None,
             }),
             network: Some(Network::User(vec![Forward {
                 host: 8080,

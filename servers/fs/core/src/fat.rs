@@ -106,6 +106,8 @@ pub struct FatVolume<D: BlockDevice> {
     /// It cannot be made writable.
     stays_read_only: bool,
     dirty: bool,
+    /// How full it is, as long as nothing changed: to count means to read the whole table.
+    space: Option<Space>,
 }
 
 impl<D: BlockDevice> FatVolume<D> {
@@ -126,6 +128,7 @@ impl<D: BlockDevice> FatVolume<D> {
             read_only: true,
             stays_read_only,
             dirty: false,
+            space: None,
         })
     }
 
@@ -413,18 +416,22 @@ impl<D: BlockDevice> Volume for FatVolume<D> {
         }
         self.fs.sync().map_err(failed)?;
         self.dirty = false;
+        self.space = None;
         Ok(())
     }
 
     fn space(&mut self) -> Result<Space, FsError> {
+        if let Some(space) = self.space.filter(|_| !self.dirty) {
+            return Ok(space);
+        }
         let found = self.fs.statfs().map_err(failed)?;
         let block = u64::from(found.block_size());
-        Ok(Space {
+        Ok(*self.space.insert(Space {
             total_bytes: found.total_blocks().saturating_mul(block),
             free_bytes: found.free_blocks().saturating_mul(block),
             free_files: u64::MAX,
             block_bytes: found.block_size(),
-        })
+        }))
     }
 
     fn remount(&mut self, read_only: bool) -> Result<(), FsError> {
