@@ -92,6 +92,8 @@ fn open(
     listener.setsockopt(SocketOption::ReceiveBuffer, RECEIVE_BYTES)?;
     listener.setsockopt(SocketOption::SendBuffer, SEND_BYTES)?;
     listener.setsockopt(SocketOption::NoDelay, 1)?;
+    // Connections of an earlier life may still be ending.
+    listener.setsockopt(SocketOption::ReuseAddress, 1)?;
     listener.bind(SocketAddr::new(IpAddr::from([0; 16]), PORT))?;
     listener.listen(BACKLOG)?;
     listener.watch(bells.with_bit(0), Readiness::READABLE | Readiness::ERROR)?;

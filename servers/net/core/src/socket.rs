@@ -166,34 +166,43 @@ impl Socket {
 }
 
 /// All sockets.
+///
+/// Those that there are lie side by side, so that looking at each costs what they are, not what was once.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
+    sockets: Vec<(SocketId, Socket)>,
     places: Vec<Place>,
     /// Where the search for a free place begins, so that places rest.
     next: usize,
 }
 
-#[derive(Debug)]
+/// What a number's lower part names.
+#[derive(Clone, Copy, Debug)]
 struct Place {
+    /// The number of the socket that has it, or of the next that will.
     id: SocketId,
-    socket: Option<Socket>,
+    /// Where that socket lies.
+    at: Option<usize>,
 }
 
 impl Table {
-    pub(crate) fn get(&self, id: SocketId) -> Result<&Socket, NetError> {
+    fn at(&self, id: SocketId) -> Result<usize, NetError> {
         self.places
             .get(id.place())
             .filter(|place| place.id == id)
-            .and_then(|place| place.socket.as_ref())
+            .and_then(|place| place.at)
             .ok_or(NetError::BadSocket)
     }
 
+    pub(crate) fn get(&self, id: SocketId) -> Result<&Socket, NetError> {
+        let found = self.sockets.get(self.at(id)?);
+        found.map(|(_, socket)| socket).ok_or(NetError::BadSocket)
+    }
+
     pub(crate) fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket, NetError> {
-        self.places
-            .get_mut(id.place())
-            .filter(|place| place.id == id)
-            .and_then(|place| place.socket.as_mut())
-            .ok_or(NetError::BadSocket)
+        let at = self.at(id)?;
+        let found = self.sockets.get_mut(at);
+        found.map(|(_, socket)| socket).ok_or(NetError::BadSocket)
     }
 
     /// Adds a socket unless there are `limit` already.
@@ -202,50 +211,53 @@ impl Table {
         if self.places.len() < limit {
             // Generations begin at 1, so that no number is 0.
             let id = SocketId(1 << PLACE_BITS | self.places.len() as u32);
-            self.places.push(Place {
-                id,
-                socket: Some(socket),
-            });
-            return Ok(id);
+            self.places.push(Place { id, at: None });
+            return self.put(id.place(), socket);
         }
         let count = self.places.len();
         let free = (0..count)
             .map(|step| (self.next + step) % count)
-            .find(|at| self.places.get(*at).is_some_and(|p| p.socket.is_none()))
+            .find(|at| self.places.get(*at).is_some_and(|p| p.at.is_none()))
             .ok_or(NetError::ServerLimit)?;
         self.next = free + 1;
-        let place = self.places.get_mut(free).ok_or(NetError::ServerLimit)?;
-        place.socket = Some(socket);
+        self.put(free, socket)
+    }
+
+    fn put(&mut self, place: usize, socket: Socket) -> Result<SocketId, NetError> {
+        let place = self.places.get_mut(place).ok_or(NetError::ServerLimit)?;
+        place.at = Some(self.sockets.len());
+        self.sockets.push((place.id, socket));
         Ok(place.id)
     }
 
     pub(crate) fn remove(&mut self, id: SocketId) -> Result<Socket, NetError> {
-        let place = self
-            .places
-            .get_mut(id.place())
-            .filter(|place| place.id == id)
-            .ok_or(NetError::BadSocket)?;
-        let socket = place.socket.take().ok_or(NetError::BadSocket)?;
+        let at = self.at(id)?;
+        let (_, socket) = self.sockets.swap_remove(at);
         let next = id.0.wrapping_add(1 << PLACE_BITS) & ((1 << NUMBER_BITS) - 1);
         let wrapped = next >> PLACE_BITS == 0;
-        place.id = SocketId(if wrapped {
-            next | 1 << PLACE_BITS
-        } else {
-            next
-        });
+        if let Some(place) = self.places.get_mut(id.place()) {
+            place.at = None;
+            place.id = SocketId(if wrapped {
+                next | 1 << PLACE_BITS
+            } else {
+                next
+            });
+        }
+        // The last one now lies where this one did.
+        if let Some((moved, _)) = self.sockets.get(at)
+            && let Some(place) = self.places.get_mut(moved.place())
+        {
+            place.at = Some(at);
+        }
         Ok(socket)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SocketId, &Socket)> {
-        self.places
-            .iter()
-            .filter_map(|place| Some((place.id, place.socket.as_ref()?)))
+        self.sockets.iter().map(|(id, socket)| (*id, socket))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SocketId, &mut Socket)> {
-        self.places
-            .iter_mut()
-            .filter_map(|place| Some((place.id, place.socket.as_mut()?)))
+        self.sockets.iter_mut().map(|(id, socket)| (*id, socket))
     }
 
     /// Sockets of a client.
