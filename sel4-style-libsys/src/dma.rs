@@ -28,6 +28,17 @@ pub const WINDOW_BASE: u64 = 0x20_0000_0000;
 /// kernel handles.
 pub const WINDOW_END: u64 = 0x30_0000_0000;
 
+/// Everything that was written before is visible to every device before anything that follows, and what is
+/// read afterwards is not older. `fence` orders for processors alone; devices are outside of their
+/// shareability domain (Arm ARM, "Data Synchronization Barrier").
+pub fn barrier() {
+    #[cfg(target_os = "none")]
+    // SAFETY: a barrier changes nothing. Not `nomem`: accesses stay on their side of it.
+    unsafe {
+        core::arch::asm!("dsb sy", options(nostack, preserves_flags));
+    }
+}
+
 /// A memory object that devices may access, mapped.
 #[derive(Clone, Copy, Debug)]
 pub struct DmaMemory {

@@ -10,6 +10,7 @@ use gritos_shell_core::{Command, Failure, builtins};
 use gritos_sys::environment::Environment;
 
 pub(crate) mod bench;
+pub(crate) mod board;
 pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod net;
@@ -22,6 +23,7 @@ pub(crate) static TABLES: &[&[Command]] = &[
     system::COMMANDS,
     files::COMMANDS,
     bench::COMMANDS,
+    board::COMMANDS,
     log::COMMANDS,
     time::COMMANDS,
     net::COMMANDS,
