@@ -13,11 +13,16 @@ const TIMES: u64 = 3;
 
 /// The number behind `word` in the last line that has it.
 fn last(guest: &Guest<'_>, word: &str) -> Option<u64> {
-    let number = |line: &String| -> Option<u64> {
-        let (_, rest) = line.split_once(word)?;
-        rest.split_whitespace().next()?.parse().ok()
-    };
-    guest.lines().iter().rev().find_map(number)
+    let lines = guest.lines();
+    lines
+        .iter()
+        .rev()
+        .find_map(|line| number_behind(line, word))
+}
+
+fn number_behind(line: &str, word: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(word)?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// What the load says when it reads what it never wrote.
@@ -59,7 +64,13 @@ pub(super) fn power_cuts(guest: &mut Guest<'_>, times: u64) -> Result<()> {
         host::check_after_cut(guest.disk()?)?;
         guest.boot()?;
         let next = reach(guest, durable + 3)?;
-        let found = last(guest, "found ").context("the load looked at nothing")?;
+        // What was logged before the shell listened is in the log all the same.
+        let log = guest.succeed("log")?;
+        let found = log
+            .lines()
+            .rev()
+            .find_map(|line| number_behind(line, "found "))
+            .context("the load looked at nothing")?;
         ensure!(
             found >= durable,
             "step {durable} was durable, and after the power came back {found} was the last"
