@@ -19,6 +19,8 @@ pub const MEMORY_BYTES: usize = DATA as usize + 112 * 1024;
 const PATHS: [u64; 2] = [0, 4096];
 /// Where small answers go.
 const ANSWER: u64 = 8192;
+/// Most entries of a folder that are asked for at once.
+const LISTED: u32 = 128;
 /// Most bytes of an answer's value.
 const LARGEST_ANSWER: usize = DirectoryEntry::SIZE;
 /// Where data starts.
@@ -297,12 +299,14 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
         folder: OpenFile,
         position: u64,
     ) -> Result<(Vec<DirectoryEntry>, u64), Errno> {
-        let room = self.data_bytes().min(64 * DirectoryEntry::SIZE);
+        let room = self
+            .data_bytes()
+            .min(LISTED as usize * DirectoryEntry::SIZE);
         let listed = self.call(|client| {
             let entries = client.range(DATA, room)?;
             Ok(client.file(folder).readdir(position, entries))
         })?;
-        let count = listed.count.min(64);
+        let count = listed.count.min(LISTED);
         let entries =
             (0..u64::from(count)).map(|i| self.value(DATA + i * DirectoryEntry::SIZE as u64));
         Ok((entries.collect::<Result<_, _>>()?, listed.next))

@@ -72,6 +72,8 @@ pub struct Ext4Volume<D: BlockDevice> {
     /// Blocks that the journal has and that are none of metadata any more.
     revoked: BTreeSet<u64>,
     inodes: HashMap<u32, Inode>,
+    /// How many inodes are in memory when some are forgotten next.
+    trim_inodes_at: usize,
     dirty_inodes: BTreeSet<u32>,
     /// Blocks of the table of inodes, and of extents, that the next commit will write.
     table_blocks: BTreeSet<u64>,
@@ -125,6 +127,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             buffers: Buffers::default(),
             revoked: BTreeSet::new(),
             inodes: HashMap::new(),
+            trim_inodes_at: 0,
             dirty_inodes: BTreeSet::new(),
             table_blocks: BTreeSet::new(),
             tree_blocks: 0,

@@ -56,6 +56,8 @@ pub(super) struct Buffers {
     /// Blocks that changed since the last commit.
     dirty: BTreeSet<u64>,
     logged: usize,
+    /// How many there are when some are forgotten next.
+    trim_at: usize,
     /// Counts changes.
     pub(super) changes: u64,
 }
@@ -130,13 +132,15 @@ impl Buffers {
 
     /// Forgets some of what can be read again.
     pub(super) fn trim(&mut self) {
-        if self.map.len() <= KEPT {
+        if self.map.len() <= KEPT.max(self.trim_at) {
             return;
         }
         let dirty = &self.dirty;
         self.map.retain(|block, buffer| {
             core::mem::take(&mut buffer.used) || buffer.logged || dirty.contains(block)
         });
+        // What cannot be forgotten is not looked at each time.
+        self.trim_at = self.map.len() + KEPT / 4;
     }
 }
 

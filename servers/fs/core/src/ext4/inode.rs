@@ -357,10 +357,12 @@ impl<D: BlockDevice> Ext4Volume<D> {
 
     /// Forgets some of what can be read again.
     pub(super) fn trim_inodes(&mut self) {
-        if self.inodes.len() > KEPT {
+        if self.inodes.len() > KEPT.max(self.trim_inodes_at) {
             self.inodes.retain(|_, inode| {
                 core::mem::take(&mut inode.used) || inode.dirty || inode.opens > 0
             });
+            // What cannot be forgotten is not looked at each time.
+            self.trim_inodes_at = self.inodes.len() + KEPT / 4;
         }
     }
 }

@@ -83,6 +83,7 @@ pub(super) fn find<'a>(
     wanted: &[u8],
 ) -> Result<Option<Name<'a>>, FsError> {
     // By hand, since this is what walking paths costs.
+    let last = wanted.last();
     let mut at = 0;
     while at < end {
         let Some(head) = data.get(at..).and_then(|rest| rest.first_chunk::<HEAD>()) else {
@@ -93,7 +94,11 @@ pub(super) fn find<'a>(
         if size < HEAD + length || size % 4 != 0 || at + size > end {
             return Err(FsError::Corrupted);
         }
-        if length == wanted.len() && part(data, at + HEAD, at + HEAD + length) == wanted {
+        // Names often differ at the end alone.
+        if length == wanted.len()
+            && data.get(at + HEAD + length - usize::from(length > 0)) == last
+            && part(data, at + HEAD, at + HEAD + length) == wanted
+        {
             let inode = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
             if inode != 0 {
                 return Ok(Some(Name {
