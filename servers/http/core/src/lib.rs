@@ -23,7 +23,7 @@ pub use request::{HEAD_LIMIT, Method, Parsed, Request, parse};
 use alloc::borrow::Cow;
 
 /// The page that is shown where the site has none.
-pub const FIRST_PAGE: &[u8] = include_bytes!("../page/index.html");
+pub const FIRST_PAGE: &[u8] = include_bytes!("../../../fs/data/www/index.html");
 
 /// Something that can be sent.
 #[derive(Debug)]
