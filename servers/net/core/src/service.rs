@@ -28,6 +28,11 @@ use watch::Watch;
 
 /// Turns of the stack in a row, before others are heard.
 const TURNS: usize = 4;
+/// Turns in a row that were due at once and moved nothing, before one waits for [`PAUSE_NS`]: whatever is due
+/// and cannot be done must not take the processor from everybody less urgent.
+const IN_VAIN_LIMIT: u8 = 32;
+/// Nanoseconds.
+const PAUSE_NS: u64 = 1_000_000;
 
 /// Notifications of clients.
 pub trait Signals {
@@ -87,6 +92,8 @@ pub struct Service<D, C, P: MapMemory, S, const N: usize> {
     /// A call that waits has moved bytes.
     moved: bool,
     watches: Vec<Watch>,
+    /// Turns in a row that were due at once and moved nothing.
+    in_vain: u8,
 }
 
 impl<D, C, P: MapMemory, S, const N: usize> core::fmt::Debug for Service<D, C, P, S, N> {
@@ -122,6 +129,7 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             waiting: Vec::new(),
             moved: false,
             watches: Vec::new(),
+            in_vain: 0,
         }
     }
 
@@ -175,7 +183,17 @@ where
         } else {
             self.next_ns()
         };
-        port.set_alarm(next);
+        let now_ns = self.clock.now_ns();
+        let in_vain = !self.stack.has_moved() && next.is_some_and(|at| at <= now_ns);
+        self.in_vain = if in_vain {
+            self.in_vain.saturating_add(1)
+        } else {
+            0
+        };
+        port.set_alarm(match self.in_vain {
+            ..=IN_VAIN_LIMIT => next,
+            _ => Some(now_ns.saturating_add(PAUSE_NS)),
+        });
     }
 }
 

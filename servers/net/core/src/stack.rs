@@ -105,6 +105,8 @@ pub struct Stack<D> {
     device_ns: Option<u64>,
     /// When it was last looked at what time alone changes.
     looked_ns: u64,
+    /// Frames went in or out since [`Stack::has_moved`] was asked.
+    moved: bool,
 }
 
 impl<D> core::fmt::Debug for Stack<D> {
@@ -148,6 +150,7 @@ impl<D: FrameDevice> Stack<D> {
             more: false,
             device_ns: None,
             looked_ns: 0,
+            moved: false,
         };
         stack.start_configuration();
         stack
@@ -190,6 +193,11 @@ impl<D: FrameDevice> Stack<D> {
         self.link.wire.device.flush();
     }
 
+    /// Whether frames went in or out since it was asked last.
+    pub(crate) const fn has_moved(&mut self) -> bool {
+        core::mem::replace(&mut self.moved, false)
+    }
+
     /// Whether frames wait that the last turn did not come to.
     pub(crate) fn has_more(&self) -> bool {
         self.more || self.link.has_looped()
@@ -207,6 +215,7 @@ impl<D: FrameDevice> Stack<D> {
                 return any;
             }
             any = true;
+            self.moved = true;
             let seen = self.link.seen;
             if let Some(port) = seen.opens_port {
                 self.tend_port(port);
@@ -227,6 +236,7 @@ impl<D: FrameDevice> Stack<D> {
             if sent == PollResult::None {
                 return;
             }
+            self.moved = true;
         }
         self.more = true;
     }
