@@ -5,7 +5,8 @@
 //! faults; signals, interrupts and deadlines that wake nobody or a better
 //! thread; waits for them. Everything else, errors included, is left to the
 //! general path: a function here either does exactly what that would do, or
-//! nothing. The same tests run on both.
+//! nothing. The same tests run on both. Longer than most files: what is in line
+//! together is read together.
 //!
 //! What makes it short: the thread's state, flags and tag are one word, so one
 //! compare asks many questions; a context that is lent stays with the
