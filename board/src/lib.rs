@@ -38,6 +38,9 @@ pub struct Board {
     /// Physical range of device registers that user space may have: without the interrupt
     /// controller, which is the kernel's alone.
     pub devices: (u64, u64),
+    /// End of the memory behind the first bank of RAM that a coprocessor keeps for itself, and in which what it
+    /// shows lies: user space may have it as device memory. 0: there is none.
+    pub share_end: u64,
     /// Where the flat kernel image lands when its arm64 header asks for `text_offset` 0.
     pub load_address: u64,
 }

@@ -16,5 +16,6 @@ pub const BOARD: Board = Board {
     ram_end: 0x100_0000_0000,
     // Behind GIC and its MSI frames: UART, clock, GPIO, virtio, platform bus, PCIe window.
     devices: (0x0900_0000, 0x4000_0000),
+    share_end: 0,
     load_address: 0x4020_0000,
 };

@@ -20,6 +20,8 @@ pub const BOARD: Board = Board {
     ram_end: 0x4000_0000,
     // Up to the ARM's local peripherals, among which is the GIC.
     devices: (0xfc00_0000, 0xff80_0000),
+    // The VideoCore's share reaches to the end of the first GiB; `gpu_mem` decides where it begins.
+    share_end: 0x4000_0000,
     load_address: 0x20_0000,
 };
 

@@ -39,7 +39,7 @@ pub struct RootFacts<'a> {
     pub device_tree: Region,
     /// RAM that nobody uses, whole pages.
     pub free: &'a [Region],
-    /// Registers that user space may have, whole pages.
+    /// Registers and shared memory that user space may have, whole pages; those that are empty are left out.
     pub devices: &'a [Region],
 }
 
@@ -386,5 +386,6 @@ fn untyped_regions<'a>(
             false,
         )
     });
-    ram.chain(facts.devices.iter().map(|region| (*region, true)))
+    let devices = facts.devices.iter().filter(|region| !region.is_empty());
+    ram.chain(devices.map(|region| (*region, true)))
 }

@@ -53,6 +53,13 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
         BoardId::Rpi4 => boot_info::Board::RaspberryPi4,
     };
     let (start, end) = facts.board.devices;
+    // Whole pages behind the first bank, whose end the boot loader decided.
+    let first = facts.platform.ram.as_slice().first();
+    let behind = first.map_or(end, |bank| bank.end.saturating_add(0xfff) & !0xfff);
+    let share = Region {
+        start: behind,
+        end: facts.board.share_end,
+    };
     let root_facts = RootFacts {
         board: board as u64,
         image: facts.payload,
@@ -60,7 +67,7 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
         entry: &root,
         device_tree: facts.device_tree,
         free: facts.free.as_slice(),
-        devices: &[Region { start, end }],
+        devices: &[Region { start, end }, share],
     };
     match processor.kernel.start_root(&root_facts) {
         Ok(()) => {}
