@@ -1,7 +1,7 @@
 //! Builds programs for the target.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
+use std::io::{BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +26,9 @@ pub(crate) const LOADER: &str = "gritos-loader";
 pub(crate) const ROOT: &str = "gritos-root";
 /// Package of the test task, which takes the root task's place.
 pub(crate) const TESTS: &str = "gritos-target-tests";
+
+/// Feature of the target that forbids unaligned loads and stores; processes are built without it.
+const STRICT_ALIGN: &str = "strict-align";
 
 /// Builds the binary of `package` and returns its path.
 ///
@@ -67,7 +70,12 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
         ])
         .arg("--target-dir")
         .arg(folder)
-        .args(["--message-format", "json-render-diagnostics"])
+        .arg("--message-format")
+        .arg(if std::io::stderr().is_terminal() {
+            "json-diagnostic-rendered-ansi"
+        } else {
+            "json"
+        })
         .env_remove("RUSTFLAGS")
         .env("CARGO_ENCODED_RUSTFLAGS", flags(workspace, package))
         .stdout(Stdio::piped())
@@ -76,11 +84,16 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
     let stdout = child.stdout.take().context("cargo's output is piped")?;
     let mut executable = None;
     for message in Message::parse_stream(BufReader::new(stdout)) {
-        if let Message::CompilerArtifact(artifact) = message.context("unreadable cargo message")?
-            && artifact.package_id == known.id
-            && artifact.executable.is_some()
-        {
-            executable = artifact.executable;
+        match message.context("unreadable cargo message")? {
+            Message::CompilerArtifact(artifact)
+                if artifact.package_id == known.id && artifact.executable.is_some() =>
+            {
+                executable = artifact.executable;
+            }
+            Message::CompilerMessage(message) if !is_about_alignment(&message.message.message) => {
+                eprint!("{}", message.message.rendered.unwrap_or_default());
+            }
+            _ => {}
         }
     }
     ensure!(
@@ -91,6 +104,20 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
         Some(path) => Ok(path.into_std_path_buf()),
         None => bail!("{package} has no binary"),
     }
+}
+
+/// Whether all memory that `package` touches through references is Normal memory, where unaligned
+/// accesses are allowed (Arm ARM, "Alignment of data accesses"; the kernel leaves `SCTLR_EL1.A`
+/// zero). Kernel and loader also run before there are translations, when all memory counts as Device.
+fn runs_behind_the_mmu(package: &str) -> bool {
+    ![KERNEL, LOADER].contains(&package)
+}
+
+/// Whether `message` only says that `strict-align` has no stable name in this compiler, or counts
+/// messages. `docs/decisions/0012-unaligned-accesses.md` says why the feature is changed all the same.
+fn is_about_alignment(message: &str) -> bool {
+    message.starts_with("unknown and unstable feature") && message.contains(STRICT_ALIGN)
+        || message == "1 warning emitted"
 }
 
 /// Compiler flags, separated as cargo wants them: they hide where source and registry lie, and make
@@ -106,9 +133,12 @@ fn flags(workspace: &Workspace, package: &str) -> String {
     if let Some(home) = home {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
-    if package == "gritos-kernel" {
+    if package == KERNEL {
         flags
             .push("-Cllvm-args=-inline-threshold=10 -unroll-threshold=10 -enable-pre=0".to_owned());
+    }
+    if runs_behind_the_mmu(package) {
+        flags.push(format!("-Ctarget-feature=-{STRICT_ALIGN}"));
     }
     flags.join("\x1f")
 }
