@@ -79,11 +79,7 @@ impl<M: Memory + Clone, const N: usize> Queue<M, N> {
     /// nothing of it is under way any more.
     pub fn close(&mut self, place: usize) {
         if let Some(Some(entry)) = self.places.get_mut(place) {
-            entry.closing = true;
-            if entry.held.take().is_some() {
-                // It never reached the device.
-                let _ = entry.attachment.complete(0, BlockStatus::IoError);
-            }
+            entry.close();
         }
     }
 
@@ -104,16 +100,23 @@ impl<M: Memory + Clone, const N: usize> Queue<M, N> {
     /// place whose client waits. A client whose rings are impossible is closed.
     /// Says whether there may be more to do at once; if not, the next request
     /// of each client is signalled.
+    ///
+    /// Nothing is taken while the device has jobs of a closed place. A client that
+    /// was restarted, or attached anew, repairs what its earlier life left on the
+    /// disk; a write of that life that arrived later would undo the repair, since a
+    /// device may do its jobs in any order.
     pub fn run<B: Backend<M>>(&mut self, backend: &mut B, mut signal: impl FnMut(usize)) -> bool {
         self.collect(backend);
+        let waits = self.is_leaving();
         let mut more = false;
         for step in 0..N {
             let place = (self.turn + step) % N;
-            more |= self.serve(place, backend);
+            more |= !waits && self.serve(place, backend);
         }
         self.turn = (self.turn + 1) % N.max(1);
         backend.kick();
         let room = self.collect(backend);
+        more |= waits && !self.is_leaving();
         more |= room
             && self
                 .places
@@ -127,10 +130,16 @@ impl<M: Memory + Clone, const N: usize> Queue<M, N> {
             match entry.attachment.publish() {
                 Ok(true) => signal(place),
                 Ok(false) => {}
-                Err(_) => entry.closing = true,
+                Err(_) => entry.close(),
             }
         }
         more
+    }
+
+    /// Whether the device has jobs of a client that is gone.
+    fn is_leaving(&self) -> bool {
+        let leaving = |place: &Place<M>| place.closing && place.attachment.under_way() > 0;
+        self.places.iter().flatten().any(leaving)
     }
 
     /// Notes which jobs have ended; says whether any has.
@@ -142,7 +151,7 @@ impl<M: Memory + Clone, const N: usize> Queue<M, N> {
                 continue;
             };
             if entry.attachment.complete(tag.id, status).is_err() {
-                entry.closing = true;
+                entry.close();
             }
         }
         any
@@ -158,13 +167,21 @@ impl<M: Memory + Clone, const N: usize> Queue<M, N> {
             return false;
         }
         entry.pass(place, backend).unwrap_or_else(|_| {
-            entry.closing = true;
+            entry.close();
             false
         })
     }
 }
 
 impl<M: Memory + Clone> Place<M> {
+    fn close(&mut self) {
+        self.closing = true;
+        if self.held.take().is_some() {
+            // It never reached the device.
+            let _ = self.attachment.complete(0, BlockStatus::IoError);
+        }
+    }
+
     fn pass<B: Backend<M>>(&mut self, place: usize, backend: &mut B) -> Result<bool, RingError> {
         let mut left = self.attachment.refresh()? + 1;
         while left > 0 {

@@ -59,6 +59,12 @@ pub struct Client<T, M> {
     object: Cap<MemoryObject>,
     memory: M,
     buffer: Option<Address>,
+    /// Which life of the server the registered memory is of.
+    generation: u64,
+    /// Something was changed, and not synced since.
+    unsynced: bool,
+    /// A restart took what was not synced, and nobody was told.
+    lost: bool,
 }
 
 impl<T: Link, M: BufferMemory> Client<T, M> {
@@ -79,6 +85,9 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
             object,
             memory,
             buffer: None,
+            generation: 0,
+            unsynced: false,
+            lost: false,
         };
         client.buffer()?;
         Ok(client)
@@ -92,12 +101,23 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
         let mut session =
             SessionClient::new(Cap::<Session>::new(self.session), &mut self.transport);
         let access = BufferAccess::READ | BufferAccess::WRITE;
-        match session.register(self.object, access) {
-            Ok(registered) => Ok(*self.buffer.insert(registered.buffer.address())),
-            Err(Error::Server(error)) => Err(Errno(error.number())),
-            Err(Error::Call(Status::ServerDied)) => Err(Errno::CONNRESET),
-            Err(_) => Err(Errno::PROTO),
+        let address = match session.register(self.object, access) {
+            Ok(registered) => *self.buffer.insert(registered.buffer.address()),
+            Err(Error::Server(error)) => return Err(Errno(error.number())),
+            Err(Error::Call(Status::ServerDied)) => return Err(Errno::CONNRESET),
+            Err(_) => return Err(Errno::PROTO),
+        };
+        self.look_at_generation()?;
+        Ok(address)
+    }
+
+    /// Notes whether the server was restarted, and with what.
+    fn look_at_generation(&mut self) -> Result<(), Errno> {
+        let generation = self.generation()?;
+        if core::mem::replace(&mut self.generation, generation) != generation {
+            self.lost |= core::mem::take(&mut self.unsynced);
         }
+        Ok(())
     }
 
     /// A range of the memory.
@@ -133,6 +153,16 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
 
     fn data_bytes(&self) -> usize {
         self.memory.len().saturating_sub(DATA) as usize
+    }
+
+    /// Makes a call that changes something.
+    fn change<R>(
+        &mut self,
+        call: impl Fn(&mut Self) -> Result<Result<R, Error<FsError>>, Errno>,
+    ) -> Result<R, Errno> {
+        let result = self.call(call);
+        self.unsynced |= result.is_ok();
+        result
     }
 
     /// Makes a call. If it was not delivered because the registered memory is that of an
@@ -176,6 +206,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
             let path = client.path(0, path)?;
             Ok(client.files().open(path, flags, mode))
         })?;
+        self.unsynced |= flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
         Ok(OpenFile(file.address()))
     }
 
@@ -194,6 +225,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
             let path = client.path(0, path)?;
             Ok(client.file(folder).open_at(path, flags, mode))
         })?;
+        self.unsynced |= flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
         Ok(OpenFile(file.address()))
     }
 
@@ -246,7 +278,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
         while let Some(rest) = from.get(done..).filter(|rest| !rest.is_empty()) {
             let now = rest.get(..window).unwrap_or(rest);
             let at = offset.saturating_add(done as u64);
-            let taken = self.call(|client| {
+            let taken = self.change(|client| {
                 client.put(DATA, now)?;
                 let data = client.range(DATA, now.len())?;
                 Ok(client.file(file).write(at, data))
@@ -317,7 +349,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     /// # Errors
     /// Those of POSIX's `mkdir`.
     pub fn mkdir(&mut self, path: &str, mode: Mode) -> Result<(), Errno> {
-        self.call(|client| {
+        self.change(|client| {
             let path = client.path(0, path)?;
             Ok(client.files().mkdir(path, mode))
         })
@@ -328,7 +360,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     /// # Errors
     /// Those of POSIX's `rmdir`.
     pub fn rmdir(&mut self, path: &str) -> Result<(), Errno> {
-        self.call(|client| {
+        self.change(|client| {
             let path = client.path(0, path)?;
             Ok(client.files().rmdir(path))
         })
@@ -339,7 +371,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     /// # Errors
     /// Those of POSIX's `unlink`.
     pub fn unlink(&mut self, path: &str) -> Result<(), Errno> {
-        self.call(|client| {
+        self.change(|client| {
             let path = client.path(0, path)?;
             Ok(client.files().unlink(path))
         })
@@ -350,7 +382,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     /// # Errors
     /// Those of POSIX's `rename`.
     pub fn rename(&mut self, from: &str, to: &str, replace: bool) -> Result<(), Errno> {
-        self.call(|client| {
+        self.change(|client| {
             let (from, to) = (client.path(0, from)?, client.path(1, to)?);
             Ok(client.files().rename(from, to, replace))
         })
@@ -361,7 +393,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     /// # Errors
     /// Those of POSIX's `ftruncate`.
     pub fn truncate(&mut self, file: OpenFile, length: u64) -> Result<(), Errno> {
-        self.file(file).truncate(length).map_err(Errno::from)
+        self.change(|client| Ok(client.file(file).truncate(length)))
     }
 
     /// Sets when a file changed last, in nanoseconds since 1970; 0 means now.
@@ -369,15 +401,16 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     /// # Errors
     /// `BADF` unless it is open for writing, `ROFS`.
     pub fn set_modified(&mut self, file: OpenFile, modified_ns: u64) -> Result<(), Errno> {
-        self.file(file)
-            .set_modified(modified_ns)
-            .map_err(Errno::from)
+        self.change(|client| Ok(client.file(file).set_modified(modified_ns)))
     }
 
-    /// Returns when what was written to a file is on the device.
+    /// Returns when what was written to a file is on the device. Of a folder: its names.
+    /// Whoever wants to be sure of a name opens the folder before it changes it: this
+    /// fails then if the server was restarted in between.
     ///
     /// # Errors
-    /// `IO`: what is on the device is not known.
+    /// `IO`: what is on the device is not known. `STALE`: the server was restarted, and
+    /// what was not synced may be lost.
     pub fn fsync(&mut self, file: OpenFile) -> Result<(), Errno> {
         self.file(file).fsync().map_err(Errno::from)
     }
@@ -385,9 +418,17 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     /// Returns when everything is on its device.
     ///
     /// # Errors
-    /// As [`fsync`](Self::fsync).
+    /// As [`fsync`](Self::fsync). `STALE`, once, if the server was restarted after this
+    /// client changed something and before it synced: that may be lost. What there is now
+    /// is on its device all the same.
     pub fn sync(&mut self) -> Result<(), Errno> {
-        self.files().sync().map_err(Errno::from)
+        self.look_at_generation()?;
+        self.files().sync()?;
+        self.unsynced = false;
+        if core::mem::take(&mut self.lost) {
+            return Err(Errno::STALE);
+        }
+        Ok(())
     }
 
     /// What is known of the file system that holds a path.
@@ -436,6 +477,9 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     pub fn generation(&mut self) -> Result<u64, Errno> {
         let mut session =
             SessionClient::new(Cap::<Session>::new(self.session), &mut self.transport);
-        session.generation().map_err(|_| Errno::PROTO)
+        session.generation().map_err(|error| match error {
+            Error::Call(Status::ServerDied) => Errno::CONNRESET,
+            _ => Errno::PROTO,
+        })
     }
 }

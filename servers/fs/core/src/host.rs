@@ -139,11 +139,7 @@ impl World {
     #[must_use]
     pub fn new(vfs: Vfs, limits: Limits, now: Now) -> Self {
         let slots = Slots::default();
-        let mapper = HostMapper {
-            slots: Rc::clone(&slots),
-            mapped: Vec::new(),
-        };
-        let server = FileService::new(vfs, Buffers::new(mapper, 8), limits, ENDPOINT, 1, now);
+        let server = Self::server(&slots, vfs, limits, 1, now);
         let world = Self {
             server: Rc::new(RefCell::new(server)),
             slots,
@@ -156,6 +152,32 @@ impl World {
         };
         world.slots.borrow_mut().insert(ENDPOINT.0, own);
         world
+    }
+
+    fn server(slots: &Slots, vfs: Vfs, limits: Limits, generation: u64, now: Now) -> Server {
+        let mapper = HostMapper {
+            slots: Rc::clone(slots),
+            mapped: Vec::new(),
+        };
+        FileService::new(
+            vfs,
+            Buffers::new(mapper, 8),
+            limits,
+            ENDPOINT,
+            generation,
+            now,
+        )
+    }
+
+    /// Another life of the server, with another tree: open files and registered buffers
+    /// are gone, sessions stay.
+    pub fn restart(&self, vfs: Vfs, generation: u64, now: Now) {
+        let next = Self::server(&self.slots, vfs, Limits::default(), generation, now);
+        *self.server.borrow_mut() = next;
+        self.slots.borrow_mut().retain(|_, held| match held {
+            Held::Endpoint { badge, .. } => *badge == 0 || *badge >> 31 == 1,
+            Held::Memory { .. } => true,
+        });
     }
 
     fn put(&self, held: Held) -> Address {

@@ -153,9 +153,13 @@ impl Load {
             }
             load.client.fsync(file)
         })?;
-        self.client.rename(&new, &target, true)?;
+        // The folder is open before the name moves: should the server be restarted in between, then `fsync` says so.
+        // One that is opened afterwards has lost nothing that it knows of.
         let folder = OpenFlags::READ | OpenFlags::DIRECTORY;
-        self.with(FOLDER, folder, |load, folder| load.client.fsync(folder))?;
+        self.with(FOLDER, folder, |load, folder| {
+            load.client.rename(&new, &target, true)?;
+            load.client.fsync(folder)
+        })?;
         // One that was written earlier is as it was.
         let earlier = n.saturating_sub(n.wrapping_mul(7) % PLACES);
         match self.read(&name(earlier % PLACES))? {

@@ -1,8 +1,9 @@
 //! Both sides as they should be.
 
 use crate::ram::{BLOCK, BLOCKS, Driver, attach, geometry};
-use gritos_block_core::DiskError;
 use gritos_block_core::api::{BlockFeatures, BlockStatus};
+use gritos_block_core::{Backend, Busy, DiskError, Job, Queue, Tag};
+use gritos_ring::host::HostMemory;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -141,4 +142,53 @@ fn a_driver_that_is_gone_is_told_from_one_that_fails() {
     let (mut disk, memory, _) = attach(&driver, 4096, geometry());
     memory.take_away();
     assert_eq!(disk.read(0, &mut [0; BLOCK]), Err(DiskError::Gone));
+}
+
+/// A device that only begins jobs, until it is told to end them.
+#[derive(Default)]
+struct Slow {
+    has: Vec<Tag>,
+    /// First blocks of all jobs that were begun.
+    begun: Vec<u64>,
+    ends: bool,
+}
+
+impl Backend<HostMemory> for Slow {
+    fn start(&mut self, job: &Job, _: &HostMemory, tag: Tag) -> Result<(), Busy> {
+        self.has.push(tag);
+        self.begun.push(job.block);
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Option<(Tag, BlockStatus)> {
+        let ends = self.ends && !self.has.is_empty();
+        ends.then(|| (self.has.remove(0), BlockStatus::Ok))
+    }
+}
+
+#[test]
+fn what_a_client_left_at_the_device_ends_before_anything_new_begins() {
+    let driver = driver();
+    let (mut old, ..) = attach(&driver, 4096, geometry());
+    let (mut new, ..) = attach(&driver, 4096, geometry());
+    let mut device = Slow::default();
+    let pass = |device: &mut Slow| {
+        let mut driver = driver.borrow_mut();
+        let queue: &mut Queue<_, 2> = &mut driver.queue;
+        queue.run(device, |_| {})
+    };
+    old.start_write(1, 1, 0).unwrap();
+    old.submit().unwrap();
+    pass(&mut device);
+    driver.borrow_mut().queue.close(0);
+    new.start_write(1, 1, 0).unwrap();
+    new.start_write(2, 1, 512).unwrap();
+    new.submit().unwrap();
+    assert!(!pass(&mut device), "the end of a job wakes the driver");
+    assert_eq!(device.begun, [1], "the second would overtake the first");
+    assert_eq!(driver.borrow_mut().queue.reap(), None);
+    device.ends = true;
+    pass(&mut device);
+    assert_eq!(driver.borrow_mut().queue.reap(), Some(0));
+    assert_eq!(device.begun, [1, 1, 2]);
 }

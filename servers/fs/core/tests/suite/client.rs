@@ -9,10 +9,11 @@ use gritos_fs_client::posix::{
     SEEK_END, SEEK_SET,
 };
 use gritos_fs_client::{Errno, File, OpenFile, ReadDir};
+use gritos_fs_core::memfs::MemoryVolume;
 use gritos_fs_core::service::Limits;
 use gritos_idl_runtime::{Cap, Rights};
 
-use crate::support::Random;
+use crate::support::{Random, now, tree};
 use crate::wire::{Wire, client, world};
 
 const MODE: Mode = Mode::from_bits_retain(0o644);
@@ -242,6 +243,41 @@ fn a_folder_confines_whoever_holds_it() {
         client.open("/m/jail", OpenFlags::WRITE, MODE),
         Err(Errno::ISDIR)
     );
+}
+
+#[test]
+fn a_restart_that_lost_something_is_told_once() {
+    let world = world(Limits::default());
+    let mut client = client(&world, 1).0;
+    let new = OpenFlags::WRITE | OpenFlags::CREATE;
+    let folder = OpenFlags::READ | OpenFlags::DIRECTORY;
+    let restart = |generation| {
+        let empty = MemoryVolume::new(1 << 20, now);
+        world.restart(tree(Box::new(empty)), generation, now);
+    };
+    // Nothing was changed: nothing is lost.
+    restart(2);
+    client.sync().expect("sync");
+    let file = client.open("/m/f", new, MODE).expect("open");
+    client.sync().expect("sync");
+    restart(3);
+    client.sync().expect("it was synced");
+    assert_eq!(client.write(file, 0, b"x"), Err(Errno::STALE));
+    // What nobody synced.
+    client.mkdir("/m/d", MODE).expect("mkdir");
+    restart(4);
+    assert_eq!(client.sync(), Err(Errno::STALE));
+    client.sync().expect("it was told");
+    // The restart is noticed by another call, which works.
+    client.mkdir("/m/d", MODE).expect("mkdir");
+    restart(5);
+    client.mkdir("/m/e", MODE).expect("mkdir");
+    assert_eq!(client.sync(), Err(Errno::STALE));
+    // A folder that was open before its names changed knows.
+    let open = client.open("/m", folder, MODE).expect("open");
+    client.rename("/m/e", "/m/g", true).expect("rename");
+    restart(6);
+    assert_eq!(client.fsync(open), Err(Errno::STALE));
 }
 
 #[test]
