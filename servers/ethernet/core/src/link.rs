@@ -179,6 +179,19 @@ impl<M: Memory + Clone, S: Signals> Link<M, S> {
         Ok(Some(bytes))
     }
 
+    /// Gives the next frame back unread.
+    ///
+    /// # Errors
+    /// `Gone`, `Corrupt`.
+    pub fn skip(&mut self) -> Result<(), LinkError> {
+        if self.next_bytes()?.is_some()
+            && let Some(frame) = self.next.take()
+        {
+            self.give_back(frame.slot)?;
+        }
+        Ok(())
+    }
+
     /// Whether a frame can be sent now.
     ///
     /// # Errors

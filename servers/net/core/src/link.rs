@@ -47,6 +47,8 @@ pub(crate) struct Wire<D> {
     /// Addresses of this machine, so that it can tell itself from others.
     pub(crate) own: Vec<IpAddr>,
     looped: VecDeque<Vec<u8>>,
+    /// Frames that went round in memory.
+    looped_frames: u64,
     mac: [u8; 6],
     outgoing: Vec<u8>,
 }
@@ -63,6 +65,7 @@ impl<D: FrameDevice> Link<D> {
                 counters: Counters::default(),
                 own: Vec::new(),
                 looped: VecDeque::new(),
+                looped_frames: 0,
                 mac: device.mac(),
                 outgoing: vec![0; bytes],
                 device,
@@ -73,6 +76,11 @@ impl<D: FrameDevice> Link<D> {
     /// Whether a frame waits in the loop.
     pub(crate) fn has_looped(&self) -> bool {
         !self.wire.looped.is_empty()
+    }
+
+    /// Frames that went out or round so far.
+    pub(crate) const fn frames_out(&self) -> u64 {
+        self.wire.counters.sent_frames + self.wire.looped_frames
     }
 
     /// Length of the next frame for the stack, now in `incoming`; 0 for one that
@@ -142,6 +150,7 @@ impl<D: FrameDevice> Wire<D> {
 
     fn enqueue(&mut self, frame: Vec<u8>) {
         if self.looped.len() < LOOP_LIMIT {
+            self.looped_frames += 1;
             self.looped.push_back(frame);
         } else {
             self.counters.dropped_frames += 1;

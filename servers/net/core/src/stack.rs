@@ -21,6 +21,7 @@ use crate::socket::{Body, Socket, SocketId, Table};
 
 mod configure;
 mod datagram;
+mod due;
 mod linger;
 mod listener;
 mod names;
@@ -30,6 +31,7 @@ mod route;
 mod stream;
 mod transfer;
 
+use due::Due;
 use linger::Lingering;
 
 /// Frames that one turn takes in, and rounds in which each socket may send.
@@ -37,9 +39,8 @@ const BUDGET: usize = 64;
 
 /// Nanoseconds between looks at what time alone changes: handshakes and addresses that grew old.
 const LOOK_NS: u64 = 20_000_000;
-/// Nanoseconds after which frames are tried again that the device had no room for, although it did not
-/// say that it has some.
-const STUCK_NS: u64 = 100_000_000;
+/// Nanoseconds after which it is looked anew whether to ask for routers, and whether what they said holds.
+const ROUTERS_NS: u64 = 1_000_000_000;
 
 /// How an interface gets its addresses.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +98,7 @@ pub struct Stack<D> {
     /// The interface's addresses when they were last looked at.
     known: Vec<IpCidr>,
     resolver: Resolver,
+    due: Due,
     scratch: Vec<u8>,
     now_ns: u64,
     /// Frames were left over in the last turn.
@@ -130,7 +132,9 @@ impl<D: FrameDevice> Stack<D> {
     ) -> Self {
         let mut random = Generator::new(entropy);
         let mut link = Link::new(device);
-        let interface = configure::interface(&mut link, &config, random.any_u64(), instant(now_ns));
+        let now = instant(now_ns);
+        let interface = configure::interface(&mut link, &config, random.any_u64(), now);
+        let shadow = configure::shadow(&mut link, now);
         let mut stack = Self {
             link,
             interface,
@@ -145,6 +149,7 @@ impl<D: FrameDevice> Stack<D> {
             dhcp_servers: Vec::new(),
             known: Vec::new(),
             resolver: Resolver::default(),
+            due: Due::new(shadow),
             scratch: Vec::new(),
             now_ns,
             more: false,
@@ -228,12 +233,15 @@ impl<D: FrameDevice> Stack<D> {
         any
     }
 
+    /// Sends frames. Those that no socket asked for, such as the rest of a fragmented packet, show in the
+    /// number of frames alone.
     fn send_out(&mut self, now: Instant) {
         for _ in 0..BUDGET {
+            let before = self.link.frames_out();
             let sent = self
                 .interface
                 .poll_egress(now, &mut self.link, &mut self.set);
-            if sent == PollResult::None {
+            if sent == PollResult::None && self.link.frames_out() == before {
                 return;
             }
             self.moved = true;
@@ -247,26 +255,16 @@ impl<D: FrameDevice> Stack<D> {
         if self.has_more() {
             return Some(self.now_ns);
         }
-        let least = match self.link.wire.device.can_send() {
-            true => self.now_ns,
-            // What is to be sent waits for the device, which says when.
-            false => self.now_ns + STUCK_NS,
-        };
-        let stack = self
-            .interface
-            .poll_at(instant(self.now_ns), &self.set)
-            .map(|at| u64::try_from(at.total_micros()).unwrap_or(0) * 1000)
-            .map(|at| at.max(least));
-        let device = self.device_ns.map(|at| at.max(self.now_ns));
-        [
-            stack,
-            device,
+        let now_ns = self.now_ns;
+        let routers = self.config.slaac.then_some(now_ns + ROUTERS_NS);
+        let later = [
+            self.device_ns,
             self.next_lingering(),
             self.resolver.next_ns(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ];
+        let later = later.map(|at| at.map(|at| at.max(now_ns)));
+        let sockets = self.due.next_ns(now_ns, &self.set);
+        later.into_iter().chain([sockets, routers]).flatten().min()
     }
 
     /// Asks the device to wake whoever waits for the next turn: when a frame arrives, and when one can be

@@ -131,6 +131,18 @@ fn damaged_and_impossible_frames_are_counted_and_dropped() {
     assert_eq!(setup.link.receive(&mut buffer), Ok(Some(60)));
     assert_eq!(setup.link.receive(&mut buffer), Ok(None));
     assert_eq!(setup.counters.dropped_frames, 2);
+    // One that is too long for its reader can be left out.
+    setup.wire.deliver(&frame(1, 70));
+    setup.wire.deliver(&frame(2, 60));
+    setup.run();
+    assert_eq!(
+        setup.link.receive(&mut buffer[..64]),
+        Err(LinkError::Length)
+    );
+    setup.link.skip().unwrap();
+    assert_eq!(setup.link.receive(&mut buffer[..64]), Ok(Some(60)));
+    setup.link.skip().unwrap();
+    assert_eq!(setup.link.receive(&mut buffer), Ok(None));
     for bytes in [0, 13, MAX_FRAME_BYTES as usize + 1] {
         assert_eq!(setup.link.send(&frame(0, bytes)), Err(LinkError::Length));
     }

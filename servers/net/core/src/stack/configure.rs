@@ -50,6 +50,13 @@ pub(super) fn interface<D: FrameDevice>(
     interface
 }
 
+/// An interface of the same device that has no address and asks for none.
+pub(super) fn shadow<D: FrameDevice>(link: &mut Link<D>, now: Instant) -> Interface {
+    let mac = usable_mac(link.wire.device.mac());
+    let settings = InterfaceConfig::new(EthernetAddress(mac).into());
+    Interface::new(settings, link, now)
+}
+
 /// A device whose address is none gets one that is administered locally.
 fn usable_mac(mac: [u8; 6]) -> [u8; 6] {
     if EthernetAddress(mac).is_unicast() && mac != [0; 6] {

@@ -5,5 +5,7 @@ mod ends;
 mod hostile;
 mod limits;
 mod names;
+mod pause;
+mod rest;
 mod sim;
 mod streams;
