@@ -1,9 +1,11 @@
 //! From capabilities to a board that answers.
 
 use gritos_base_api::{BaseError, SupervisionServer};
-use gritos_board_api::{BoardClock, BoardError, BoardIdentityReply, BoardServer, BoardService};
+use gritos_board_api::{
+    BoardClock, BoardError, BoardFramebufferReply, BoardIdentityReply, BoardServer, BoardService,
+};
 use gritos_idl_runtime::{Bytes, Caller, Hooks, serve};
-use gritos_mailbox_core::{Question, Trouble, WORDS, letter, register};
+use gritos_mailbox_core::{Question, Trouble, framebuffer, letter, register};
 use gritos_service::Port;
 use gritos_sys::abi::ObjectType;
 use gritos_sys::abi::method::MemoryType;
@@ -41,7 +43,7 @@ fn run() -> Result<(), Error> {
     let memory = DmaMemory::map(slot.cap())?;
     let mut port = Port::<1>::new(endpoint, 0)?;
     let mut board = Firmware { registers, memory };
-    if letter(memory.physical()).is_none() {
+    if letter(memory.physical(), framebuffer::WORDS).is_none() {
         log::error!("its memory lies above the first GiB, where the firmware cannot see it");
     } else if let Ok([revision, _]) = board.ask(Question::BoardRevision) {
         log::info!("a board of revision {revision:x}");
@@ -59,11 +61,17 @@ struct Firmware {
 
 impl Firmware {
     fn ask(&mut self, question: Question) -> Result<[u32; 2], BoardError> {
-        let letter = letter(self.memory.physical()).ok_or(BoardError::Io)?;
+        let answer = self.exchange(&question.words())?;
+        question.answer(&answer).map_err(error)
+    }
+
+    /// Sends a message and returns it as the firmware has changed it.
+    fn exchange<const N: usize>(&mut self, message: &[u32; N]) -> Result<[u32; N], BoardError> {
+        let letter = letter(self.memory.physical(), N).ok_or(BoardError::Io)?;
         let shared = *self.memory.shared();
-        for (i, word) in question.words().into_iter().enumerate() {
+        for (i, word) in message.iter().enumerate() {
             shared
-                .store_release(4 * i, word)
+                .store_release(4 * i, *word)
                 .map_err(|_| BoardError::Io)?;
         }
         let end = time::after(PATIENCE_NS);
@@ -79,14 +87,11 @@ impl Firmware {
             }
         }
         dma::barrier();
-        let mut words = [0; WORDS];
+        let mut words = [0; N];
         for (i, word) in words.iter_mut().enumerate() {
             *word = shared.load_acquire(4 * i).map_err(|_| BoardError::Io)?;
         }
-        question.answer(&words).map_err(|trouble| match trouble {
-            Trouble::Unknown => BoardError::Unsupported,
-            Trouble::Damaged => BoardError::Io,
-        })
+        Ok(words)
     }
 
     /// Waits until a status has none of `bits`.
@@ -99,6 +104,13 @@ impl Firmware {
             let _ = ipc::sleep_until(time::after(LOOK_NS));
         }
         Ok(())
+    }
+}
+
+fn error(trouble: Trouble) -> BoardError {
+    match trouble {
+        Trouble::Unknown => BoardError::Unsupported,
+        Trouble::Damaged => BoardError::Io,
     }
 }
 
@@ -131,6 +143,20 @@ impl BoardServer for Firmware {
             *to = *from;
         }
         Bytes::new(&address).map_err(|_| BoardError::Io)
+    }
+
+    fn framebuffer(&mut self, _: Caller) -> Result<BoardFramebufferReply, BoardError> {
+        // A firmware that does not say how large the screen is may show something all the same.
+        let screen = self.ask(Question::ScreenSize).ok();
+        let size = framebuffer::size(screen.map(|[width, height]| (width, height)));
+        let answer = self.exchange(&framebuffer::words(size))?;
+        let made = framebuffer::answer(&answer).map_err(error)?;
+        Ok(BoardFramebufferReply {
+            address: made.address,
+            pitch: made.pitch,
+            width: made.width,
+            height: made.height,
+        })
     }
 }
 

@@ -11,6 +11,11 @@ impl rt::object::Object for Console {
     const TYPE: rt::ObjectType = rt::ObjectType::Endpoint;
 }
 
+impl Console {
+    /// May see what everybody writes.
+    pub const MAY_WATCH: rt::Rights = rt::Rights::server(0);
+}
+
 rt::bitflags::bitflags! {
     /// Events of [`Console`], as bits of a notification.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,6 +32,17 @@ pub struct ConsoleReadReply {
     pub data: rt::Bytes<62>,
     /// Result `events`.
     pub events: crate::InputEvents,
+}
+
+/// Results of [`ConsoleClient::watch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsoleWatchReply {
+    /// The text. It begins behind `from` if what was there is not kept any more.
+    pub data: rt::Bytes<54>,
+    /// Position behind it.
+    pub next: u64,
+    /// There is more already.
+    pub more: bool,
 }
 
 /// Client of [`Console`].
@@ -170,6 +186,35 @@ impl<T: rt::Transport> ConsoleClient<T> {
         let image = rt::image_of(&reply.words);
         rt::get(&image, 0).map_err(rt::Error::BadReply)
     }
+
+    /// Waits until the line was sent text behind position `from`, and returns some of it. Positions count the
+    /// bytes of text since the console started: 0 asks for the oldest that is kept, as does one that is not
+    /// reached yet. Serial frames are no text.
+    ///
+    /// Needs right `MAY_WATCH` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`ConsoleError`](crate::ConsoleError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn watch(
+        &mut self,
+        from: u64,
+    ) -> Result<ConsoleWatchReply, rt::Error<crate::ConsoleError>> {
+        let request = rt::Outgoing::new(8, [from, 0, 0, 0, 0, 0, 0, 0], 1);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 8, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        let decode = |reply: &rt::Incoming| -> Result<ConsoleWatchReply, rt::WireError> {
+            let image = rt::image_of(&reply.words);
+            Ok(ConsoleWatchReply {
+                data: rt::get(&image, 8)?,
+                next: rt::get(&image, 0)?,
+                more: rt::get(&image, 63)?,
+            })
+        };
+        decode(&reply).map_err(rt::Error::BadReply)
+    }
 }
 
 /// Server of [`Console`].
@@ -233,6 +278,18 @@ pub trait ConsoleServer {
     /// # Errors
     /// A [`ConsoleError`](crate::ConsoleError) of the server's choice.
     fn counters(&mut self, caller: rt::Caller) -> Result<crate::LineCounters, crate::ConsoleError>;
+
+    /// Waits until the line was sent text behind position `from`, and returns some of it. Positions count the
+    /// bytes of text since the console started: 0 asks for the oldest that is kept, as does one that is not
+    /// reached yet. Serial frames are no text.
+    ///
+    /// The answer may come later: keep the ticket, return [`rt::Response::Later`].
+    fn watch(
+        &mut self,
+        caller: rt::Caller,
+        later: rt::Later<'_, ConsoleWatchTicket>,
+        from: u64,
+    ) -> rt::Response<ConsoleWatchReply, crate::ConsoleError>;
 }
 
 /// A caller of [`ConsoleServer::write`] that waits for its answer.
@@ -307,6 +364,30 @@ impl ConsoleFlushTicket {
     }
 }
 
+/// A caller of [`ConsoleServer::watch`] that waits for its answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConsoleWatchTicket(rt::Ticket);
+
+impl From<rt::Ticket> for ConsoleWatchTicket {
+    fn from(ticket: rt::Ticket) -> Self {
+        Self(ticket)
+    }
+}
+
+impl ConsoleWatchTicket {
+    /// Answers the caller.
+    ///
+    /// # Errors
+    /// What the kernel says, if the answer could not be delivered.
+    pub fn answer<P: rt::ServerPort>(
+        self,
+        port: &mut P,
+        result: Result<ConsoleWatchReply, crate::ConsoleError>,
+    ) -> Result<(), rt::Status> {
+        rt::Answer::Words(answer_watch(result)).deliver(port, self.0)
+    }
+}
+
 impl<S: ConsoleServer> rt::Dispatch<S> for Console {
     #[inline(always)]
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
@@ -331,6 +412,7 @@ impl<S: ConsoleServer> rt::Dispatch<S> for Console {
             5 => on_notify_interrupt(server, incoming),
             6 => on_flush(server, incoming, ticket),
             7 => on_counters(server, incoming),
+            8 => on_watch(server, incoming, ticket),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -471,6 +553,23 @@ fn on_counters<S: ConsoleServer>(
 }
 
 #[inline]
+fn on_watch<S: ConsoleServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+    ticket: impl FnOnce() -> Option<rt::Ticket>,
+) -> Result<rt::Answer, rt::WireError> {
+    let caller = incoming.admit(rt::Kind::Call, 1, 0, rt::BadgeClass::Session, Console::MAY_WATCH)?;
+    let Some(ticket) = ticket() else { return Err(rt::WireError::Busy) };
+    let mut kept = false;
+    let response = server.watch(caller, rt::Later::new(ticket, &mut kept), incoming.words[0]);
+    Ok(match response {
+        _ if kept => rt::Answer::Kept,
+        rt::Response::Now(result) => rt::Answer::Words(answer_watch(result)),
+        rt::Response::Later => rt::Answer::Refused(rt::WireError::Dropped),
+    })
+}
+
+#[inline]
 fn answer_write(result: Result<(), crate::ConsoleError>) -> rt::Outgoing<0> {
     match result {
         Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
@@ -530,6 +629,20 @@ fn answer_counters(result: Result<crate::LineCounters, crate::ConsoleError>) -> 
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value);
             rt::Outgoing::new(0, rt::words_of(&image), 4)
+        }
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_watch(result: Result<ConsoleWatchReply, crate::ConsoleError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(value) => {
+            let mut image = [0; 64];
+            rt::put(&mut image, 8, &value.data);
+            rt::put(&mut image, 0, &value.next);
+            rt::put(&mut image, 63, &value.more);
+            rt::Outgoing::new(0, rt::words_of(&image), 8)
         }
         Err(error) => rt::Outgoing::error(error.number()),
     }

@@ -17,11 +17,11 @@ mod console_protocol;
 #[rustfmt::skip]
 mod servers;
 #[rustfmt::skip]
-pub use types::{ConsoleError, InputEvents, LineCounters, MAX_READ, MAX_WRITE};
+pub use types::{ConsoleError, InputEvents, LineCounters, MAX_READ, MAX_WATCH, MAX_WRITE};
 #[rustfmt::skip]
 pub use console_protocol::{
     Console, ConsoleClient, ConsoleEvents, ConsoleFlushTicket, ConsoleReadReply, ConsoleReadTicket,
-    ConsoleServer, ConsoleWriteTicket,
+    ConsoleServer, ConsoleWatchReply, ConsoleWatchTicket, ConsoleWriteTicket,
 };
 #[rustfmt::skip]
 pub use servers::ConsoleService;

@@ -25,7 +25,7 @@ impl<S: crate::ConsoleServer + gritos_base_api::SessionServer + gritos_base_api:
         ticket: impl FnOnce() -> Option<rt::Ticket>,
     ) -> rt::Answer {
         match incoming.tag {
-            1..=7 => crate::Console::dispatch(server, incoming, ticket),
+            1..=8 => crate::Console::dispatch(server, incoming, ticket),
             4097..=4099 => gritos_base_api::Session::dispatch(server, incoming, ticket),
             4100 => gritos_base_api::Supervision::dispatch(server, incoming, ticket),
             _ => rt::Answer::Refused(rt::WireError::UnknownMethod),

@@ -7,6 +7,9 @@ pub const MAX_WRITE: u32 = 63;
 /// Most bytes that one `read` returns.
 pub const MAX_READ: u32 = 62;
 
+/// Most bytes that one `watch` returns.
+pub const MAX_WATCH: u32 = 54;
+
 /// Why the console refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

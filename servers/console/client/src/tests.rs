@@ -9,7 +9,8 @@ use core::fmt::Write as _;
 use embedded_io::{Error as _, ErrorKind, Read, Write};
 use gritos_console_api::{
     Console as Protocol, ConsoleError, ConsoleFlushTicket, ConsoleReadReply, ConsoleReadTicket,
-    ConsoleServer, ConsoleWriteTicket, InputEvents, LineCounters,
+    ConsoleServer, ConsoleWatchReply, ConsoleWatchTicket, ConsoleWriteTicket, InputEvents,
+    LineCounters,
 };
 use gritos_idl_runtime::loopback::Loopback;
 use gritos_idl_runtime::{Address, Bytes, Caller, Cap, Later, Response, object};
@@ -74,6 +75,15 @@ impl ConsoleServer for Line {
 
     fn counters(&mut self, _caller: Caller) -> Result<LineCounters, ConsoleError> {
         Err(ConsoleError::Invalid)
+    }
+
+    fn watch(
+        &mut self,
+        _caller: Caller,
+        _later: Later<'_, ConsoleWatchTicket>,
+        _from: u64,
+    ) -> Response<ConsoleWatchReply, ConsoleError> {
+        Response::Now(Err(ConsoleError::Invalid))
     }
 }
 

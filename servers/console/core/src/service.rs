@@ -8,12 +8,14 @@ use gritos_base_api::{
 };
 use gritos_console_api::{
     ConsoleError, ConsoleFlushTicket, ConsoleReadReply, ConsoleReadTicket, ConsoleServer,
-    ConsoleWriteTicket, InputEvents, LineCounters, MAX_READ,
+    ConsoleWatchReply, ConsoleWatchTicket, ConsoleWriteTicket, InputEvents, LineCounters, MAX_READ,
+    MAX_WATCH,
 };
 use gritos_idl_runtime::object::{MemoryObject, Notification};
 use gritos_idl_runtime::{Bytes, Caller, Cap, EndpointCap, Hooks, Later, Response, ServerPort};
 use gritos_service::Port;
 
+use crate::history::History;
 use crate::input::Input;
 use crate::output::{Next, Output, WRITER_LIMIT};
 use crate::probe::Probe;
@@ -25,6 +27,8 @@ const INTERRUPT: u8 = 0x03;
 const OWN: u32 = 0;
 /// Most clients that may ask to be told of interrupts.
 const NOTIFIED_LIMIT: usize = 8;
+/// Most clients that may wait for text to show.
+const WATCHER_LIMIT: usize = 2;
 
 /// What the console needs of the system that it runs in.
 pub trait Outside {
@@ -48,6 +52,7 @@ pub struct Service<R, O> {
     outside: O,
     input: Input,
     output: Output,
+    history: History,
     probe: Probe,
     /// Tells this life of the service from others.
     life: u64,
@@ -58,6 +63,10 @@ pub struct Service<R, O> {
     /// Writes of clients that are gone.
     refused: Vec<ConsoleWriteTicket>,
     flushes: Vec<(u32, ConsoleFlushTicket)>,
+    /// Who waits for text, and behind which position.
+    watchers: Vec<(u32, ConsoleWatchTicket, u64)>,
+    /// Those of clients that are gone or have called anew.
+    unwatched: Vec<ConsoleWatchTicket>,
     notified: Vec<(u32, Cap<Notification>)>,
     deadline: Option<u64>,
     /// A ticket was kept for the message in hand: it can be answered from the next turn on.
@@ -77,6 +86,7 @@ impl<R: Registers, O: Outside> Service<R, O> {
             outside,
             input: Input::new(),
             output: Output::new(),
+            history: History::new(),
             probe: Probe::default(),
             life,
             reader: None,
@@ -84,6 +94,8 @@ impl<R: Registers, O: Outside> Service<R, O> {
             writes: Vec::new(),
             refused: Vec::new(),
             flushes: Vec::new(),
+            watchers: Vec::new(),
+            unwatched: Vec::new(),
             notified: Vec::new(),
             deadline: None,
             fresh: false,
@@ -131,6 +143,7 @@ impl<R: Registers, O: Outside> Service<R, O> {
                 let _ = ticket.answer(port, Err(ConsoleError::Invalid));
             }
             self.answer_reader(port);
+            self.answer_watchers(port);
             let progress = self.answer_writers(port);
             if !more && !progress {
                 break;
@@ -149,6 +162,7 @@ impl<R: Registers, O: Outside> Service<R, O> {
         {
             self.superseded.extend(self.reader.take().map(|(_, t)| t));
         }
+        closed += self.unwatch(client);
         for (writer, ticket, data) in core::mem::take(&mut self.writes) {
             if writer == client {
                 self.refused.push(ticket);
@@ -239,10 +253,12 @@ impl<R: Registers, O: Outside> Service<R, O> {
     fn transmit(&mut self) {
         let now = self.outside.now();
         let (output, sent, deadline) = (&mut self.output, &mut self.sent, &mut self.deadline);
+        let history = &mut self.history;
         *deadline = None;
         self.uart.transmit(|| match output.next(now) {
             Next::Byte(byte) => {
                 *sent += 1;
+                history.push(byte);
                 Some(byte)
             }
             Next::Nothing => None,
@@ -281,6 +297,43 @@ impl<R: Registers, O: Outside> Service<R, O> {
             self.input.consume(count);
             self.output.take_disturbed(client);
         }
+    }
+
+    /// Gives those who wait for text what there is.
+    fn answer_watchers(&mut self, port: &mut impl ServerPort) {
+        for ticket in core::mem::take(&mut self.unwatched) {
+            let _ = ticket.answer(port, Err(ConsoleError::Busy));
+        }
+        let end = self.history.end();
+        for (client, ticket, from) in core::mem::take(&mut self.watchers) {
+            if from >= end {
+                self.watchers.push((client, ticket, from));
+                continue;
+            }
+            let mut data = [0; MAX_WATCH as usize];
+            let (count, next) = self.history.read(from, &mut data);
+            let reply = ConsoleWatchReply {
+                data: Bytes::new(data.get(..count).unwrap_or(&[])).unwrap_or_default(),
+                next,
+                more: next < end,
+            };
+            // Who has gone away meanwhile asks again, or is no concern of ours.
+            let _ = ticket.answer(port, Ok(reply));
+        }
+    }
+
+    /// Lets a client wait for text no more; how often it did.
+    fn unwatch(&mut self, client: u32) -> u32 {
+        let mut count = 0;
+        for (watcher, ticket, from) in core::mem::take(&mut self.watchers) {
+            if watcher == client {
+                self.unwatched.push(ticket);
+                count += 1;
+            } else {
+                self.watchers.push((watcher, ticket, from));
+            }
+        }
+        count
     }
 
     /// Lets writers go on whose bytes fit now. Whether any did.
@@ -390,6 +443,24 @@ impl<R: Registers, O: Outside> ConsoleServer for Service<R, O> {
         }
         self.fresh = true;
         self.flushes.push((client, later.keep()));
+        Response::Later
+    }
+
+    fn watch(
+        &mut self,
+        caller: Caller,
+        later: Later<'_, ConsoleWatchTicket>,
+        from: u64,
+    ) -> Response<ConsoleWatchReply, ConsoleError> {
+        // The same client calls again: its earlier call came to nothing.
+        self.unwatch(caller.badge);
+        if self.watchers.len() >= WATCHER_LIMIT {
+            return Response::Now(Err(ConsoleError::Limit));
+        }
+        // A position that is not reached yet is one of an earlier life of the console.
+        let from = if from > self.history.end() { 0 } else { from };
+        self.fresh = true;
+        self.watchers.push((caller.badge, later.keep(), from));
         Response::Later
     }
 

@@ -11,6 +11,11 @@ impl rt::object::Object for Board {
     const TYPE: rt::ObjectType = rt::ObjectType::Endpoint;
 }
 
+impl Board {
+    /// May have the screen.
+    pub const MAY_DRAW: rt::Rights = rt::Rights::server(0);
+}
+
 /// Results of [`BoardClient::identity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoardIdentityReply {
@@ -18,6 +23,19 @@ pub struct BoardIdentityReply {
     pub revision: u32,
     /// The firmware's, as seconds since 1970.
     pub firmware: u32,
+}
+
+/// Results of [`BoardClient::framebuffer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoardFramebufferReply {
+    /// Physical address of the first pixel.
+    pub address: u32,
+    /// Bytes from a pixel to the one below, a multiple of 4.
+    pub pitch: u32,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
 }
 
 /// Client of [`Board`].
@@ -143,6 +161,30 @@ impl<T: rt::Transport> BoardClient<T> {
         let image = rt::image_of(&reply.words);
         rt::get(&image, 0).map_err(rt::Error::BadReply)
     }
+
+    /// Has the firmware show a part of its memory on the screen, 32 bits a pixel, red, green and blue in
+    /// bits 23:0 (in which order is up to the firmware). Who asks again gets the same or a new part.
+    ///
+    /// Needs right `MAY_DRAW` on the capability used.
+    ///
+    /// Waits for at most 2 s.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`BoardError`](crate::BoardError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn framebuffer(&mut self) -> Result<BoardFramebufferReply, rt::Error<crate::BoardError>> {
+        let request = rt::Outgoing::new(5, [0, 0, 0, 0, 0, 0, 0, 0], 0);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, Some(2000000000));
+        if !reply.has_shape(rt::Kind::Reply, 2, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(BoardFramebufferReply {
+            address: reply.words[0] as u32,
+            pitch: (reply.words[0] >> 32) as u32,
+            width: reply.words[1] as u32,
+            height: (reply.words[1] >> 32) as u32,
+        })
+    }
 }
 
 /// Server of [`Board`].
@@ -174,6 +216,16 @@ pub trait BoardServer {
     /// # Errors
     /// A [`BoardError`](crate::BoardError) of the server's choice.
     fn ethernet_address(&mut self, caller: rt::Caller) -> Result<rt::Bytes<6>, crate::BoardError>;
+
+    /// Has the firmware show a part of its memory on the screen, 32 bits a pixel, red, green and blue in
+    /// bits 23:0 (in which order is up to the firmware). Who asks again gets the same or a new part.
+    ///
+    /// # Errors
+    /// A [`BoardError`](crate::BoardError) of the server's choice.
+    fn framebuffer(
+        &mut self,
+        caller: rt::Caller,
+    ) -> Result<BoardFramebufferReply, crate::BoardError>;
 }
 
 impl<S: BoardServer> rt::Dispatch<S> for Board {
@@ -183,6 +235,7 @@ impl<S: BoardServer> rt::Dispatch<S> for Board {
             1 => on_identity(server, incoming).ok(),
             2 => on_temperature(server, incoming).ok(),
             3 => on_clock(server, incoming).ok(),
+            5 => on_framebuffer(server, incoming).ok(),
             _ => None,
         }
     }
@@ -199,6 +252,7 @@ impl<S: BoardServer> rt::Dispatch<S> for Board {
             2 => on_temperature(server, incoming).map(rt::Answer::Words),
             3 => on_clock(server, incoming).map(rt::Answer::Words),
             4 => on_ethernet_address(server, incoming),
+            5 => on_framebuffer(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -265,6 +319,15 @@ fn on_ethernet_address<S: BoardServer>(
     Ok(rt::Answer::Words(answer_ethernet_address(server.ethernet_address(caller))))
 }
 
+#[inline(always)]
+fn on_framebuffer<S: BoardServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(rt::Kind::Call, 0, 0, rt::BadgeClass::Session, Board::MAY_DRAW)?;
+    Ok(answer_framebuffer(server.framebuffer(caller)))
+}
+
 #[inline]
 fn answer_identity(result: Result<BoardIdentityReply, crate::BoardError>) -> rt::Outgoing<0> {
     match result {
@@ -301,6 +364,27 @@ fn answer_ethernet_address(result: Result<rt::Bytes<6>, crate::BoardError>) -> r
             rt::put(&mut image, 0, &value);
             rt::Outgoing::new(0, rt::words_of(&image), 1)
         }
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_framebuffer(result: Result<BoardFramebufferReply, crate::BoardError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(value) => rt::Outgoing::new(
+            0,
+            [
+                u64::from(value.address) | u64::from(value.pitch) << 32,
+                u64::from(value.width) | u64::from(value.height) << 32,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ],
+            2,
+        ),
         Err(error) => rt::Outgoing::error(error.number()),
     }
 }

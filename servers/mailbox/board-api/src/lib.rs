@@ -15,6 +15,8 @@ mod servers;
 #[rustfmt::skip]
 pub use types::{BoardClock, BoardError};
 #[rustfmt::skip]
-pub use board_protocol::{Board, BoardClient, BoardIdentityReply, BoardServer};
+pub use board_protocol::{
+    Board, BoardClient, BoardFramebufferReply, BoardIdentityReply, BoardServer,
+};
 #[rustfmt::skip]
 pub use servers::BoardService;

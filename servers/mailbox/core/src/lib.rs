@@ -9,12 +9,14 @@
 //!      2  tag                       5  values; then a 0, the end
 //! ```
 //!
-//! Deliberately not here: several questions at once, the framebuffer, anything that changes a board.
+//! A [`framebuffer`] is several tags in one message, and the only thing here that changes a board.
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
+
+pub mod framebuffer;
 
 /// Words of a question: two values, and the end.
 pub const WORDS: usize = 8;
@@ -60,6 +62,8 @@ pub enum Question {
     ClockRate(u32),
     /// The temperature.
     Temperature,
+    /// How many pixels the screen has, across and down.
+    ScreenSize,
 }
 
 impl Question {
@@ -71,6 +75,7 @@ impl Question {
             Self::EthernetAddress => (0x0001_0003, 0, 0, 6),
             Self::ClockRate(clock) => (0x0003_0002, clock, 1, 8),
             Self::Temperature => (0x0003_0006, 0, 1, 8),
+            Self::ScreenSize => (0x0004_0003, 0, 0, 8),
         }
     }
 
@@ -108,11 +113,11 @@ pub enum Trouble {
     Damaged,
 }
 
-/// What is written to the mailbox for words at a physical address; `None` if the firmware cannot see them
-/// there, or they do not begin at a multiple of 16.
+/// What is written to the mailbox for so many words at a physical address; `None` if the firmware cannot see
+/// them there, or they do not begin at a multiple of 16.
 #[must_use]
-pub fn letter(physical: u64) -> Option<u32> {
-    let end = physical.checked_add(4 * WORDS as u64)?;
+pub fn letter(physical: u64, words: usize) -> Option<u32> {
+    let end = physical.checked_add(4 * words as u64)?;
     if end > VISIBLE_END || !physical.is_multiple_of(16) {
         return None;
     }
@@ -123,7 +128,7 @@ pub fn letter(physical: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Question, Trouble, letter};
+    use super::{Question, Trouble, WORDS, letter};
 
     #[test]
     fn a_question_is_laid_out_as_the_firmware_reads_it() {
@@ -154,10 +159,10 @@ mod tests {
 
     #[test]
     fn memory_that_the_firmware_does_not_see_is_refused() {
-        assert_eq!(letter(0x1230), Some(0xc000_1238));
-        assert_eq!(letter(0x3fff_ffe0), Some(0xffff_ffe8));
+        assert_eq!(letter(0x1230, WORDS), Some(0xc000_1238));
+        assert_eq!(letter(0x3fff_ffe0, WORDS), Some(0xffff_ffe8));
         for bad in [0x1238, 0x3fff_fff0, 0x4000_0000, u64::MAX] {
-            assert_eq!(letter(bad), None, "{bad:#x}");
+            assert_eq!(letter(bad, WORDS), None, "{bad:#x}");
         }
     }
 }

@@ -231,7 +231,7 @@ impl Bench {
         let message = writer.0.expect("a client sends one message");
         let incoming = Incoming {
             words: message.words,
-            sender: u64::from(client) | 1 << 32,
+            sender: u64::from(client) | 0x1_0001 << 32,
             tag: message.tag,
             outcome: Outcome::message(Kind::Call, message.word_count, 0),
             ..Incoming::failed(Status::Ok)
@@ -579,7 +579,7 @@ fn garbage_from_all_sides_is_survived() {
         let client = 0x8000_0000 | (random() % 40) as u32;
         let data: Vec<u8> = (0..random() % 80).map(|_| random() as u8).collect();
         let incoming = Incoming {
-            sender: u64::from(client) | 1 << 32,
+            sender: u64::from(client) | 0x1_0001 << 32,
             ..Incoming::from_bytes(&data, &[1, 2, 3, 4, 5, 6, 7])
         };
         let ticket = Ticket {
@@ -593,4 +593,57 @@ fn garbage_from_all_sides_is_survived() {
             bench.service.forget(client);
         }
     }
+}
+
+#[test]
+fn who_watches_sees_what_everybody_wrote_and_waits_for_more() {
+    let mut bench = Bench::new(Model::default());
+    let watch = |bench: &mut Bench, client: u32, from: u64| {
+        bench.call(client, |stub| {
+            let _ = stub.watch(from);
+        })
+    };
+    let seen = |bench: &Bench, number: u32| {
+        let (_, reply) = bench.port.answers.iter().find(|(n, _)| *n == number)?;
+        let mut stub = ConsoleClient::new(Cap::new(Address::root(1)), Reader(arrived(reply)));
+        Some(
+            stub.watch(0)
+                .map(|got| (got.data.to_vec(), got.next, got.more)),
+        )
+    };
+    let screen = 0x8000_0009;
+    let first = watch(&mut bench, screen, 0);
+    assert_eq!(seen(&bench, first), None, "nothing was written");
+    bench.write(SHELL, b"prompt> ");
+    assert_eq!(
+        seen(&bench, first),
+        Some(Ok((b"prompt> ".to_vec(), 8, false)))
+    );
+    bench.write(SHELL, b"\n");
+    bench.run(20, 8);
+    for _ in 0..3 {
+        bench.write(LOG, b"a line of thirty characters..\n");
+        bench.run(20, 8);
+    }
+    let second = watch(&mut bench, screen, 8);
+    let (data, next, more) = seen(&bench, second).expect("there is text").expect("given");
+    assert!(data.starts_with(b"\r\na line of"), "{data:?}");
+    assert_eq!((next, more), (8 + 54, true));
+    let end = bench.service.history.end();
+    let third = watch(&mut bench, screen, end);
+    let fourth = watch(&mut bench, screen, end);
+    bench.service.turn(&mut bench.port);
+    assert_eq!(
+        seen(&bench, third),
+        Some(Err(Error::Server(ConsoleError::Busy)))
+    );
+    let lost = watch(&mut bench, LOG, end + 1);
+    let (data, ..) = seen(&bench, lost).expect("at once").expect("given");
+    assert!(data.starts_with(b"prompt> "), "from the beginning");
+    assert_eq!(bench.service.forget(screen), 1);
+    bench.service.turn(&mut bench.port);
+    assert_eq!(
+        seen(&bench, fourth),
+        Some(Err(Error::Server(ConsoleError::Busy)))
+    );
 }

@@ -1,7 +1,10 @@
 //! What boards have in common, and what one of them alone has.
 
+mod screen;
+
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
@@ -13,6 +16,12 @@ pub(super) const CASES: &[Case] = &[
     Case::new("board/time_passes", time_passes).on(&[Board::Virt, Board::Rpi4]),
     Case::new("board/the_firmware_answers", firmware).on(&[Board::Rpi4]),
     Case::new(
+        "board/the_screen_shows_what_the_serial_line_shows",
+        screen_shows,
+    )
+    .on(&[Board::Rpi4])
+    .alone(),
+    Case::new(
         "board/a_large_card_keeps_what_was_written_when_the_power_goes",
         large_card,
     )
@@ -20,6 +29,9 @@ pub(super) const CASES: &[Case] = &[
     .with(LARGE_CARD)
     .alone(),
 ];
+
+/// From power-on to the prompt.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
 /// A card as `image --board rpi4` lays it out, on one of 4 GiB: it counts in blocks, smaller ones in bytes.
 const LARGE_CARD: Setting = Setting {
@@ -54,6 +66,42 @@ fn large_card(guest: &mut Guest<'_>) -> Result<()> {
     guest.kill();
     guest.boot()?;
     guest.expect("cat /data/kept", "over the cut")?;
+    Ok(())
+}
+
+/// From the first line to a full screen that has scrolled, and the shell's editing.
+fn screen_shows(guest: &mut Guest<'_>) -> Result<()> {
+    guest.wait_for("prompt", BOOT_LIMIT, |text| text.contains("gritos> "))?;
+    screen::wait_for(guest, &["gritos> _"])?;
+    let lines = screen::read(guest)?;
+    let first = lines.first().map_or("", String::as_str);
+    ensure!(
+        first == "gRiTOS 0.1.0 on rpi4, board b03115",
+        "the first line is `{first}`"
+    );
+    // Typed, changed in the middle, run.
+    guest.type_bytes(b"echo the screx\x7fen\x01\x1b[C\x1b[C\x1b[C\x1b[C lives:\r")?;
+    screen::wait_for(
+        guest,
+        &[
+            "gritos> echo lives: the screen",
+            "lives: the screen",
+            "gritos> _",
+        ],
+    )?;
+    guest.type_bytes(b"help\r")?;
+    guest.type_bytes(b"echo last of all\r")?;
+    screen::wait_for(
+        guest,
+        &["gritos> echo last of all", "last of all", "gritos> _"],
+    )?;
+    let lines = screen::read(guest)?;
+    let used = lines.iter().filter(|line| !line.is_empty()).count();
+    ensure!(used > 30, "a full screen:\n{}", lines.join("\n"));
+    // A screen that dies costs nothing, and comes back with what is kept of the text.
+    guest.type_bytes(b"kill display\r")?;
+    guest.type_bytes(b"echo still here\r")?;
+    guest.wait_for("answer", BOOT_LIMIT, |text| text.contains("\nstill here"))?;
     Ok(())
 }
 

@@ -1,0 +1,109 @@
+//! From capabilities to text on a screen.
+
+use alloc::format;
+
+use gritos_board_api::BoardClient;
+use gritos_console_api::ConsoleClient;
+use gritos_display_core::Terminal;
+use gritos_service::{Kernel, call_cap};
+use gritos_sys::heap::Heap;
+use gritos_sys::{Error, ipc, mmio, time};
+
+use crate::screen::Screen;
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
+
+/// Pieces in which the heap may grow.
+const HEAP_PIECES: u16 = 8;
+/// Text that comes without a pause is drawn so often: 25 times a second.
+const FRAME_NS: u64 = 40_000_000;
+/// Before a console that refused is asked again.
+const PAUSE_NS: u64 = 500_000_000;
+
+pub(crate) fn main(_argument: u64) {
+    if let Err(error) = run() {
+        log::error!("{error}");
+    }
+}
+
+fn run() -> Result<(), Error> {
+    let environment = gritos_service::start()?;
+    gritos_log_client::install(&environment, log::LevelFilter::Info);
+    HEAP.provide_own(HEAP_PIECES)?;
+    let (Some(console), Some(board), Some(device)) = (
+        environment.service("console"),
+        environment.service("board"),
+        environment.device("videocore"),
+    ) else {
+        log::error!(
+            "the system table must give it the services `console` and `board` and the device `videocore`"
+        );
+        return Ok(());
+    };
+    let base = environment.arguments().trim().strip_prefix("0x");
+    let Some(base) = base.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else {
+        log::error!(
+            "its arguments must say where the device `videocore` begins, as in \"0x3c000000\""
+        );
+        return Ok(());
+    };
+    let mut board = BoardClient::new(call_cap(board), Kernel);
+    let made = match board.framebuffer() {
+        Ok(made) => made,
+        Err(error) => {
+            log::warn!("the firmware shows nothing: {error}; there is the serial line");
+            return Ok(());
+        }
+    };
+    let memory = mmio::Registers::map(device.registers)?;
+    let place = (made.address, made.pitch);
+    let size = (made.width, made.height);
+    let Some(mut screen) = Screen::new(memory, base, place, size) else {
+        log::error!(
+            "the firmware's framebuffer at {:#x} is not in the device `videocore`: is `gpu_mem` in config.txt \
+             what it should be?",
+            made.address
+        );
+        return Ok(());
+    };
+    screen.clear();
+    let mut terminal = Terminal::new(made.width, made.height);
+    let (columns, rows) = terminal.size();
+    let revision = board.identity().map(|about| about.revision).unwrap_or(0);
+    log::info!(
+        "a screen of {} x {} pixels, {columns} x {rows} characters",
+        made.width,
+        made.height
+    );
+    terminal.write(
+        format!(
+            "gRiTOS {} on rpi4, board {revision:x}\r\n\
+             This screen shows the serial line; type there.\r\n\r\n",
+            env!("CARGO_PKG_VERSION"),
+        )
+        .as_bytes(),
+    );
+    let mut console = ConsoleClient::new(call_cap(console), Kernel);
+    let (mut seen, mut drawn_at) = (0, 0);
+    loop {
+        let now = time::nanoseconds(time::now());
+        match console.watch(seen) {
+            Ok(text) => {
+                terminal.write(&text.data);
+                seen = text.next;
+                // More is there at once: drawing it all together costs no more.
+                if text.more && now < drawn_at + FRAME_NS {
+                    continue;
+                }
+            }
+            Err(error) => {
+                // The console starts anew; whatever it wrote before is on the screen.
+                log::warn!("the console: {error}");
+                let _ = ipc::sleep_until(time::after(PAUSE_NS));
+            }
+        }
+        terminal.draw(&mut screen);
+        drawn_at = time::nanoseconds(time::now());
+    }
+}
