@@ -26,6 +26,7 @@ pub mod host;
 mod link;
 mod resolver;
 mod service;
+mod sets;
 mod settings;
 mod socket;
 mod stack;

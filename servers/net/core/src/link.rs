@@ -20,7 +20,7 @@ mod checksum;
 mod inspect;
 mod inward;
 
-pub(crate) use inspect::{Protocol, Seen, Unreachable};
+pub(crate) use inspect::{Protocol, Seen, Transport, Unreachable};
 
 /// Bytes of an Ethernet header.
 pub(crate) const HEADER_BYTES: usize = 14;
@@ -28,6 +28,16 @@ pub(crate) const HEADER_BYTES: usize = 14;
 const MTU_LIMIT: usize = 9000;
 /// Most frames that wait in the loop.
 const LOOP_LIMIT: usize = 256;
+
+/// What [`Link::fetch`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    None,
+    /// A frame that the stack does not get.
+    Dropped,
+    /// The next that the stack gets.
+    Frame,
+}
 
 /// A device with a loop.
 pub(crate) struct Link<D> {
@@ -38,6 +48,8 @@ pub(crate) struct Link<D> {
     pub(crate) seen: Seen,
     loop_next: bool,
     incoming: Vec<u8>,
+    /// Length of the frame that was fetched.
+    fetched: Option<usize>,
 }
 
 /// The sending side.
@@ -49,6 +61,8 @@ pub(crate) struct Wire<D> {
     looped: VecDeque<Vec<u8>>,
     /// Frames that went round in memory.
     looped_frames: u64,
+    /// The last IPv4 fragment that was sent is followed by others.
+    pub(crate) in_pieces: bool,
     mac: [u8; 6],
     outgoing: Vec<u8>,
 }
@@ -61,11 +75,13 @@ impl<D: FrameDevice> Link<D> {
             seen: Seen::default(),
             loop_next: false,
             incoming: vec![0; bytes],
+            fetched: None,
             wire: Wire {
                 counters: Counters::default(),
                 own: Vec::new(),
                 looped: VecDeque::new(),
                 looped_frames: 0,
+                in_pieces: false,
                 mac: device.mac(),
                 outgoing: vec![0; bytes],
                 device,
@@ -81,6 +97,18 @@ impl<D: FrameDevice> Link<D> {
     /// Frames that went out or round so far.
     pub(crate) const fn frames_out(&self) -> u64 {
         self.wire.counters.sent_frames + self.wire.looped_frames
+    }
+
+    /// Fetches the next frame; what it is can be [`seen`](Self::seen).
+    pub(crate) fn fetch(&mut self) -> Fetched {
+        let Some(length) = self.take() else {
+            return Fetched::None;
+        };
+        self.fetched = (length > 0).then_some(length);
+        match self.fetched {
+            Some(_) => Fetched::Frame,
+            None => Fetched::Dropped,
+        }
     }
 
     /// Length of the next frame for the stack, now in `incoming`; 0 for one that
@@ -116,7 +144,7 @@ impl<D: FrameDevice> Link<D> {
         let forged = !looped && self.seen.is_forged(&self.wire.own);
         let refused = self
             .seen
-            .opens_port
+            .opens_port()
             .is_some_and(|port| self.closed_ports.contains(&port));
         // What went round in memory has no checksum.
         let damaged = !looped && !checksum::is_right(frame);
@@ -135,6 +163,9 @@ impl<D: FrameDevice> Wire<D> {
         let Some(frame) = self.outgoing.get(..length) else {
             return;
         };
+        if let Some(last) = inspect::last_piece(frame) {
+            self.in_pieces = !last;
+        }
         if let Some(answer) = inward::advertisement(frame, self.mac, &self.own) {
             self.enqueue(answer);
         } else if inward::is_for_inside(frame, self.mac, &self.own) {
@@ -169,7 +200,7 @@ impl<D: FrameDevice> Device for Link<D> {
         Self: 'a;
 
     fn receive(&mut self, _now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let length = self.take()?;
+        let length = self.fetched.take()?;
         let frame = self.incoming.get(..length).unwrap_or(&[]);
         Some((Incoming(frame), Outgoing(&mut self.wire)))
     }

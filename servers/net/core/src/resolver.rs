@@ -9,6 +9,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use gritos_net_api::{MAX_NAME, NetError};
 
+use crate::sets::Handle;
+
 mod message;
 
 pub(crate) use message::{Kind, Verdict};
@@ -54,7 +56,7 @@ pub(crate) struct Query {
     due_ns: u64,
     result: Option<Result<Vec<IpAddr>, NetError>>,
     /// What it is asked through.
-    pub(crate) socket: Option<smoltcp::iface::SocketHandle>,
+    pub(crate) socket: Option<Handle>,
 }
 
 impl Resolver {

@@ -89,8 +89,8 @@ pub struct Service<D, C, P: MapMemory, S, const N: usize> {
     generation: u64,
     limits: ServiceLimits,
     waiting: Vec<Waiting>,
-    /// A call that waits has moved bytes.
-    moved: bool,
+    /// A call that waits can be answered although nothing happens any more.
+    look_again: bool,
     watches: Vec<Watch>,
     /// Turns in a row that were due at once and moved nothing.
     in_vain: u8,
@@ -127,7 +127,7 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             generation,
             limits,
             waiting: Vec::new(),
-            moved: false,
+            look_again: false,
             watches: Vec::new(),
             in_vain: 0,
         }
@@ -150,16 +150,26 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
     /// Moves everything that can be moved, and answers who can be answered.
     fn advance<Q: ServerPort>(&mut self, port: &mut Q) {
         let now_ns = self.clock.now_ns();
+        let mut any = core::mem::take(&mut self.look_again) || self.is_somebody_late(now_ns);
         for _ in 0..TURNS {
-            self.stack.turn(now_ns);
-            if self.serve_waiting(port, now_ns) {
-                self.stack.push();
+            any |= self.stack.begin_turn(now_ns);
+            // Before frames go out: answers may make room that the peer is told of with them.
+            if any {
+                self.serve_waiting(port, now_ns);
+            }
+            let ended = self.stack.end_turn();
+            // What was sent may have made room for more messages.
+            if ended || (any && self.does_somebody_send()) {
+                any = true;
+                self.serve_waiting(port, now_ns);
             }
             if !self.stack.has_more() {
                 break;
             }
         }
-        self.signal_watches();
+        if any {
+            self.signal_watches();
+        }
     }
 }
 
@@ -172,13 +182,14 @@ where
     Q: ServerPort + Alarm,
 {
     fn notified(&mut self, _port: &mut Q, bits: u64) {
-        self.stack.device().notified(bits);
+        self.stack.notified(bits);
     }
 
     fn turn(&mut self, port: &mut Q) {
         self.advance(port);
         self.stack.arm();
-        let next = if self.settle_fresh() {
+        self.look_again = self.settle_fresh();
+        let next = if self.look_again {
             Some(self.clock.now_ns())
         } else {
             self.next_ns()

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use gritos_net_api::{Domain, NetError, SocketType};
-use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::IpListenEndpoint;
+
+use crate::sets::Handle;
 
 mod options;
 
@@ -82,9 +83,9 @@ pub(crate) enum Body {
     /// A TCP connection.
     Stream(Stream),
     /// UDP.
-    Datagram(SocketHandle),
+    Datagram(Handle),
     /// ICMP echo.
-    Echo(SocketHandle),
+    Echo(Handle),
 }
 
 /// Connections on their way to `accept`.
@@ -93,11 +94,11 @@ pub(crate) struct Listener {
     pub(crate) endpoint: IpListenEndpoint,
     pub(crate) backlog: usize,
     /// The one that takes the next request.
-    pub(crate) spare: Option<SocketHandle>,
+    pub(crate) spare: Option<Handle>,
     /// Those whose handshake is under way, with when it began, in nanoseconds.
-    pub(crate) half: Vec<(SocketHandle, u64)>,
+    pub(crate) half: Vec<(Handle, u64)>,
     /// Those that wait for `accept`.
-    pub(crate) ready: VecDeque<SocketHandle>,
+    pub(crate) ready: VecDeque<Handle>,
 }
 
 impl Listener {
@@ -107,7 +108,7 @@ impl Listener {
     }
 
     /// Everything it holds.
-    pub(crate) fn handles(&self) -> impl Iterator<Item = SocketHandle> + '_ {
+    pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> + '_ {
         let half = self.half.iter().map(|(handle, _)| *handle);
         half.chain(self.ready.iter().copied()).chain(self.spare)
     }
@@ -116,7 +117,7 @@ impl Listener {
 /// A TCP connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(crate) handle: SocketHandle,
+    pub(crate) handle: Handle,
     pub(crate) phase: Phase,
     /// Its state when it was last looked at.
     pub(crate) last: State,

@@ -8,20 +8,19 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use gritos_net_api::{Domain, IpProtocol, NetError, Readiness, ShutdownHow, SocketType};
-use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet};
-use smoltcp::time::Instant;
+use smoltcp::iface::Interface;
 use smoltcp::wire::IpCidr;
 
 use crate::entropy::{Entropy, Generator};
 use crate::filter::Rules;
 use crate::frame::FrameDevice;
-use crate::link::Link;
+use crate::link::{Fetched, Link};
 use crate::resolver::Resolver;
+use crate::sets::{Handle, Outside, Sets, instant};
 use crate::socket::{Body, Socket, SocketId, Table};
 
 mod configure;
 mod datagram;
-mod due;
 mod linger;
 mod listener;
 mod names;
@@ -31,7 +30,6 @@ mod route;
 mod stream;
 mod transfer;
 
-use due::Due;
 use linger::Lingering;
 
 /// Frames that one turn takes in, and rounds in which each socket may send.
@@ -39,8 +37,6 @@ const BUDGET: usize = 64;
 
 /// Nanoseconds between looks at what time alone changes: handshakes and addresses that grew old.
 const LOOK_NS: u64 = 20_000_000;
-/// Nanoseconds after which it is looked anew whether to ask for routers, and whether what they said holds.
-const ROUTERS_NS: u64 = 1_000_000_000;
 
 /// How an interface gets its addresses.
 #[derive(Clone, Debug, Default)]
@@ -86,25 +82,26 @@ impl Default for Limits {
 pub struct Stack<D> {
     link: Link<D>,
     interface: Interface,
-    set: SocketSet<'static>,
+    set: Sets,
     table: Table,
     lingering: Vec<Lingering>,
     random: Generator,
     rules: Rules,
     limits: Limits,
     config: Config,
-    dhcp: Option<SocketHandle>,
+    dhcp: Option<Handle>,
     dhcp_servers: Vec<IpAddr>,
     /// The interface's addresses when they were last looked at.
     known: Vec<IpCidr>,
     resolver: Resolver,
-    due: Due,
     scratch: Vec<u8>,
     now_ns: u64,
     /// Frames were left over in the last turn.
     more: bool,
     /// When the device wants a turn.
     device_ns: Option<u64>,
+    /// The device wakes whoever waits for the next frame.
+    armed: bool,
     /// When it was last looked at what time alone changes.
     looked_ns: u64,
     /// Frames went in or out since [`Stack::has_moved`] was asked.
@@ -135,10 +132,11 @@ impl<D: FrameDevice> Stack<D> {
         let now = instant(now_ns);
         let interface = configure::interface(&mut link, &config, random.any_u64(), now);
         let shadow = configure::shadow(&mut link, now);
+        let asks_routers = config.slaac;
         let mut stack = Self {
             link,
             interface,
-            set: SocketSet::new(Vec::new()),
+            set: Sets::new(shadow, asks_routers),
             table: Table::default(),
             lingering: Vec::new(),
             random,
@@ -149,11 +147,11 @@ impl<D: FrameDevice> Stack<D> {
             dhcp_servers: Vec::new(),
             known: Vec::new(),
             resolver: Resolver::default(),
-            due: Due::new(shadow),
             scratch: Vec::new(),
             now_ns,
             more: false,
             device_ns: None,
+            armed: false,
             looked_ns: 0,
             moved: false,
         };
@@ -173,29 +171,50 @@ impl<D: FrameDevice> Stack<D> {
 
     /// Takes in frames, sends frames, and carries out what is due by `now_ns`.
     pub fn turn(&mut self, now_ns: u64) {
+        self.begin_turn(now_ns);
+        self.end_turn();
+    }
+
+    /// The first half of a turn: takes in frames and looks at what time changes. Whether anything may have
+    /// become of it.
+    pub(crate) fn begin_turn(&mut self, now_ns: u64) -> bool {
         self.now_ns = now_ns;
         let now = instant(now_ns);
         self.device_ns = self.link.wire.device.tend(now_ns);
-        self.interface.poll_maintenance(now);
         // Only frames and time change what a peer, a router or a name server has said.
-        let frames = self.take_in(now);
-        if frames || now_ns >= self.looked_ns + LOOK_NS {
+        let frames = self.take_in();
+        let looks = frames || now_ns >= self.looked_ns + LOOK_NS;
+        if looks {
             self.looked_ns = now_ns;
+            self.interface.poll_maintenance(now);
             self.observe(observe::Cause::Peer);
             self.follow_configuration();
             self.tend_listeners();
         }
         self.turn_resolver();
-        self.send_out(now);
-        self.observe(observe::Cause::Time);
-        self.reap();
-        self.link.wire.device.flush();
+        let room = self.link.wire.device.can_send();
+        self.set.is_due(now_ns, room) || looks
     }
 
-    /// Sends what calls have put into sockets, or made room for, since the last turn.
-    pub(crate) fn push(&mut self) {
-        self.send_out(instant(self.now_ns));
+    /// The second half: sends frames. Whether a connection ended meanwhile, which somebody may wait to hear.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        let mut news = false;
+        if self.set.is_due(self.now_ns, false) {
+            let before = self.link.frames_out();
+            self.more |= self.set.send_out(&mut Outside {
+                interface: &mut self.interface,
+                link: &mut self.link,
+                now_ns: self.now_ns,
+            });
+            self.moved |= self.link.frames_out() != before;
+            news = self.observe(observe::Cause::Time);
+            self.reap();
+            self.set.forget_moves();
+        } else if self.next_lingering().is_some_and(|at| at <= self.now_ns) {
+            self.reap();
+        }
         self.link.wire.device.flush();
+        news
     }
 
     /// Whether frames went in or out since it was asked last.
@@ -203,26 +222,32 @@ impl<D: FrameDevice> Stack<D> {
         core::mem::replace(&mut self.moved, false)
     }
 
-    /// Whether frames wait that the last turn did not come to.
+    /// Whether something waits that the last turn did not come to.
     pub(crate) fn has_more(&self) -> bool {
-        self.more || self.link.has_looped()
+        self.more || self.link.has_looped() || self.set.is_touched()
     }
 
     /// Takes in frames; whether there were any.
-    fn take_in(&mut self, now: Instant) -> bool {
+    fn take_in(&mut self) -> bool {
         let mut any = false;
         for _ in 0..BUDGET {
-            let taken = self
-                .interface
-                .poll_ingress_single(now, &mut self.link, &mut self.set);
-            if taken == PollIngressSingleResult::None {
+            let fetched = self.link.fetch();
+            if fetched == Fetched::None {
                 self.more = false;
                 return any;
             }
             any = true;
             self.moved = true;
+            self.armed = false;
             let seen = self.link.seen;
-            if let Some(port) = seen.opens_port {
+            if fetched == Fetched::Frame {
+                self.set.take_in(&mut Outside {
+                    interface: &mut self.interface,
+                    link: &mut self.link,
+                    now_ns: self.now_ns,
+                });
+            }
+            if let Some(port) = seen.opens_port() {
                 self.tend_port(port);
             }
             if let Some(packet) = seen.unreachable {
@@ -233,38 +258,26 @@ impl<D: FrameDevice> Stack<D> {
         any
     }
 
-    /// Sends frames. Those that no socket asked for, such as the rest of a fragmented packet, show in the
-    /// number of frames alone.
-    fn send_out(&mut self, now: Instant) {
-        for _ in 0..BUDGET {
-            let before = self.link.frames_out();
-            let sent = self
-                .interface
-                .poll_egress(now, &mut self.link, &mut self.set);
-            if sent == PollResult::None && self.link.frames_out() == before {
-                return;
-            }
-            self.moved = true;
-        }
-        self.more = true;
-    }
-
     /// When [`turn`](Self::turn) has something to do at the latest, in
     /// nanoseconds, if no frame arrives and nobody uses a socket before that.
     pub fn next_turn_ns(&mut self) -> Option<u64> {
         if self.has_more() {
             return Some(self.now_ns);
         }
-        let now_ns = self.now_ns;
-        let routers = self.config.slaac.then_some(now_ns + ROUTERS_NS);
-        let later = [
+        let others = [
             self.device_ns,
             self.next_lingering(),
             self.resolver.next_ns(),
         ];
-        let later = later.map(|at| at.map(|at| at.max(now_ns)));
-        let sockets = self.due.next_ns(now_ns, &self.set);
-        later.into_iter().chain([sockets, routers]).flatten().min()
+        let others = others.map(|at| at.map(|at| at.max(self.now_ns)));
+        let sockets = self.set.next_ns();
+        others.into_iter().chain([sockets]).flatten().min()
+    }
+
+    /// Takes note of bits of a notification.
+    pub(crate) fn notified(&mut self, bits: u64) {
+        self.armed = false;
+        self.link.wire.device.notified(bits);
     }
 
     /// Asks the device to wake whoever waits for the next turn: when a frame arrives, and when one can be
@@ -272,9 +285,12 @@ impl<D: FrameDevice> Stack<D> {
     pub(crate) fn arm(&mut self) {
         let device = &mut self.link.wire.device;
         let send = !device.can_send();
-        if !device.arm(send) {
-            self.more = true;
+        if self.armed && !send {
+            return;
         }
+        let armed = device.arm(send);
+        self.armed = armed && !send;
+        self.more |= !armed;
     }
 
     /// Makes a socket.
@@ -361,6 +377,10 @@ impl<D: FrameDevice> Stack<D> {
         }
         if how != ShutdownHow::Send {
             socket.receive_shut = true;
+            // What waits to be read is dropped, and the peer told of the room.
+            if let Body::Stream(stream) = &socket.body {
+                self.set.touch(stream.handle);
+            }
         }
         if how != ShutdownHow::Receive {
             socket.send_shut = true;
@@ -370,6 +390,7 @@ impl<D: FrameDevice> Stack<D> {
                     .get_mut::<smoltcp::socket::tcp::Socket<'_>>(stream.handle);
                 tcp.close();
                 stream.last = tcp.state();
+                self.set.touch(stream.handle);
             }
         }
         Ok(())
@@ -393,9 +414,4 @@ impl<D: FrameDevice> Stack<D> {
             .map(|id| u32::from(self.close(*id).is_ok()))
             .sum()
     }
-}
-
-/// A moment as smoltcp has it.
-pub(crate) fn instant(now_ns: u64) -> Instant {
-    Instant::from_micros(i64::try_from(now_ns / 1000).unwrap_or(i64::MAX))
 }

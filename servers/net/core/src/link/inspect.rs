@@ -6,6 +6,7 @@ use super::HEADER_BYTES;
 
 const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
+const ARP: [u8; 2] = [0x08, 0x06];
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -16,10 +17,25 @@ const ICMPV6: u8 = 58;
 pub(crate) struct Seen {
     /// Source and destination, if it is an IP packet.
     pub(crate) addresses: Option<(IpAddr, IpAddr)>,
-    /// The port with which it asks for a TCP connection.
-    pub(crate) opens_port: Option<u16>,
+    /// What it carries.
+    pub(crate) transport: Transport,
+    /// It asks for a TCP connection.
+    opens: bool,
     /// It says that a packet from here did not arrive.
     pub(crate) unreachable: Option<Unreachable>,
+}
+
+/// What a frame carries, as far as it tells whom it is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Transport {
+    #[default]
+    Other,
+    /// A segment between these ports.
+    Tcp { from: u16, to: u16 },
+    /// A message to this port.
+    Udp { to: u16 },
+    /// What neighbours and routers say of themselves.
+    Neighbour,
 }
 
 /// Protocol of a packet that did not arrive.
@@ -42,6 +58,26 @@ pub(crate) struct Unreachable {
 }
 
 impl Seen {
+    /// The port with which it asks for a TCP connection.
+    pub(crate) const fn opens_port(&self) -> Option<u16> {
+        match self.transport {
+            Transport::Tcp { to, .. } if self.opens => Some(to),
+            _ => None,
+        }
+    }
+
+    fn carries(&mut self, protocol: u8, payload: &[u8]) {
+        let Some((from, to)) = ports(payload) else {
+            return;
+        };
+        self.transport = match protocol {
+            TCP => Transport::Tcp { from, to },
+            UDP => Transport::Udp { to },
+            _ => return,
+        };
+        self.opens = protocol == TCP && opens(payload);
+    }
+
     /// Whether no honest neighbour sends this: it comes from or goes to what is
     /// inside of a machine only, or comes from an address of this one.
     pub(crate) fn is_forged(&self, own: &[IpAddr]) -> bool {
@@ -57,6 +93,10 @@ pub(crate) fn inspect(frame: &[u8]) -> Seen {
     match frame.get(12..HEADER_BYTES) {
         Some(kind) if kind == IPV4 => inspect_ipv4(packet),
         Some(kind) if kind == IPV6 => inspect_ipv6(packet),
+        Some(kind) if kind == ARP => Some(Seen {
+            transport: Transport::Neighbour,
+            ..Seen::default()
+        }),
         _ => None,
     }
     .unwrap_or_default()
@@ -69,7 +109,7 @@ fn inspect_ipv4(packet: &[u8]) -> Option<Seen> {
         ..Seen::default()
     };
     match protocol {
-        TCP => seen.opens_port = opened_port(payload),
+        TCP | UDP => seen.carries(protocol, payload),
         // Destination unreachable; the code says what of it.
         ICMP if payload.first() == Some(&3) => {
             let quoted = payload.get(8..).and_then(ipv4);
@@ -87,7 +127,10 @@ fn inspect_ipv6(packet: &[u8]) -> Option<Seen> {
         ..Seen::default()
     };
     match protocol {
-        TCP => seen.opens_port = opened_port(payload),
+        TCP | UDP => seen.carries(protocol, payload),
+        ICMPV6 if matches!(payload.first(), Some(133..=137)) => {
+            seen.transport = Transport::Neighbour;
+        }
         ICMPV6 if payload.first() == Some(&1) => {
             let quoted = payload.get(8..).and_then(ipv6);
             seen.unreachable = unreachable(quoted, payload.get(1) == Some(&4));
@@ -99,6 +142,15 @@ fn inspect_ipv6(packet: &[u8]) -> Option<Seen> {
 
 /// Protocol, source, destination and payload of a first fragment.
 type Packet<'a> = (u8, IpAddr, IpAddr, &'a [u8]);
+
+/// Whether an IPv4 fragment is the last one of its packet; `None` if it is none.
+pub(super) fn last_piece(frame: &[u8]) -> Option<bool> {
+    let kind = frame.get(12..HEADER_BYTES)?;
+    let [high, low] = *frame.get(HEADER_BYTES + 6..)?.first_chunk::<2>()?;
+    // The flag for more fragments, and where it lies in the packet.
+    let is_piece = kind == IPV4 && (high & 0x3f != 0 || low != 0);
+    is_piece.then_some(high & 0x20 == 0)
+}
 
 fn ipv4(packet: &[u8]) -> Option<Packet<'_>> {
     let header = packet.first_chunk::<20>()?;
@@ -128,19 +180,22 @@ fn ipv6(packet: &[u8]) -> Option<Packet<'_>> {
         let octets = header.get(at..at + 16)?.first_chunk::<16>()?;
         Some(IpAddr::from(Ipv6Addr::from(*octets)))
     };
-    Some((
-        header[6],
-        address(8)?,
-        address(24)?,
-        packet.get(40..).unwrap_or(&[]),
-    ))
+    let (mut protocol, mut payload) = (header[6], packet.get(40..).unwrap_or(&[]));
+    // Options that every router looks at may stand in between (RFC 8200, "Hop-by-Hop Options Header").
+    if protocol == 0
+        && let [next, length, ..] = *payload
+    {
+        protocol = next;
+        payload = payload.get(8 + 8 * usize::from(length)..).unwrap_or(&[]);
+    }
+    Some((protocol, address(8)?, address(24)?, payload))
 }
 
-/// The destination of a TCP segment with SYN and without ACK and RST.
-fn opened_port(segment: &[u8]) -> Option<u16> {
-    let flags = segment.get(13)? & 0b1_0110;
-    let (_, port) = ports(segment)?;
-    (flags == 0b10).then_some(port)
+/// Whether a TCP segment has SYN, and neither ACK nor RST.
+fn opens(segment: &[u8]) -> bool {
+    segment
+        .get(13)
+        .is_some_and(|flags| flags & 0b1_0110 == 0b10)
 }
 
 fn ports(segment: &[u8]) -> Option<(u16, u16)> {

@@ -389,22 +389,30 @@ where
         });
     }
 
-    /// Goes on with every call that waits, and answers those that are done; whether anything came of it.
-    pub(super) fn serve_waiting<Q: ServerPort>(&mut self, port: &mut Q, now_ns: u64) -> bool {
-        let mut any = false;
+    /// Whether a caller has waited for as long as it wants to.
+    pub(super) fn is_somebody_late(&self, now_ns: u64) -> bool {
+        let deadlines = self.waiting.iter().filter_map(|one| one.deadline_ns);
+        deadlines.into_iter().any(|at| at <= now_ns)
+    }
+
+    /// Whether a caller waits for room.
+    pub(super) fn does_somebody_send(&self) -> bool {
+        let mut calls = self.waiting.iter().map(|one| &one.call);
+        calls.any(|call| matches!(call, Call::Send { .. }))
+    }
+
+    /// Goes on with every call that waits, and answers those that are done.
+    pub(super) fn serve_waiting<Q: ServerPort>(&mut self, port: &mut Q, now_ns: u64) {
         let mut at = 0;
         while at < self.waiting.len() {
             match self.serve_one(at, now_ns) {
                 Some(result) => {
-                    any = true;
                     let waiting = self.waiting.remove(at);
                     self.answer(port, waiting.request, result);
                 }
                 None => at += 1,
             }
-            any |= core::mem::take(&mut self.moved);
         }
-        any
     }
 
     /// Goes on with one call; its result, if it is done.
@@ -424,9 +432,7 @@ where
         let result = if is_behind {
             Err(NetError::WouldBlock)
         } else {
-            let before = moved(&call);
             let result = self.attempt(&mut call);
-            self.moved |= moved(&call) != before;
             if let Some(waiting) = self.waiting.get_mut(at) {
                 waiting.call = call;
             }

@@ -155,6 +155,7 @@ impl<D: FrameDevice> Stack<D> {
     fn follow_addresses(&mut self) {
         if self.known != self.interface.ip_addrs() {
             self.known = self.interface.ip_addrs().to_vec();
+            self.set.touch_all();
             let own = self.known.iter().map(|cidr| cidr.address().into());
             self.link.wire.own = own.collect();
         }

@@ -3,7 +3,6 @@
 use core::net::SocketAddr;
 
 use gritos_net_api::{Domain, NetError, Readiness, SocketType};
-use smoltcp::iface::SocketHandle;
 use smoltcp::socket::{icmp, udp};
 
 use super::{Stack, route, stream};
@@ -11,10 +10,13 @@ use crate::address;
 use crate::buffers::{Sink, Source};
 use crate::filter::Action;
 use crate::frame::FrameDevice;
+use crate::sets::Handle;
 use crate::socket::{Body, MESSAGES, Received, Socket, SocketId};
 
 /// Most bytes of an IPv4 packet that is sent in fragments.
 const FRAGMENTED_LIMIT: usize = 8000;
+/// Bytes of the headers of an IPv4 packet without options and of a UDP message.
+const DATAGRAM_HEADERS: usize = 28;
 /// Bytes of an ICMP echo header.
 const ECHO_BYTES: usize = 8;
 
@@ -114,7 +116,7 @@ impl<D: FrameDevice> Stack<D> {
         self.open_datagram(id)?;
         let length = data.length();
         let packet_limit = if to.is_ipv4() {
-            FRAGMENTED_LIMIT - 28
+            FRAGMENTED_LIMIT - DATAGRAM_HEADERS
         } else {
             self.mtu() - 48
         };
@@ -153,7 +155,11 @@ impl<D: FrameDevice> Stack<D> {
                 _ => Err(NetError::NotSupported),
             });
         self.scratch = message;
-        result.map(|()| length)
+        result?;
+        if let Body::Datagram(handle) | Body::Echo(handle) = self.table.get(id)?.body {
+            self.set.touch(handle);
+        }
+        Ok(length)
     }
 
     /// Takes one message.
@@ -215,12 +221,12 @@ impl<D: FrameDevice> Stack<D> {
         Ok(())
     }
 
-    pub(super) fn datagram_readiness(&self, handle: SocketHandle) -> Readiness {
+    pub(super) fn datagram_readiness(&self, handle: Handle) -> Readiness {
         let udp = self.set.get::<Udp>(handle);
         readiness(udp.can_recv(), udp.can_send())
     }
 
-    pub(super) fn echo_readiness(&self, handle: SocketHandle) -> Readiness {
+    pub(super) fn echo_readiness(&self, handle: Handle) -> Readiness {
         let icmp = self.set.get::<Icmp>(handle);
         readiness(icmp.can_recv(), icmp.can_send())
     }

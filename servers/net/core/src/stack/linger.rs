@@ -3,12 +3,12 @@
 use core::net::SocketAddr;
 
 use gritos_net_api::SocketType;
-use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::socket::udp;
 
 use super::Stack;
 use crate::frame::FrameDevice;
+use crate::sets::Handle;
 use crate::socket::{Body, Socket};
 
 /// Nanoseconds after which a peer that does not end a connection is told that
@@ -23,7 +23,7 @@ const TIME_WAIT_LIMIT: usize = 16;
 /// A socket that nobody holds any more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lingering {
-    handle: SocketHandle,
+    handle: Handle,
     pub(super) client: u32,
     pub(super) bytes: usize,
     kind: SocketType,
@@ -51,6 +51,7 @@ impl<D: FrameDevice> Stack<D> {
                 } else {
                     tcp.close();
                 }
+                self.set.touch(stream.handle);
                 self.keep(stream.handle, &socket, STREAM_LIMIT_NS);
             }
             Body::Datagram(handle) => self.keep(*handle, &socket, DATAGRAM_LIMIT_NS),
@@ -61,12 +62,13 @@ impl<D: FrameDevice> Stack<D> {
     }
 
     /// Ends a connection at once; the peer is told.
-    pub(super) fn abort(&mut self, handle: SocketHandle, owner: &Socket) {
+    pub(super) fn abort(&mut self, handle: Handle, owner: &Socket) {
         self.set.get_mut::<tcp::Socket<'_>>(handle).abort();
+        self.set.touch(handle);
         self.keep(handle, owner, STREAM_LIMIT_NS);
     }
 
-    pub(super) fn keep(&mut self, handle: SocketHandle, owner: &Socket, limit_ns: u64) {
+    pub(super) fn keep(&mut self, handle: Handle, owner: &Socket, limit_ns: u64) {
         self.lingering.push(Lingering {
             handle,
             client: owner.client,
@@ -85,25 +87,32 @@ impl<D: FrameDevice> Stack<D> {
             let Some(held) = self.lingering.get(at).copied() else {
                 continue;
             };
-            if self.is_done(&held, &mut waits) {
+            let (done, ended) = self.is_done(&held, &mut waits);
+            // The reset that was ordered goes out in the next turn, at once.
+            if ended {
+                self.set.touch(held.handle);
+            }
+            if done {
                 self.set.remove(held.handle);
                 self.lingering.remove(at);
             }
         }
     }
 
-    fn is_done(&mut self, held: &Lingering, waits: &mut usize) -> bool {
+    /// Whether it is finished, and whether it was ended just now.
+    fn is_done(&mut self, held: &Lingering, waits: &mut usize) -> (bool, bool) {
         let late = self.now_ns >= held.deadline_ns;
-        match held.kind {
+        let done = match held.kind {
             SocketType::Stream => {
                 let tcp = self.set.get_mut::<tcp::Socket<'_>>(held.handle);
-                is_stream_done(tcp, late, waits)
+                return is_stream_done(tcp, late, waits);
             }
             SocketType::Datagram => {
                 late || self.set.get::<udp::Socket<'_>>(held.handle).send_queue() == 0
             }
             SocketType::Raw => true,
-        }
+        };
+        (done, false)
     }
 
     /// Whether a socket that nobody holds still uses a port.
@@ -119,8 +128,8 @@ impl<D: FrameDevice> Stack<D> {
     }
 }
 
-fn is_stream_done(tcp: &mut tcp::Socket<'_>, late: bool, waits: &mut usize) -> bool {
-    match tcp.state() {
+fn is_stream_done(tcp: &mut tcp::Socket<'_>, late: bool, waits: &mut usize) -> (bool, bool) {
+    let done = match tcp.state() {
         // The reset that ends it has been sent once it has no peer any more.
         State::Closed => late || tcp.remote_endpoint().is_none(),
         State::Listen => true,
@@ -131,8 +140,10 @@ fn is_stream_done(tcp: &mut tcp::Socket<'_>, late: bool, waits: &mut usize) -> b
         _ => {
             if late || tcp.recv_queue() > 0 {
                 tcp.abort();
+                return (false, true);
             }
             false
         }
-    }
+    };
+    (done, false)
 }

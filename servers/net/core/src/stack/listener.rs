@@ -7,7 +7,6 @@
 //! stack sees them.
 
 use gritos_net_api::{Domain, MAX_BACKLOG, NetError, SocketType};
-use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::Duration;
 
@@ -15,6 +14,7 @@ use super::{Stack, stream};
 use crate::address;
 use crate::filter::Action;
 use crate::frame::FrameDevice;
+use crate::sets::Handle;
 use crate::socket::{Body, Listener, Phase, Socket, SocketId, Stream};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -113,8 +113,22 @@ impl<D: FrameDevice> Stack<D> {
         Ok((accepted, remote))
     }
 
-    /// Looks after every listener.
+    /// Looks after every listener at which something may have happened.
     pub(super) fn tend_listeners(&mut self) {
+        let set = &self.set;
+        let is_busy = |socket: &Socket| match &socket.body {
+            Body::Listener(listener) => {
+                let quiet = listener.waiting() == 0
+                    && listener
+                        .spare
+                        .is_some_and(|spare| set.get::<Tcp>(spare).state() == State::Listen);
+                !quiet
+            }
+            _ => false,
+        };
+        if !self.table.iter().any(|(_, socket)| is_busy(socket)) {
+            return;
+        }
         for id in self.listeners(None) {
             self.tend(id);
         }
@@ -211,6 +225,7 @@ impl<D: FrameDevice> Stack<D> {
         });
         for handle in refused {
             self.set.get_mut::<Tcp>(handle).abort();
+            self.set.touch(handle);
             if let Ok(owner) = self.table.get(id) {
                 let (client, options) = (owner.client, owner.options);
                 let mut owner = Socket::new(client, Domain::Inet, SocketType::Stream);
@@ -231,7 +246,7 @@ impl<D: FrameDevice> Stack<D> {
         }
     }
 
-    fn new_spare(&mut self, id: SocketId, listener: &Listener) -> Result<SocketHandle, NetError> {
+    fn new_spare(&mut self, id: SocketId, listener: &Listener) -> Result<Handle, NetError> {
         let socket = self.table.get(id)?;
         let (client, options) = (socket.client, socket.options);
         // While a listener is looked after its own buffers are not in the table.
@@ -244,6 +259,7 @@ impl<D: FrameDevice> Stack<D> {
             self.set.remove(handle);
             return Err(NetError::Invalid);
         }
+        self.set.touch(handle);
         Ok(handle)
     }
 

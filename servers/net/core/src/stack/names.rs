@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use gritos_net_api::{NetError, SocketType};
-use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp;
 
 use super::Stack;
@@ -12,6 +11,7 @@ use crate::address;
 use crate::filter::Action;
 use crate::frame::FrameDevice;
 use crate::resolver::QueryId;
+use crate::sets::Handle;
 
 /// Bytes of a message to or from a name server (RFC 1035, "Size limits").
 const MESSAGE_BYTES: usize = 512;
@@ -98,7 +98,7 @@ impl<D: FrameDevice> Stack<D> {
         &mut self,
         server: SocketAddr,
         messages: impl Iterator<Item = Vec<u8>>,
-    ) -> Option<SocketHandle> {
+    ) -> Option<Handle> {
         let source = self.source_for(server.ip()).ok()?;
         let port = self.free_port(SocketType::Datagram).ok()?;
         let buffer = || {

@@ -18,8 +18,9 @@ pub(super) enum Cause {
 }
 
 impl<D: FrameDevice> Stack<D> {
-    /// Looks at every connection.
-    pub(super) fn observe(&mut self, cause: Cause) {
+    /// Looks at every connection; whether one has ended since.
+    pub(super) fn observe(&mut self, cause: Cause) -> bool {
+        let mut ended = false;
         let set = &mut self.set;
         let known = &self.known;
         for (_, socket) in self.table.iter_mut() {
@@ -27,6 +28,9 @@ impl<D: FrameDevice> Stack<D> {
                 continue;
             };
             if held.phase == Phase::Ended {
+                continue;
+            }
+            if !set.has_moved(held.handle) {
                 continue;
             }
             let tcp = set.get_mut::<tcp::Socket<'_>>(held.handle);
@@ -39,6 +43,7 @@ impl<D: FrameDevice> Stack<D> {
             }
             match (held.phase, state) {
                 (Phase::Connecting, State::Closed) => {
+                    ended = true;
                     let handle = held.handle;
                     set.remove(handle);
                     socket.body = Body::Fresh;
@@ -55,6 +60,7 @@ impl<D: FrameDevice> Stack<D> {
                 }
                 (_, State::Closed) => {
                     held.phase = Phase::Ended;
+                    ended = true;
                     let in_order = matches!(before, State::LastAck | State::TimeWait);
                     if !in_order {
                         socket.error = Some(match cause {
@@ -66,6 +72,7 @@ impl<D: FrameDevice> Stack<D> {
                 _ => stream::be_patient(tcp, held.probed_since, self.now_ns),
             }
         }
+        ended
     }
 
     /// Tells the socket that sent it that a packet did not arrive.

@@ -58,6 +58,7 @@ impl<D: FrameDevice> Stack<D> {
                     held.probed_since = self.now_ns;
                     stream::be_patient(tcp, held.probed_since, self.now_ns);
                 }
+                self.set.touch(held.handle);
             }
             Body::Datagram(handle) => {
                 let udp = self.set.get_mut::<udp::Socket<'_>>(*handle);

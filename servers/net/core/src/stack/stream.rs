@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use gritos_net_api::{NetError, Readiness, SocketType};
-use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::address;
 use crate::buffers::{Sink, Source};
 use crate::filter::Action;
 use crate::frame::FrameDevice;
+use crate::sets::Handle;
 use crate::socket::{Body, Options, Phase, Socket, SocketId, Stream};
 
 /// How long a peer may take to answer a request for a connection.
@@ -27,17 +27,16 @@ type Tcp = tcp::Socket<'static>;
 
 impl<D: FrameDevice> Stack<D> {
     /// A TCP socket with the buffers that `options` ask for.
-    pub(super) fn new_tcp(
-        &mut self,
-        client: u32,
-        options: &Options,
-    ) -> Result<SocketHandle, NetError> {
+    pub(super) fn new_tcp(&mut self, client: u32, options: &Options) -> Result<Handle, NetError> {
         self.reserve(client, options.bytes())?;
-        let receive = tcp::SocketBuffer::new(zeroed(options.receive_buffer)?);
-        let send = tcp::SocketBuffer::new(zeroed(options.send_buffer)?);
-        let mut tcp = tcp::Socket::new(receive, send);
-        apply(&mut tcp, options);
-        Ok(self.set.add(tcp))
+        let (receive, send) = (options.receive_buffer, options.send_buffer);
+        let handle = self.set.add_tcp(receive, send, || {
+            let receive = tcp::SocketBuffer::new(zeroed(receive)?);
+            let send = tcp::SocketBuffer::new(zeroed(send)?);
+            Ok(tcp::Socket::new(receive, send))
+        })?;
+        apply(self.set.get_mut(handle), options);
+        Ok(handle)
     }
 
     /// Begins to connect; [`connected`](Self::connected) says what becomes of it.
@@ -83,6 +82,7 @@ impl<D: FrameDevice> Stack<D> {
         socket.local = Some(local);
         socket.remote = Some(to);
         socket.error = None;
+        self.set.touch(handle);
         socket.body = Body::Stream(Stream {
             handle,
             phase: Phase::Connecting,
@@ -169,6 +169,8 @@ impl<D: FrameDevice> Stack<D> {
         if done == skip && length > skip {
             return Err(NetError::WouldBlock);
         }
+        let handle = stream.handle;
+        self.set.touch(handle);
         Ok(done - skip.min(length))
     }
 
@@ -207,6 +209,9 @@ impl<D: FrameDevice> Stack<D> {
             room.write(skip, bytes)?;
             return Ok(bytes.len());
         }
+        // The peer is told of room that was made, but only if it knows of little: with the queue half empty
+        // it knows of a quarter at least.
+        let tells = 2 * tcp.recv_queue() > tcp.recv_capacity();
         let mut done = skip;
         for _ in 0..2 {
             if done == room.length() || !tcp.can_recv() {
@@ -220,6 +225,10 @@ impl<D: FrameDevice> Stack<D> {
                 }
             });
             done += copied.unwrap_or(Err(NetError::NotConnected))?;
+        }
+        if tells {
+            let handle = stream.handle;
+            self.set.touch(handle);
         }
         Ok(done - skip)
     }

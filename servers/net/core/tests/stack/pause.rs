@@ -128,8 +128,6 @@ fn turns_that_move_nothing_end_in_a_pause() {
         ServiceLimits::default(),
     );
     let mut port = Waits::default();
-    // What it sends when it begins.
-    service.turn(&mut port);
     device.lies.set(true);
     let due_at_once = |port: &Waits| port.0.is_some_and(|at| at <= 1_000_000);
     let mut turns = 0;
