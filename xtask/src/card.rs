@@ -25,7 +25,7 @@ pub(crate) mod firmware;
 
 const MIB: u64 = 1 << 20;
 const SECTOR: u64 = 512;
-const BOOT_START: u64 = MIB;
+pub(crate) const BOOT_START: u64 = MIB;
 /// Where the data partition begins, in bytes.
 pub(crate) const DATA_START: u64 = 128 * MIB;
 /// Size of the card's image.

@@ -49,7 +49,6 @@ fn run() -> Result<(), Error> {
         Limits::default(),
         endpoint.address(),
         environment.generation(),
-        clock::now,
     );
     let status = serve::<Protocols, _, _>(&mut port, &mut service);
     log::error!("cannot receive any more: {status:?}");

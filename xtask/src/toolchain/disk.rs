@@ -19,6 +19,8 @@ pub(crate) const E2FSCK: Tool = Tool::new("e2fsck", "e2fsprogs");
 pub(crate) const RESIZE2FS: Tool = Tool::new("resize2fs", "e2fsprogs");
 /// Checks FAT.
 pub(crate) const FSCK_FAT: Tool = Tool::new("fsck.fat", "dosfstools");
+/// Copies files to and from FAT.
+pub(crate) const MCOPY: Tool = Tool::new("mcopy", "mtools");
 
 const FOLDERS: [&str; 4] = [
     "/usr/sbin",

@@ -217,7 +217,7 @@ rt::bitflags::bitflags! {
         const EXCLUSIVE = 1 << 3;
         /// Cut it to length 0.
         const TRUNCATE = 1 << 4;
-        /// Writes go to the end, whatever offset they name.
+        /// Writes go to the end, whatever offset they name. Means nothing without `WRITE`.
         const APPEND = 1 << 5;
         /// Fail unless it is a folder.
         const DIRECTORY = 1 << 6;
@@ -365,7 +365,7 @@ impl rt::Wire for FileType {
 /// What is known of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Tells it from all others of the file system.
+    /// Tells it from all others of its file system.
     pub inode: u64,
     /// Bytes.
     pub size: u64,
@@ -373,18 +373,22 @@ pub struct Stat {
     pub blocks: u64,
     /// When its contents changed last, in nanoseconds since 1970.
     pub modified_ns: u64,
+    /// When its contents, or what is known of it, changed last, in nanoseconds since 1970.
+    pub changed_ns: u64,
     /// When it was made, in nanoseconds since 1970.
     pub created_ns: u64,
     /// Permissions.
     pub mode: Mode,
     /// Names it has.
     pub links: u32,
+    /// Tells its file system from all others that are mounted.
+    pub volume: u32,
     /// File or folder.
     pub file_type: FileType,
 }
 
 impl rt::Wire for Stat {
-    const SIZE: usize = 56;
+    const SIZE: usize = 64;
     const ALIGN: usize = 8;
 
     fn encode(&self, out: &mut [u8]) {
@@ -392,10 +396,12 @@ impl rt::Wire for Stat {
         rt::put(out, 8, &self.size);
         rt::put(out, 16, &self.blocks);
         rt::put(out, 24, &self.modified_ns);
-        rt::put(out, 32, &self.created_ns);
-        rt::put(out, 40, &self.mode);
-        rt::put(out, 44, &self.links);
-        rt::put(out, 48, &self.file_type);
+        rt::put(out, 32, &self.changed_ns);
+        rt::put(out, 40, &self.created_ns);
+        rt::put(out, 48, &self.mode);
+        rt::put(out, 52, &self.links);
+        rt::put(out, 56, &self.volume);
+        rt::put(out, 60, &self.file_type);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
@@ -404,10 +410,12 @@ impl rt::Wire for Stat {
             size: rt::get(bytes, 8)?,
             blocks: rt::get(bytes, 16)?,
             modified_ns: rt::get(bytes, 24)?,
-            created_ns: rt::get(bytes, 32)?,
-            mode: rt::get(bytes, 40)?,
-            links: rt::get(bytes, 44)?,
-            file_type: rt::get(bytes, 48)?,
+            changed_ns: rt::get(bytes, 32)?,
+            created_ns: rt::get(bytes, 40)?,
+            mode: rt::get(bytes, 48)?,
+            links: rt::get(bytes, 52)?,
+            volume: rt::get(bytes, 56)?,
+            file_type: rt::get(bytes, 60)?,
         })
     }
 }

@@ -13,6 +13,8 @@ use gritos_service::BufferMemory;
 
 use crate::Errno;
 
+mod at;
+
 /// Bytes of memory that a client needs.
 pub const MEMORY_BYTES: usize = DATA as usize + 112 * 1024;
 /// Where in the memory the first path lies, and the second.

@@ -33,6 +33,8 @@ errnos! {
     NOENT = 2 "no such file or folder"
     /// The device failed.
     IO = 5 "the device failed"
+    /// There is no data there.
+    NXIO = 6 "no data there"
     /// No such descriptor, or it was not opened for that.
     BADF = 9 "not open, or not for that"
     /// Try again.

@@ -26,6 +26,6 @@ pub mod posix;
 
 pub use client::{Client, Link, MEMORY_BYTES, OpenFile};
 #[cfg(target_os = "none")]
-pub use component::{ComponentClient, connect};
+pub use component::{ComponentClient, ComponentLink, connect};
 pub use errno::Errno;
 pub use file::{File, ReadDir};

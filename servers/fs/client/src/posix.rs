@@ -5,10 +5,16 @@
 
 use alloc::vec::Vec;
 
-use gritos_fs_api::{DirectoryEntry, FileSystemStat, Mode, OpenFlags, Stat};
+use gritos_fs_api::{FileSystemStat, Mode, OpenFlags, Stat};
 use gritos_service::BufferMemory;
 
 use crate::{Client, Errno, Link, OpenFile};
+
+mod folders;
+mod names;
+
+pub use folders::Dir;
+pub use names::AT_REMOVEDIR;
 
 /// Open for reading only.
 pub const O_RDONLY: u32 = 0;
@@ -24,8 +30,29 @@ pub const O_EXCL: u32 = 0o200;
 pub const O_TRUNC: u32 = 0o1000;
 /// Write at the end.
 pub const O_APPEND: u32 = 0o2000;
+/// Each write returns when its data is on the device.
+pub const O_DSYNC: u32 = 0o10_000;
+/// The same here: one journal makes data and what is known of it durable.
+pub const O_SYNC: u32 = 0o4_010_000;
 /// Fail unless it is a folder.
 pub const O_DIRECTORY: u32 = 0o200_000;
+/// Accepted, since there is no `exec`.
+pub const O_CLOEXEC: u32 = 0o2_000_000;
+/// Accepted, since files never make anybody wait for another program.
+pub const O_NONBLOCK: u32 = 0o4000;
+/// Accepted, since there are no terminals here.
+pub const O_NOCTTY: u32 = 0o400;
+/// All that [`Posix::open`] knows; others are `INVAL`.
+const KNOWN: u32 = O_RDWR
+    | O_CREAT
+    | O_EXCL
+    | O_TRUNC
+    | O_APPEND
+    | O_SYNC
+    | O_DIRECTORY
+    | O_CLOEXEC
+    | O_NONBLOCK
+    | O_NOCTTY;
 
 /// From the start.
 pub const SEEK_SET: u32 = 0;
@@ -33,6 +60,10 @@ pub const SEEK_SET: u32 = 0;
 pub const SEEK_CUR: u32 = 1;
 /// From the end.
 pub const SEEK_END: u32 = 2;
+/// To the next byte that is in no hole; holes are not told from data here.
+pub const SEEK_DATA: u32 = 3;
+/// To the next hole, which is the end.
+pub const SEEK_HOLE: u32 = 4;
 
 /// Most descriptors, as the file server allows one client.
 const OPEN_MAX: usize = 256;
@@ -42,14 +73,8 @@ struct Descriptor {
     file: OpenFile,
     position: u64,
     append: bool,
-}
-
-/// An open folder.
-#[derive(Debug)]
-pub struct Dir {
-    folder: OpenFile,
-    position: u64,
-    batch: alloc::vec::IntoIter<DirectoryEntry>,
+    /// Each write is synced.
+    synced: bool,
 }
 
 /// Descriptors of a program.
@@ -86,32 +111,38 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
     /// # Errors
     /// Those of POSIX, and `MFILE`.
     pub fn open(&mut self, path: &str, oflag: u32, mode: u32) -> Result<i32, Errno> {
-        let mut flags = match oflag & 3 {
-            O_RDONLY => OpenFlags::READ,
-            O_WRONLY => OpenFlags::WRITE,
-            O_RDWR => OpenFlags::READ | OpenFlags::WRITE,
-            _ => return Err(Errno::INVAL),
-        };
-        for (bit, flag) in [
-            (O_CREAT, OpenFlags::CREATE),
-            (O_EXCL, OpenFlags::EXCLUSIVE),
-            (O_TRUNC, OpenFlags::TRUNCATE),
-            (O_APPEND, OpenFlags::APPEND),
-            (O_DIRECTORY, OpenFlags::DIRECTORY),
-        ] {
-            flags.set(flag, oflag & bit != 0);
-        }
+        self.open_with(oflag, |client, flags| {
+            client.open(path, flags, Mode::from_bits_truncate(mode))
+        })
+    }
+
+    /// The same from an open folder, which the path cannot leave.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `BADF` if `fd` was not opened for reading, `ACCES` for
+    /// more than it was opened for.
+    pub fn openat(&mut self, fd: i32, path: &str, oflag: u32, mode: u32) -> Result<i32, Errno> {
+        let folder = self.get(fd)?.file;
+        self.open_with(oflag, |client, flags| {
+            client.open_at(folder, path, flags, Mode::from_bits_truncate(mode))
+        })
+    }
+
+    fn open_with(
+        &mut self,
+        oflag: u32,
+        open: impl FnOnce(&mut Client<T, M>, OpenFlags) -> Result<OpenFile, Errno>,
+    ) -> Result<i32, Errno> {
+        let flags = flags_of(oflag)?;
         let free = self.descriptors.iter().position(Option::is_none);
         if free.is_none() && self.descriptors.len() >= OPEN_MAX {
             return Err(Errno::MFILE);
         }
-        let file = self
-            .client
-            .open(path, flags, Mode::from_bits_truncate(mode))?;
         let descriptor = Some(Descriptor {
-            file,
+            file: open(&mut self.client, flags)?,
             position: 0,
             append: flags.contains(OpenFlags::APPEND),
+            synced: oflag & O_DSYNC != 0,
         });
         let index = match free {
             Some(index) => index,
@@ -158,8 +189,12 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
             file,
             position,
             append,
+            synced,
         } = *self.get(fd)?;
         let count = self.client.write(file, position, buf)?;
+        if synced {
+            self.client.fsync(file)?;
+        }
         let end = if append {
             self.client.fstat(file)?.size
         } else {
@@ -184,21 +219,35 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
     /// # Errors
     /// Those of POSIX.
     pub fn pwrite(&mut self, fd: i32, buf: &[u8], offset: i64) -> Result<usize, Errno> {
-        let file = self.get(fd)?.file;
+        let Descriptor { file, synced, .. } = *self.get(fd)?;
         let offset = u64::try_from(offset).map_err(|_| Errno::INVAL)?;
-        self.client.write(file, offset, buf)
+        let count = self.client.write(file, offset, buf)?;
+        if synced {
+            self.client.fsync(file)?;
+        }
+        Ok(count)
     }
 
     /// Moves the position.
     ///
     /// # Errors
-    /// `INVAL` if it would be negative or too large, `BADF`.
+    /// `INVAL` if it would be negative or too large, `BADF`; `NXIO` if data or a hole is
+    /// looked for behind the end.
     pub fn lseek(&mut self, fd: i32, offset: i64, whence: u32) -> Result<i64, Errno> {
         let Descriptor { file, position, .. } = *self.get(fd)?;
         let base = match whence {
             SEEK_SET => 0,
             SEEK_CUR => position,
             SEEK_END => self.client.fstat(file)?.size,
+            SEEK_DATA | SEEK_HOLE => {
+                let size = self.client.fstat(file)?.size;
+                let from = u64::try_from(offset).map_err(|_| Errno::NXIO)?;
+                if from >= size {
+                    return Err(Errno::NXIO);
+                }
+                // From the start in either case.
+                size - if whence == SEEK_HOLE { from } else { size }
+            }
             _ => return Err(Errno::INVAL),
         };
         let target = base.checked_add_signed(offset).ok_or(Errno::INVAL)?;
@@ -235,6 +284,24 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
         self.client.fsync(file)
     }
 
+    /// The same: what is known of a file goes with its data.
+    ///
+    /// # Errors
+    /// Those of POSIX.
+    pub fn fdatasync(&mut self, fd: i32) -> Result<(), Errno> {
+        self.fsync(fd)
+    }
+
+    /// Sets when an open file changed last, in nanoseconds since 1970; now if `None`.
+    /// There is no time of access to set.
+    ///
+    /// # Errors
+    /// `BADF` if it was not opened for writing.
+    pub fn futimens(&mut self, fd: i32, modified_ns: Option<u64>) -> Result<(), Errno> {
+        let file = self.get(fd)?.file;
+        self.client.set_modified(file, modified_ns.unwrap_or(0))
+    }
+
     /// What is known of what a path names.
     ///
     /// # Errors
@@ -251,38 +318,6 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
         self.client.statfs(path)
     }
 
-    /// Makes a folder.
-    ///
-    /// # Errors
-    /// Those of POSIX.
-    pub fn mkdir(&mut self, path: &str, mode: u32) -> Result<(), Errno> {
-        self.client.mkdir(path, Mode::from_bits_truncate(mode))
-    }
-
-    /// Removes an empty folder.
-    ///
-    /// # Errors
-    /// Those of POSIX.
-    pub fn rmdir(&mut self, path: &str) -> Result<(), Errno> {
-        self.client.rmdir(path)
-    }
-
-    /// Removes a file.
-    ///
-    /// # Errors
-    /// Those of POSIX.
-    pub fn unlink(&mut self, path: &str) -> Result<(), Errno> {
-        self.client.unlink(path)
-    }
-
-    /// Gives another name, replacing what has it.
-    ///
-    /// # Errors
-    /// Those of POSIX.
-    pub fn rename(&mut self, old: &str, new: &str) -> Result<(), Errno> {
-        self.client.rename(old, new, true)
-    }
-
     /// Returns when everything is on its device.
     ///
     /// # Errors
@@ -290,45 +325,27 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
     pub fn sync(&mut self) -> Result<(), Errno> {
         self.client.sync()
     }
+}
 
-    /// Opens a folder.
-    ///
-    /// # Errors
-    /// Those of POSIX.
-    pub fn opendir(&mut self, path: &str) -> Result<Dir, Errno> {
-        let flags = OpenFlags::READ | OpenFlags::DIRECTORY;
-        Ok(Dir {
-            folder: self.client.open(path, flags, Mode::empty())?,
-            position: 0,
-            batch: Vec::new().into_iter(),
-        })
+/// What the server is told of `open`'s flags.
+fn flags_of(oflag: u32) -> Result<OpenFlags, Errno> {
+    let mut flags = match oflag & 3 {
+        O_RDONLY => OpenFlags::READ,
+        O_WRONLY => OpenFlags::WRITE,
+        O_RDWR => OpenFlags::READ | OpenFlags::WRITE,
+        _ => return Err(Errno::INVAL),
+    };
+    if oflag & !(KNOWN | O_WRONLY) != 0 {
+        return Err(Errno::INVAL);
     }
-
-    /// The next entry of a folder, or none at its end. `.` and `..` are left out.
-    ///
-    /// # Errors
-    /// Those of POSIX.
-    pub fn readdir(&mut self, dir: &mut Dir) -> Result<Option<DirectoryEntry>, Errno> {
-        if let Some(entry) = dir.batch.next() {
-            return Ok(Some(entry));
-        }
-        let (entries, next) = self.client.read_dir(dir.folder, dir.position)?;
-        dir.position = next;
-        dir.batch = entries.into_iter();
-        Ok(dir.batch.next())
+    for (bit, flag) in [
+        (O_CREAT, OpenFlags::CREATE),
+        (O_EXCL, OpenFlags::EXCLUSIVE),
+        (O_TRUNC, OpenFlags::TRUNCATE),
+        (O_APPEND, OpenFlags::APPEND),
+        (O_DIRECTORY, OpenFlags::DIRECTORY),
+    ] {
+        flags.set(flag, oflag & bit != 0);
     }
-
-    /// Starts over.
-    pub fn rewinddir(&mut self, dir: &mut Dir) {
-        dir.position = 0;
-        dir.batch = Vec::new().into_iter();
-    }
-
-    /// Closes a folder.
-    ///
-    /// # Errors
-    /// `BADF`.
-    pub fn closedir(&mut self, dir: Dir) -> Result<(), Errno> {
-        self.client.close(dir.folder)
-    }
+    Ok(flags)
 }

@@ -49,7 +49,7 @@ fn run(operation: &str, count: u64) -> Result<(), Errno> {
     let mut vfs = Vfs::new(Box::new(MemoryVolume::root_of(&["m"], now)));
     let volume = Box::new(MemoryVolume::new(64 << 20, now));
     vfs.mount("/m", volume).map_err(|_| Errno::IO)?;
-    let world = World::new(vfs, Limits::default(), now);
+    let world = World::new(vfs, Limits::default());
     let memory = HostMemory::new(MEMORY_BYTES);
     let object = world.memory(memory, Rights::READ | Rights::WRITE | Rights::MAP);
     let session = Cap::new(world.session(1, Rights::empty()));

@@ -90,6 +90,8 @@ pub struct Ext4Volume<D: BlockDevice> {
     /// Memory and disk may differ: nothing is written any more.
     failed: bool,
     now: Now,
+    /// How far the clock was behind what the volume says when it was mounted.
+    late_ns: u64,
 }
 
 impl<D: BlockDevice> Ext4Volume<D> {
@@ -139,6 +141,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             stays_read_only,
             failed: false,
             now,
+            late_ns: 0,
         };
         volume.start()?;
         Ok(volume)
@@ -153,6 +156,12 @@ impl<D: BlockDevice> Ext4Volume<D> {
                 self.read_again()?;
             }
             self.log = Some(log);
+        }
+        let written = u64::from(self.sb.last_time()) * 1_000_000_000;
+        let now = (self.now)();
+        if now < written {
+            // What is less than a second is not kept.
+            self.late_ns = written - now + 1_000_000_000;
         }
         if !self.folder(ROOT)?.is_folder() {
             return Err(FsError::Corrupted);
@@ -307,11 +316,14 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
         self.change(|volume| volume.set_size(number, size))
     }
 
-    fn set_modified(&mut self, node: NodeId, modified_ns: u64) -> Result<(), FsError> {
+    fn set_modified(&mut self, node: NodeId, modified_ns: Option<u64>) -> Result<(), FsError> {
         let number = number(node)?;
         self.inode(number)?;
         self.change(|volume| {
-            volume.inode_mut(number)?.modified_ns = modified_ns;
+            let now = volume.time();
+            let inode = volume.inode_mut(number)?;
+            inode.modified_ns = modified_ns.unwrap_or(now);
+            inode.changed_ns = now;
             Ok(())
         })
     }

@@ -102,6 +102,7 @@ pub struct FatVolume<D: BlockDevice> {
     /// What was looked up since the last `settle`, once for each time.
     found: Vec<FatNode>,
     open: BTreeMap<u64, Open>,
+    now: Now,
     read_only: bool,
     /// It cannot be made writable.
     stays_read_only: bool,
@@ -125,6 +126,7 @@ impl<D: BlockDevice> FatVolume<D> {
             fs,
             found: Vec::new(),
             open: BTreeMap::new(),
+            now,
             read_only: true,
             stays_read_only,
             dirty: false,
@@ -236,6 +238,8 @@ impl<D: BlockDevice> Volume for FatVolume<D> {
                 _ => FILE_MODE,
             },
             modified_ns: nanoseconds(found.modified()),
+            // Nothing else is kept of a change.
+            changed_ns: nanoseconds(found.modified()),
             created_ns: nanoseconds(found.created()),
         })
     }
@@ -318,8 +322,11 @@ impl<D: BlockDevice> Volume for FatVolume<D> {
         self.fs.truncate(node(number)?, size).map_err(failed)
     }
 
-    fn set_modified(&mut self, number: NodeId, modified_ns: u64) -> Result<(), FsError> {
-        let time = moment(modified_ns).ok_or(FsError::Invalid)?;
+    fn set_modified(&mut self, number: NodeId, modified_ns: Option<u64>) -> Result<(), FsError> {
+        let time = match modified_ns {
+            Some(ns) => moment(ns).ok_or(FsError::Invalid)?,
+            None => Time(self.now).now(),
+        };
         self.dirty = true;
         let change = SetAttr::new().with_modified(time);
         self.fs.setattr(node(number)?, &change).map_err(failed)

@@ -21,7 +21,6 @@ use gritos_sys::shared::BufferError;
 
 use crate::service::{FileService, Limits};
 use crate::vfs::Vfs;
-use crate::volume::Now;
 
 /// Buffers that the server under test can map.
 pub const BUFFERS: usize = 64;
@@ -137,9 +136,9 @@ const ENDPOINT: Address = Address::root(1);
 impl World {
     /// A server for a tree.
     #[must_use]
-    pub fn new(vfs: Vfs, limits: Limits, now: Now) -> Self {
+    pub fn new(vfs: Vfs, limits: Limits) -> Self {
         let slots = Slots::default();
-        let server = Self::server(&slots, vfs, limits, 1, now);
+        let server = Self::server(&slots, vfs, limits, 1);
         let world = Self {
             server: Rc::new(RefCell::new(server)),
             slots,
@@ -154,25 +153,18 @@ impl World {
         world
     }
 
-    fn server(slots: &Slots, vfs: Vfs, limits: Limits, generation: u64, now: Now) -> Server {
+    fn server(slots: &Slots, vfs: Vfs, limits: Limits, generation: u64) -> Server {
         let mapper = HostMapper {
             slots: Rc::clone(slots),
             mapped: Vec::new(),
         };
-        FileService::new(
-            vfs,
-            Buffers::new(mapper, 8),
-            limits,
-            ENDPOINT,
-            generation,
-            now,
-        )
+        FileService::new(vfs, Buffers::new(mapper, 8), limits, ENDPOINT, generation)
     }
 
     /// Another life of the server, with another tree: open files and registered buffers
     /// are gone, sessions stay.
-    pub fn restart(&self, vfs: Vfs, generation: u64, now: Now) {
-        let next = Self::server(&self.slots, vfs, Limits::default(), generation, now);
+    pub fn restart(&self, vfs: Vfs, generation: u64) {
+        let next = Self::server(&self.slots, vfs, Limits::default(), generation);
         *self.server.borrow_mut() = next;
         self.slots.borrow_mut().retain(|_, held| match held {
             Held::Endpoint { badge, .. } => *badge == 0 || *badge >> 31 == 1,

@@ -59,10 +59,17 @@ struct Node {
     links: u32,
     opens: u32,
     modified_ns: u64,
+    changed_ns: u64,
     created_ns: u64,
 }
 
 impl Node {
+    /// Notes that its contents changed.
+    const fn touch(&mut self, now: u64) {
+        self.modified_ns = now;
+        self.changed_ns = now;
+    }
+
     const fn kind(&self) -> FileType {
         match self.body {
             Body::File { .. } => FileType::Regular,
@@ -124,6 +131,7 @@ impl MemoryVolume {
             links,
             opens: 0,
             modified_ns: now,
+            changed_ns: now,
             created_ns: now,
         }
     }
@@ -147,7 +155,7 @@ impl MemoryVolume {
     fn touch_folder(&mut self, dir: NodeId) -> Result<&mut Folder, FsError> {
         let now = (self.now)();
         let node = self.get_mut(dir)?;
-        node.modified_ns = now;
+        node.touch(now);
         match &mut node.body {
             Body::Folder(folder) => Ok(folder),
             _ => Err(FsError::NotDirectory),
@@ -188,7 +196,9 @@ impl MemoryVolume {
         let folder = self.touch_folder(dir)?;
         let number = folder.remove(name).ok_or(FsError::NotFound)?;
         self.used = self.used.saturating_sub(name.len() as u64);
+        let now = (self.now)();
         let node = self.get_mut(number)?;
+        node.changed_ns = now;
         let is_folder = matches!(node.body, Body::Folder(_));
         node.links = if is_folder {
             0
@@ -265,6 +275,7 @@ impl Volume for MemoryVolume {
             },
             mode: node.mode,
             modified_ns: node.modified_ns,
+            changed_ns: node.changed_ns,
             created_ns: node.created_ns,
         })
     }
@@ -361,7 +372,7 @@ impl Volume for MemoryVolume {
             return Err(FsError::NoSpace);
         }
         *size = (*size).max(offset + done as u64);
-        open.modified_ns = now;
+        open.touch(now);
         Ok(done)
     }
 
@@ -381,13 +392,16 @@ impl Volume for MemoryVolume {
             tail.fill(0);
         }
         *size = to;
-        open.modified_ns = now;
+        open.touch(now);
         self.used = self.used.saturating_sub((gone.len() * PAGE_BYTES) as u64);
         Ok(())
     }
 
-    fn set_modified(&mut self, node: NodeId, modified_ns: u64) -> Result<(), FsError> {
-        self.get_mut(node)?.modified_ns = modified_ns;
+    fn set_modified(&mut self, node: NodeId, modified_ns: Option<u64>) -> Result<(), FsError> {
+        let now = (self.now)();
+        let node = self.get_mut(node)?;
+        node.modified_ns = modified_ns.unwrap_or(now);
+        node.changed_ns = now;
         Ok(())
     }
 
@@ -469,6 +483,8 @@ impl Volume for MemoryVolume {
         let folder = self.touch_folder(to_dir)?;
         folder.insert(to, moved.node);
         folder.folders += is_folder;
+        let now = (self.now)();
+        self.get_mut(moved.node)?.changed_ns = now;
         self.used = self.used.saturating_sub(from.len() as u64) + to.len() as u64;
         Ok(())
     }

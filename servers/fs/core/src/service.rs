@@ -25,7 +25,7 @@ use gritos_service::{Buffers, MapMemory, Use};
 use smallvec::SmallVec;
 
 use crate::vfs::{Handle, Place, Vfs};
-use crate::volume::{Attributes, Now};
+use crate::volume::Attributes;
 use files::Files;
 
 mod answers;
@@ -73,7 +73,6 @@ pub struct FileService<P: MapMemory, const N: usize> {
     /// The server's own capability, from which those of files are made.
     endpoint: Address,
     generation: u64,
-    now: Now,
     chunk: Vec<u8>,
     waiting: Vec<Waiting>,
     /// A request came since the last turn.
@@ -90,7 +89,6 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
         limits: Limits,
         endpoint: Address,
         generation: u64,
-        now: Now,
     ) -> Self {
         Self {
             vfs,
@@ -98,7 +96,6 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
             buffers,
             endpoint,
             generation,
-            now,
             chunk: vec![0; CHUNK],
             waiting: Vec::new(),
             busy: false,
@@ -144,10 +141,10 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
             .map_err(|_| FsError::BadBuffer)
     }
 
-    fn put_stat(&mut self, to: &BufferRange, found: (u64, Attributes)) -> Result<(), FsError> {
-        let (inode, attributes) = found;
+    fn put_stat(&mut self, to: &BufferRange, found: (Place, Attributes)) -> Result<(), FsError> {
+        let (place, attributes) = found;
         let mut bytes = [0; Stat::SIZE];
-        answers::stat(inode, &attributes).encode(&mut bytes);
+        answers::stat(place, &attributes).encode(&mut bytes);
         self.put(to, &bytes)
     }
 
@@ -451,11 +448,7 @@ impl<P: MapMemory, const N: usize> FileServer for FileService<P, N> {
 
     fn set_modified(&mut self, caller: Caller, modified_ns: u64) -> Result<(), FsError> {
         let file = self.file(caller)?;
-        let time = if modified_ns == 0 {
-            (self.now)()
-        } else {
-            modified_ns
-        };
+        let time = (modified_ns != 0).then_some(modified_ns);
         self.vfs.set_modified(file, time)
     }
 }

@@ -25,6 +25,20 @@ pub struct Place {
     node: NodeId,
 }
 
+impl Place {
+    /// Its number in its file system.
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The number of its file system.
+    #[must_use]
+    pub const fn volume(&self) -> u32 {
+        self.mount as u32
+    }
+}
+
 /// An open file or folder. It stays until [`Vfs::close`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle {
@@ -169,7 +183,7 @@ impl Vfs {
         let writes = has(OpenFlags::WRITE);
         let creates = has(OpenFlags::CREATE);
         if !flags.intersects(OpenFlags::READ | OpenFlags::WRITE)
-            || (has(OpenFlags::TRUNCATE) || has(OpenFlags::APPEND)) && !writes
+            || has(OpenFlags::TRUNCATE) && !writes
             || has(OpenFlags::EXCLUSIVE) && !creates
             || has(OpenFlags::DIRECTORY) && (creates || has(OpenFlags::TRUNCATE))
         {
@@ -306,11 +320,11 @@ impl Vfs {
         volume.truncate(place.node, size)
     }
 
-    /// Sets when something changed last.
+    /// Sets when something changed last; now, if no time is given.
     ///
     /// # Errors
     /// `ReadOnly`, and those of the file system.
-    pub fn set_modified(&mut self, file: Handle, modified_ns: u64) -> Result<(), FsError> {
+    pub fn set_modified(&mut self, file: Handle, modified_ns: Option<u64>) -> Result<(), FsError> {
         let place = file.place;
         self.writable(place)?.set_modified(place.node, modified_ns)
     }
@@ -319,10 +333,10 @@ impl Vfs {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn attributes(&mut self, file: Handle) -> Result<(u64, Attributes), FsError> {
+    pub fn attributes(&mut self, file: Handle) -> Result<(Place, Attributes), FsError> {
         let place = file.place;
         let attributes = self.volume(place)?.attributes(place.node)?;
-        Ok((place.node, attributes))
+        Ok((place, attributes))
     }
 
     /// Lists a folder; see [`Volume::entries`].

@@ -36,6 +36,8 @@ pub struct Attributes {
     pub mode: u32,
     /// When its contents changed last.
     pub modified_ns: u64,
+    /// When its contents, or what is known of it, changed last.
+    pub changed_ns: u64,
     /// When it was made.
     pub created_ns: u64,
 }
@@ -177,11 +179,11 @@ pub trait Volume {
     /// `FileTooLarge`.
     fn truncate(&mut self, node: NodeId, size: u64) -> Result<(), FsError>;
 
-    /// Sets when a node changed last.
+    /// Sets when a node changed last; now, if no time is given.
     ///
     /// # Errors
     /// See [`Volume`].
-    fn set_modified(&mut self, node: NodeId, modified_ns: u64) -> Result<(), FsError>;
+    fn set_modified(&mut self, node: NodeId, modified_ns: Option<u64>) -> Result<(), FsError>;
 
     /// Hands out the entries of a folder from `position` on, 0 being the start, until
     /// `take` says that it has enough, which leaves that entry for the next time. `.`

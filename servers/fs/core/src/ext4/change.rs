@@ -103,7 +103,9 @@ impl<D: BlockDevice> Ext4Volume<D> {
 
     /// Takes a name from a node, and the node out of use if that was the last one.
     fn lose_name(&mut self, number: u32, folder: bool) -> Result<(), FsError> {
+        let now = self.time();
         let inode = self.inode_mut(number)?;
+        inode.changed_ns = now;
         inode.links = if folder {
             0
         } else {
@@ -204,7 +206,8 @@ impl<D: BlockDevice> Ext4Volume<D> {
         }
         self.touch(from_dir)?;
         self.touch(to_dir)?;
-        self.inode_mut(source.inode)?;
+        let now = self.time();
+        self.inode_mut(source.inode)?.changed_ns = now;
         match gone {
             Some(gone) => self.lose_name(gone.inode, folder),
             None => Ok(()),

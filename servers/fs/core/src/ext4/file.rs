@@ -204,7 +204,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         }
         let now = self.time();
         let inode = self.inode_mut(number)?;
-        inode.modified_ns = now;
+        inode.touch(now);
         inode.size = size.max(offset + done as u64);
         Ok(())
     }
@@ -340,7 +340,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         let now = self.time();
         let inode = self.inode_mut(number)?;
         inode.size = size;
-        inode.modified_ns = now;
+        inode.touch(now);
         if size < before {
             self.give_up_blocks(number, size.div_ceil(unit) as u32)?;
         }

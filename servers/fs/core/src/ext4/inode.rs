@@ -43,6 +43,7 @@ pub(super) struct Inode {
     /// When it was deleted, or the next inode without a name.
     pub(super) deleted: u32,
     pub(super) modified_ns: u64,
+    pub(super) changed_ns: u64,
     /// The seed of its sums.
     pub(super) seed: u32,
     /// Where its contents are, once somebody asked.
@@ -68,13 +69,6 @@ impl Inode {
         } else {
             1
         };
-        let mut seconds = u64::from(le32(raw, 0x10));
-        let mut nanoseconds = 0;
-        if has_extra(raw, 0x8c) {
-            let extra = le32(raw, 0x88);
-            seconds |= u64::from(extra & 3) << 32;
-            nanoseconds = u64::from(extra >> 2);
-        }
         Ok(Self {
             mode: le16(raw, 0),
             links: le16(raw, 0x1a),
@@ -82,7 +76,8 @@ impl Inode {
             sectors: blocks.saturating_mul(unit),
             flags,
             deleted: le32(raw, 0x14),
-            modified_ns: seconds * 1_000_000_000 + nanoseconds,
+            modified_ns: time_at(raw, 0x10, 0x88),
+            changed_ns: time_at(raw, 0xc, 0x84),
             seed,
             tree: None,
             dirty: false,
@@ -92,7 +87,7 @@ impl Inode {
         })
     }
 
-    fn encode(&mut self, sums: Sums, changed_ns: u64) -> &[u8] {
+    fn encode(&mut self, sums: Sums) -> &[u8] {
         let raw = &mut self.raw;
         put16(raw, 0, self.mode);
         put16(raw, 0x1a, self.links);
@@ -112,7 +107,7 @@ impl Inode {
         put32(raw, 0x20, self.flags);
         put32(raw, 0x14, self.deleted);
         put_time(raw, 0x10, 0x88, self.modified_ns);
-        put_time(raw, 0xc, 0x84, changed_ns);
+        put_time(raw, 0xc, 0x84, self.changed_ns);
         if let Some(tree) = &self.tree {
             tree.encode_root(
                 raw.get_mut(AT_BLOCKS..AT_BLOCKS + BLOCKS_BYTES)
@@ -132,6 +127,12 @@ impl Inode {
             }
         }
         raw
+    }
+
+    /// Notes that its contents changed.
+    pub(super) const fn touch(&mut self, now: u64) {
+        self.modified_ns = now;
+        self.changed_ns = now;
     }
 
     /// What lies in the place of the tree.
@@ -167,12 +168,11 @@ impl Inode {
     }
 
     pub(super) fn attributes(&self) -> Attributes {
-        let mut created_ns = 0;
-        if has_extra(&self.raw, 0x98) {
-            let extra = le32(&self.raw, 0x94);
-            let seconds = u64::from(le32(&self.raw, 0x90)) | u64::from(extra & 3) << 32;
-            created_ns = seconds * 1_000_000_000 + u64::from(extra >> 2);
-        }
+        let created_ns = if has_extra(&self.raw, 0x98) {
+            time_at(&self.raw, 0x90, 0x94)
+        } else {
+            0
+        };
         Attributes {
             kind: self.kind(),
             size: self.size,
@@ -180,6 +180,7 @@ impl Inode {
             links: u32::from(self.links),
             mode: u32::from(self.mode & 0o777),
             modified_ns: self.modified_ns,
+            changed_ns: self.changed_ns,
             created_ns,
         }
     }
@@ -188,6 +189,16 @@ impl Inode {
 /// Whether an inode has its optional fields up to a byte.
 fn has_extra(raw: &[u8], end: usize) -> bool {
     raw.len() > 128 && 128 + usize::from(le16(raw, 0x80)) >= end && raw.len() >= end
+}
+
+/// A time of an inode, in nanoseconds since 1970.
+fn time_at(raw: &[u8], low: usize, extra: usize) -> u64 {
+    let seconds = u64::from(le32(raw, low));
+    if !has_extra(raw, extra + 4) {
+        return seconds * 1_000_000_000;
+    }
+    let extra = le32(raw, extra);
+    (seconds | u64::from(extra & 3) << 32) * 1_000_000_000 + u64::from(extra >> 2)
 }
 
 fn put_time(raw: &mut [u8], low: usize, extra: usize, ns: u64) {
@@ -217,9 +228,9 @@ const KEPT: usize = 512;
 
 impl<D: BlockDevice> Ext4Volume<D> {
     /// Now, in nanoseconds since 1970, and not before the volume was written last, even
-    /// if nobody knows the time.
+    /// if nobody knows the time: it goes on from there.
     pub(super) fn time(&self) -> u64 {
-        (self.now)().max(u64::from(self.sb.last_time()) * 1_000_000_000)
+        (self.now)().saturating_add(self.late_ns)
     }
 
     /// An inode, whatever it is.
@@ -261,7 +272,10 @@ impl<D: BlockDevice> Ext4Volume<D> {
         let (block, _) = self.inode_place(number)?;
         self.table_blocks.insert(block);
         self.dirty_inodes.insert(number);
-        self.any_inode(number)?.dirty = true;
+        let now = self.time();
+        let inode = self.any_inode(number)?;
+        inode.dirty = true;
+        inode.changed_ns = now;
         Ok(())
     }
 
@@ -280,7 +294,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
     /// Notes that the contents of a node changed.
     pub(super) fn touch(&mut self, number: u32) -> Result<(), FsError> {
         let now = self.time();
-        self.inode_mut(number)?.modified_ns = now;
+        self.inode_mut(number)?.touch(now);
         Ok(())
     }
 
@@ -308,6 +322,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             flags: EXTENTS,
             deleted: 0,
             modified_ns: now,
+            changed_ns: now,
             seed: self.sums.of_inode(number, self.generation),
             tree: Some(Tree::empty()),
             dirty: false,
@@ -337,7 +352,6 @@ impl<D: BlockDevice> Ext4Volume<D> {
 
     /// Brings what changed into the table.
     pub(super) fn store_inodes(&mut self) -> Result<(), FsError> {
-        let now = self.time();
         let sums = self.sums;
         while let Some(number) = self.dirty_inodes.first().copied() {
             self.store_tree(number)?;
@@ -345,7 +359,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             self.block_mut(block, Kind::Table)?;
             if let Some(inode) = self.inodes.get_mut(&number) {
                 inode.dirty = false;
-                let raw = inode.encode(sums, now);
+                let raw = inode.encode(sums);
                 self.buffers.patch(block, |data| put(data, at, raw));
             }
             self.dirty_inodes.remove(&number);

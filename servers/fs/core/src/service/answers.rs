@@ -10,7 +10,7 @@ use gritos_fs_api::{
 };
 use gritos_idl_runtime::{Rights, Text, Wire};
 
-use crate::vfs::MountInfo;
+use crate::vfs::{MountInfo, Place};
 use crate::volume::{Attributes, Entry, Space, VolumeInfo};
 
 pub(super) fn bytes_of<T: Wire>(value: &T) -> Vec<u8> {
@@ -27,15 +27,17 @@ pub(super) const fn refused(error: BaseError) -> FsError {
     }
 }
 
-pub(super) fn stat(inode: u64, found: &Attributes) -> Stat {
+pub(super) fn stat(place: Place, found: &Attributes) -> Stat {
     Stat {
-        inode,
+        inode: place.node(),
         size: found.size,
         blocks: found.blocks,
         modified_ns: found.modified_ns,
+        changed_ns: found.changed_ns,
         created_ns: found.created_ns,
         mode: Mode::from_bits_truncate(found.mode),
         links: found.links,
+        volume: place.volume(),
         file_type: found.kind,
     }
 }

@@ -11,11 +11,11 @@ impl Vfs {
     ///
     /// # Errors
     /// Those of POSIX's `stat`.
-    pub fn stat(&mut self, start: Place, path: &[u8]) -> Result<(u64, Attributes), FsError> {
+    pub fn stat(&mut self, start: Place, path: &[u8]) -> Result<(Place, Attributes), FsError> {
         self.settled(|vfs| {
             let place = vfs.find(start, path)?.place;
             let attributes = vfs.volume(place)?.attributes(place.node)?;
-            Ok((place.node, attributes))
+            Ok((place, attributes))
         })
     }
 

@@ -253,7 +253,7 @@ fn a_restart_that_lost_something_is_told_once() {
     let folder = OpenFlags::READ | OpenFlags::DIRECTORY;
     let restart = |generation| {
         let empty = MemoryVolume::new(1 << 20, now);
-        world.restart(tree(Box::new(empty)), generation, now);
+        world.restart(tree(Box::new(empty)), generation);
     };
     // Nothing was changed: nothing is lost.
     restart(2);

@@ -8,6 +8,7 @@ mod hostile;
 mod partitions;
 mod posix;
 mod power;
+mod rules;
 mod shapes;
 mod stress;
 mod support;

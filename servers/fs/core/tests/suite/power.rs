@@ -16,7 +16,7 @@ use gritos_fs_api::{FsError, OpenFlags};
 use gritos_fs_core::block::{BlockDevice, BlockError, Geometry, MemoryDisk};
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
-use gritos_fs_core::vfs::Vfs;
+use gritos_fs_core::vfs::{Place, Vfs};
 
 use crate::support::{Format, NEW, Paths, Random, e2fsck, ext4_image, now, tree};
 
@@ -297,7 +297,7 @@ fn count_of(cut: Cut) -> usize {
 }
 
 /// A tree that is found: inodes, and the contents of files.
-type Found = BTreeMap<String, (u64, Option<Vec<u8>>)>;
+type Found = BTreeMap<String, (Place, Option<Vec<u8>>)>;
 
 fn walk(vfs: &mut Vfs) -> Result<Found, String> {
     let mut found = BTreeMap::new();

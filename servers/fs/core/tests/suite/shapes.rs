@@ -233,7 +233,7 @@ fn changes_all_over_the_volume_fit_in_a_small_journal() {
     for round in 0..2 {
         for i in (0..10_000).step_by(4) {
             let file = vfs.at(&name(i), NEW).expect("open");
-            vfs.set_modified(file, 1_800_000_000_000_000_000 + round)
+            vfs.set_modified(file, Some(1_800_000_000_000_000_000 + round))
                 .expect("set");
             vfs.close(file);
         }

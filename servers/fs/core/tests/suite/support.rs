@@ -44,6 +44,12 @@ pub(crate) fn now() -> u64 {
     1_700_000_000_000_000_000
 }
 
+/// The same, and each time a little later.
+pub(crate) fn ticking() -> u64 {
+    static TICKS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    now() + 1000 * TICKS.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
 /// What the file system under test can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Abilities {

@@ -49,11 +49,7 @@ pub(crate) const MEMORY_RIGHTS: Rights = Rights::READ.union(Rights::WRITE).union
 
 /// A server with file systems in memory.
 pub(crate) fn world(limits: Limits) -> World {
-    World::new(
-        tree(Box::new(MemoryVolume::new(64 << 20, now))),
-        limits,
-        now,
-    )
+    World::new(tree(Box::new(MemoryVolume::new(64 << 20, now))), limits)
 }
 
 /// A client with a session, and its memory.

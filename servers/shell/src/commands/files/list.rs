@@ -160,8 +160,8 @@ pub(super) fn stat(context: &mut Context<'_>, arguments: &[String]) -> Result<u8
         writeln!(context, "{path}: {kind}")?;
         writeln!(
             context,
-            "  {} bytes in {} blocks of 512, inode {}, {} names",
-            found.size, found.blocks, found.inode, found.links
+            "  {} bytes in {} blocks of 512, inode {} of volume {}, {} names",
+            found.size, found.blocks, found.inode, found.volume, found.links
         )?;
         writeln!(
             context,

@@ -12,6 +12,7 @@ mod broken;
 mod commands;
 mod host;
 mod killed;
+mod suite;
 
 /// virtio-blk, and the Pi's card.
 const BOTH: &[Board] = &[Board::Virt, Board::Rpi4];
@@ -38,12 +39,24 @@ pub(super) const CASES: &[Case] = &[
     .with(DISK)
     .on(BOTH)
     .alone(),
+    Case::new("files/the_suite_of_posix_passes", suite::passes)
+        .with(SUITE)
+        .alone(),
     Case::new("files/a_full_disk_is_said_and_survived", host::full)
         .with(SMALL_DISK)
         .alone(),
     Case::new(
         "files/errors_of_the_disk_are_told",
         broken::reads_and_writes,
+    )
+    .with(DISK)
+    .alone(),
+    Case::new("files/a_disk_that_cannot_flush_is_told", broken::flushes)
+        .with(DISK)
+        .alone(),
+    Case::new(
+        "files/the_host_and_the_guest_read_each_other_s_fat",
+        host::fat_both_ways,
     )
     .with(DISK)
     .alone(),
@@ -75,6 +88,13 @@ const EMPTY_DISK: Setting = Setting {
 /// A disk that is one small ext4, without a partition table.
 const SMALL_DISK: Setting = Setting {
     disk: Some(host::make_small),
+    ..Setting::SHIPPED
+};
+
+/// A disk and the components of the suite.
+const SUITE: Setting = Setting {
+    system: "servers/fs/suite/system.toml",
+    disk: Some(crate::disk::make),
     ..Setting::SHIPPED
 };
 

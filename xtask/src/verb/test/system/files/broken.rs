@@ -76,3 +76,62 @@ fn rule(kind: &str, block: u64) -> String {
         })
         .collect()
 }
+
+/// Flushes that succeed before all fail: mounting takes some, and each commit two, of which once the first and
+/// once the second is to fail.
+const GOOD_FLUSHES: [u32; 2] = [16, 17];
+
+pub(super) fn flushes(guest: &mut Guest<'_>) -> Result<()> {
+    for (round, good) in GOOD_FLUSHES.into_iter().enumerate() {
+        guest.break_disk(Some(&failing_flushes(good)))?;
+        guest.boot()?;
+        guest.expect("cat /data/www/index.html", "gRiTOS")?;
+        let mut durable = 0;
+        let told = loop {
+            ensure!(durable < 40, "no error was told");
+            let made = guest.run(&format!("write /data/round{round}-{durable} x"))?;
+            let synced = guest.run("sync")?;
+            if made.status != 0 || synced.status != 0 {
+                break synced.stdout;
+            }
+            durable += 1;
+        };
+        ensure!(
+            told.contains("the device failed") && durable > 0,
+            "after {durable} that were durable: {told}"
+        );
+        // It goes on failing, and says so each time there is something to lose.
+        let made = guest.run(&format!("write /data/round{round}-more x"))?;
+        let synced = guest.run("sync")?;
+        ensure!(
+            made.status != 0 || synced.status != 0,
+            "a device that cannot flush made something durable"
+        );
+        guest.expect("cat /data/www/index.html", "gRiTOS")?;
+        guest.kill();
+        guest.break_disk(None)?;
+        guest.boot()?;
+        for number in 0..durable {
+            let found = guest.succeed(&format!("cat /data/round{round}-{number}"))?;
+            ensure!(found == "x\n", "{found}");
+        }
+    }
+    guest.end("poweroff")?;
+    host::check(&host::data_of(guest.disk()?)?)
+}
+
+/// Rules by which so many flushes succeed and no later one does.
+fn failing_flushes(good: u32) -> String {
+    let count = |state: u32| {
+        format!(
+            "[set-state]\nevent = \"flush_to_disk\"\nstate = \"{state}\"\nnew_state = \"{}\"\n\n",
+            state + 1
+        )
+    };
+    let counted: String = (1..=good).map(count).collect();
+    counted
+        + &format!(
+            "[inject-error]\nevent = \"flush_to_disk\"\niotype = \"flush\"\nstate = \"{}\"\nerrno = \"5\"\n\n",
+            good + 1
+        )
+}

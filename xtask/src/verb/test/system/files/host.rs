@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Guest;
 use crate::card;
-use crate::toolchain::disk::{DEBUGFS, E2FSCK, MKE2FS, Tool};
+use crate::toolchain::disk::{DEBUGFS, E2FSCK, FSCK_FAT, MCOPY, MKE2FS, Tool};
 use crate::workspace::Workspace;
 
 /// Bytes of the small disk.
@@ -33,6 +34,8 @@ fn run(tool: Tool, arguments: &[&str], what: &str) -> Result<Vec<u8>> {
     let output = Command::new(tool.find()?)
         .args(arguments)
         .arg(what)
+        // Names of files are UTF-8.
+        .env("LC_ALL", "C.UTF-8")
         .output()?;
     ensure!(
         output.status.success(),
@@ -59,7 +62,8 @@ pub(super) fn check(partition: &str) -> Result<()> {
 /// `e2fsck` forgets about the offset when it has done so.
 pub(super) fn check_after_cut(disk: &Path) -> Result<()> {
     let copy = disk.with_extension("copy");
-    copy_data(disk, &copy)?;
+    let end = fs::metadata(disk)?.len();
+    copy_part(disk, &copy, card::DATA_START..end)?;
     let partition = copy.to_str().context("a path in UTF-8")?;
     // 1: the journal was replayed, which is no damage.
     let replayed = Command::new(E2FSCK.find()?)
@@ -76,15 +80,15 @@ pub(super) fn check_after_cut(disk: &Path) -> Result<()> {
     result
 }
 
-/// Copies the data partition of a disk into a file of its own, in which zeros take no room.
-fn copy_data(disk: &Path, to: &Path) -> Result<()> {
+/// Copies a part of a disk into a file of its own, in which zeros take no room.
+fn copy_part(disk: &Path, to: &Path, part: Range<u64>) -> Result<()> {
     let mut from = File::open(disk)?;
-    let length = from.metadata()?.len();
-    from.seek(SeekFrom::Start(card::DATA_START))?;
+    from.seek(SeekFrom::Start(part.start))?;
+    let mut from = from.take(part.end - part.start);
     let mut copy = File::create(to)?;
     let mut piece = vec![0; 1 << 16];
-    let mut at = card::DATA_START;
-    while at < length {
+    let mut at = part.start;
+    while at < part.end {
         let count = from.read(&mut piece)?;
         ensure!(count > 0, "{} ended while it was read", disk.display());
         if piece[..count].iter().all(|byte| *byte == 0) {
@@ -94,7 +98,7 @@ fn copy_data(disk: &Path, to: &Path) -> Result<()> {
         }
         at += u64::try_from(count)?;
     }
-    Ok(copy.set_len(length - card::DATA_START)?)
+    Ok(copy.set_len(part.end - part.start)?)
 }
 
 /// A digest as `sha256` writes it.
@@ -154,6 +158,45 @@ pub(super) fn both_ways(guest: &mut Guest<'_>) -> Result<()> {
     }
     guest.end("poweroff")?;
     check(&partition)
+}
+
+pub(super) fn fat_both_ways(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("mount rw /boot")?;
+    guest.succeed("mkdir /boot/gritos")?;
+    guest.succeed("write /boot/gritos/Größe.txt 'some text'")?;
+    guest.succeed("cp /data/www/index.html /boot/gritos/page.html")?;
+    guest.end("poweroff")?;
+    let disk = guest.disk()?.to_path_buf();
+    let volume = format!("{}@@{}", disk.display(), card::BOOT_START);
+    let file = disk.with_extension("file");
+    let path = file.to_str().context("a path in UTF-8")?;
+    let copied = |name: &str| -> Result<Vec<u8>> {
+        run(MCOPY, &["-n", "-o", "-i", &volume, name], path)?;
+        Ok(fs::read(&file)?)
+    };
+    ensure!(copied("::/gritos/Größe.txt")? == "some text\n".as_bytes());
+    let page = run(DEBUGFS, &["-R", "cat /www/index.html"], &data_of(&disk)?)?;
+    ensure!(!page.is_empty() && copied("::/gritos/page.html")? == page);
+    for (number, length) in (1..).zip([1, 511, 100_000]) {
+        fs::write(&file, bytes_of(number, length))?;
+        let name = format!("::/gritos/from-host-{number}.bin");
+        run(MCOPY, &["-o", "-i", &volume, path], &name)?;
+    }
+    fs::remove_file(&file)?;
+    guest.boot()?;
+    for (number, length) in (1..).zip([1, 511, 100_000]) {
+        let digest = sha256(&bytes_of(number, length));
+        guest.expect(
+            &format!("sha256 /boot/gritos/from-host-{number}.bin"),
+            &digest,
+        )?;
+    }
+    guest.end("poweroff")?;
+    let copy = disk.with_extension("copy");
+    copy_part(&disk, &copy, card::BOOT_START..card::DATA_START)?;
+    let result = run(FSCK_FAT, &["-n"], copy.to_str().context("a path in UTF-8")?);
+    fs::remove_file(&copy)?;
+    result.map(drop)
 }
 
 pub(super) fn full(guest: &mut Guest<'_>) -> Result<()> {
