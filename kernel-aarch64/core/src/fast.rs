@@ -405,18 +405,21 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
         let difference = word ^ theirs;
         let special = difference & (flag::FAULTED | flag::TIMED);
         let rest = difference ^ special;
-        let returns = rest == answer::RETURN || rest == answer::RETURN_ON;
-        let keeps = rest == answer::KEEP && self.is_active(word);
         let tag = t.x::<9>();
-        if !(returns && t.donor.get() == Some(to) || keeps)
-            || special & flag::FAULTED != 0
-                && (theirs & flag::FP != 0 || tag > FaultReply::Skip as u64)
+        if special & flag::FAULTED != 0 && (theirs & flag::FP != 0 || tag > FaultReply::Skip as u64)
             || special & flag::TIMED != 0 && self.cpu.timers.newest() != Some(to.into())
         {
             return None;
         }
-        if keeps {
+        let returns = rest != answer::KEEP;
+        if returns {
+            if rest != answer::RETURN && rest != answer::RETURN_ON || t.donor.get() != Some(to) {
+                return None;
+            }
+        } else if self.is_active(word) {
             self.switch_context(c.context.get())?;
+        } else {
+            return None;
         }
         if special & flag::TIMED != 0 {
             self.cpu.timers.remove_newest(store, to.into());

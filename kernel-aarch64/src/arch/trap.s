@@ -55,24 +55,16 @@
     \op x27, x28, [\base, #{PRESERVED} + 64 - \offset]
 .endm
 
-// v0-v31 to or from x2.
+// v0-v31 to or from x2, which moves along.
 .macro trap_vectors op
-    \op q0, q1, [x2]
-    \op q2, q3, [x2, #32]
-    \op q4, q5, [x2, #64]
-    \op q6, q7, [x2, #96]
-    \op q8, q9, [x2, #128]
-    \op q10, q11, [x2, #160]
-    \op q12, q13, [x2, #192]
-    \op q14, q15, [x2, #224]
-    \op q16, q17, [x2, #256]
-    \op q18, q19, [x2, #288]
-    \op q20, q21, [x2, #320]
-    \op q22, q23, [x2, #352]
-    \op q24, q25, [x2, #384]
-    \op q26, q27, [x2, #416]
-    \op q28, q29, [x2, #448]
-    \op q30, q31, [x2, #480]
+    \op {{v0.2d-v3.2d}}, [x2], #64
+    \op {{v4.2d-v7.2d}}, [x2], #64
+    \op {{v8.2d-v11.2d}}, [x2], #64
+    \op {{v12.2d-v15.2d}}, [x2], #64
+    \op {{v16.2d-v19.2d}}, [x2], #64
+    \op {{v20.2d-v23.2d}}, [x2], #64
+    \op {{v24.2d-v27.2d}}, [x2], #64
+    \op {{v28.2d-v31.2d}}, [x2], #64
 .endm
 
 // Saves what a call preserves and x8-x10. The saved flags are zero, as a call leaves them.
@@ -120,14 +112,6 @@ lower_sync:
     cmp w30, #8
     b.hs 2f
     b trap_general
-trap_leave:
-    trap_preserved stp, x29, 0
-trap_left:
-    ldr w1, [x29]
-    tbz w1, #{FP_BIT}, trap_switch
-    mrs x2, fpcr                    // a call that switches loses all else of FP
-    str x2, [x29, #{FP_CONTROL}]
-    b trap_switch
 2:  cmp w30, #0x10, lsl #12
     b.hs trap_fault_entry
     mov x8, #0                      // no such system call: its status, and nothing else happened
@@ -199,7 +183,7 @@ trap_interrupted:
     ldr w1, [x29]
     tbz w1, #{FP_BIT}, trap_switch
     add x2, x29, #{FP}
-    trap_vectors stp
+    trap_vectors st1
     mrs x3, fpcr
     mrs x4, fpsr
     orr x3, x3, x4, lsl #32
@@ -223,7 +207,7 @@ trap_switch_fp:
     bic w1, w1, #{FP_SAVED}
     str w1, [x0]
     add x2, x0, #{FP}
-    trap_vectors ldp
+    trap_vectors ld1
     b trap_space
 3:  msr fpsr, xzr
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15

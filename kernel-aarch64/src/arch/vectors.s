@@ -191,6 +191,19 @@ trap_send_slow:
 .size trap_send_slow, . - trap_send_slow
     trap_serror
     vectors_report 12           // EL0, AArch32: no such code is ever started
+// The thread x29 leaves the processor, after a call. In: x0 who runs now.
+.type trap_leave, %function
+trap_leave:
+    trap_preserved stp, x29, 0
+trap_left:
+    ldr w1, [x29]
+    tbz w1, #{FP_BIT}, trap_switch
+.arch_extension fp
+    mrs x2, fpcr                    // a call that switches loses all else of FP
+.arch_extension nofp
+    str x2, [x29, #{FP_CONTROL}]
+    b trap_switch
+.size trap_leave, . - trap_leave
     vectors_report 13
 // The first thread of all. In: x0 its TCB.
 .globl trap_first
@@ -202,9 +215,6 @@ trap_first:
 .size trap_first, . - trap_first
     vectors_report 14
     vectors_report 15
-.org vectors + 2048             // an error if code between them is too long
-.size vectors, . - vectors
-
 // Saves all registers as a `fault::Registers` on the emergency stack and reports.
 // In: x0 the vector, TPIDR_EL0 what x0 was. Position-independent: works before the MMU is on.
 .globl vectors_fault
@@ -235,3 +245,6 @@ vectors_fault:
     mov sp, x1
     b report_fault                          // does not return
 .size vectors_fault, . - vectors_fault
+.org vectors + 2048             // an error if code between them is too long
+.size vectors, . - vectors
+
