@@ -44,6 +44,18 @@ pub trait BufferMemory: Copy {
     /// # Errors
     /// As [`read`](Self::read).
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError>;
+
+    /// Loads 32 bits at a multiple of 4 in one access: none that follows is seen before it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn load(&self, offset: u64) -> Result<u32, BufferError>;
+
+    /// Stores 32 bits at a multiple of 4 in one access: all that precede are seen before it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn store(&self, offset: u64, value: u32) -> Result<(), BufferError>;
 }
 
 /// What maps memory objects: the kernel, or memory under test.
@@ -328,6 +340,23 @@ impl<M: BufferMemory> Mapped<M> {
         self.memory.write(self.place(offset, from.len())?, from)
     }
 
+    /// Loads the 32 bits at `offset` of the range: no later access is seen before it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and if they do not lie at a multiple of 4.
+    pub fn load(&self, offset: u64) -> Result<u32, BufferError> {
+        self.memory.load(self.place(offset, size_of::<u32>())?)
+    }
+
+    /// Stores 32 bits at `offset` of the range: every earlier access is seen before it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn store(&self, offset: u64, value: u32) -> Result<(), BufferError> {
+        self.memory
+            .store(self.place(offset, size_of::<u32>())?, value)
+    }
+
     fn place(&self, offset: u64, bytes: usize) -> Result<u64, BufferError> {
         match offset.checked_add(bytes as u64) {
             Some(end) if end <= self.length => Ok(self.offset + offset),
@@ -349,6 +378,16 @@ impl BufferMemory for SharedBuf {
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
         let offset = usize::try_from(offset).map_err(|_| BufferError::OutOfRange)?;
         Self::write(self, offset, from)
+    }
+
+    fn load(&self, offset: u64) -> Result<u32, BufferError> {
+        let offset = usize::try_from(offset).map_err(|_| BufferError::OutOfRange)?;
+        self.load_acquire(offset)
+    }
+
+    fn store(&self, offset: u64, value: u32) -> Result<(), BufferError> {
+        let offset = usize::try_from(offset).map_err(|_| BufferError::OutOfRange)?;
+        self.store_release(offset, value)
     }
 }
 

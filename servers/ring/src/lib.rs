@@ -25,12 +25,15 @@
 //!
 //! All zero is an empty ring: the first entry published and the first released
 //! are signalled. After [`reset`] it is the first published alone. Counters wrap.
+//!
+//! [`ByteProducer`] and [`ByteConsumer`] are the same for streams of bytes.
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[cfg(any(test, feature = "host"))]
 extern crate std;
 
+mod bytes;
 mod consumer;
 #[cfg(any(test, feature = "host"))]
 pub mod host;
@@ -39,6 +42,7 @@ mod producer;
 #[cfg(feature = "sys")]
 mod sys;
 
+pub use bytes::{BYTE_CAPACITY_LIMIT, ByteConsumer, ByteProducer, byte_capacity, byte_ring_bytes};
 pub use consumer::Consumer;
 pub use memory::{Gone, Memory};
 pub use producer::Producer;

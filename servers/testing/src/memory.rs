@@ -79,6 +79,16 @@ impl BufferMemory for Memory {
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
         self.with(offset, from.len(), |bytes| bytes.copy_from_slice(from))
     }
+
+    fn load(&self, offset: u64) -> Result<u32, BufferError> {
+        let mut word = [0; 4];
+        self.read(offset, &mut word)?;
+        Ok(u32::from_le_bytes(word))
+    }
+
+    fn store(&self, offset: u64, value: u32) -> Result<(), BufferError> {
+        self.write(offset, &value.to_le_bytes())
+    }
 }
 
 /// "Maps" clients' memory for a server's buffer table.

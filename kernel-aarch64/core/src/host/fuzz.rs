@@ -14,11 +14,9 @@ use crate::memory_map::Region;
 mod bytes;
 mod calls;
 mod choose;
-mod event;
 
 pub use bytes::Random;
-pub use calls::{Tally, furnished_kernel, system_calls, system_calls_followed};
-pub use event::Event;
+pub use calls::{Tally, system_calls};
 
 /// Reads a device tree; what was found must be usable.
 ///

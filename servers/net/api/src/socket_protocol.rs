@@ -457,6 +457,62 @@ impl<T: rt::Transport> SocketClient<T> {
         }
         crate::Readiness::from_wire(reply.words[0] as u32).map_err(rt::Error::BadReply)
     }
+
+    /// Moves what a connected stream receives and sends through two rings of bytes in registered memory
+    /// from now on. `send` and `recv` are `INVALID` then, and so is a second `rings`. Each range begins at
+    /// a multiple of 64 and starts with an empty ring (two lines of counters) whose capacity is the largest
+    /// power of two that fits, 64 bytes at least.
+    ///
+    /// The notification is signalled as `watch` does: `READABLE` when bytes arrive that the client asked
+    /// to be told of, `WRITABLE` when there is room that it asked for, `HANG_UP` when everything that the
+    /// peer will send is in the ring, `ERROR` when the connection failed. `shutdown` of sending takes
+    /// effect once the ring is empty; bytes that lie in it when the socket is closed are not sent. If the
+    /// memory goes away, or the counters are impossible, the socket is closed.
+    ///
+    /// Needs right `SEND_DATA` and `RECEIVE_DATA` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn rings(
+        &mut self,
+        received: rt::Buffer,
+        sent: rt::Buffer,
+        notification: rt::Cap<rt::object::Notification>,
+    ) -> Result<(), rt::Error<crate::NetError>> {
+        let request = rt::Outgoing::with_caps(
+            18,
+            [received.offset(), received.length(), sent.offset(), sent.length(), 0, 0, 0, 0],
+            4,
+            [
+                received.slot(rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP)),
+                sent.slot(rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP)),
+                notification.slot(rt::Rights::SEND, false),
+            ],
+        );
+        let reply = self.transport.call::<3, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
+
+    /// Wakes the server: bytes were put into a ring, or taken out, and it asked to be told. Fails once the
+    /// connection has failed.
+    ///
+    /// Needs right `SEND_DATA` and `RECEIVE_DATA` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn exchange(&mut self) -> Result<crate::Readiness, rt::Error<crate::NetError>> {
+        let request = rt::Outgoing::new(19, [0, 0, 0, 0, 0, 0, 0, 0], 0);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        crate::Readiness::from_wire(reply.words[0] as u32).map_err(rt::Error::BadReply)
+    }
 }
 
 /// Server of [`Socket`].
@@ -616,6 +672,34 @@ pub trait SocketServer {
         notification: rt::Cap<rt::object::Notification>,
         interest: crate::Readiness,
     ) -> Result<crate::Readiness, crate::NetError>;
+
+    /// Moves what a connected stream receives and sends through two rings of bytes in registered memory
+    /// from now on. `send` and `recv` are `INVALID` then, and so is a second `rings`. Each range begins at
+    /// a multiple of 64 and starts with an empty ring (two lines of counters) whose capacity is the largest
+    /// power of two that fits, 64 bytes at least.
+    ///
+    /// The notification is signalled as `watch` does: `READABLE` when bytes arrive that the client asked
+    /// to be told of, `WRITABLE` when there is room that it asked for, `HANG_UP` when everything that the
+    /// peer will send is in the ring, `ERROR` when the connection failed. `shutdown` of sending takes
+    /// effect once the ring is empty; bytes that lie in it when the socket is closed are not sent. If the
+    /// memory goes away, or the counters are impossible, the socket is closed.
+    ///
+    /// # Errors
+    /// A [`NetError`](crate::NetError) of the server's choice.
+    fn rings(
+        &mut self,
+        caller: rt::Caller,
+        received: rt::BufferRange,
+        sent: rt::BufferRange,
+        notification: rt::Cap<rt::object::Notification>,
+    ) -> Result<(), crate::NetError>;
+
+    /// Wakes the server: bytes were put into a ring, or taken out, and it asked to be told. Fails once the
+    /// connection has failed.
+    ///
+    /// # Errors
+    /// A [`NetError`](crate::NetError) of the server's choice.
+    fn exchange(&mut self, caller: rt::Caller) -> Result<crate::Readiness, crate::NetError>;
 }
 
 /// A caller of [`SocketServer::accept`] that waits for its answer.
@@ -775,6 +859,7 @@ impl<S: SocketServer> rt::Dispatch<S> for Socket {
             12 => on_getsockname(server, incoming).ok(),
             13 => on_getpeername(server, incoming).ok(),
             16 => on_poll(server, incoming).ok(),
+            19 => on_exchange(server, incoming).ok(),
             _ => None,
         }
     }
@@ -802,6 +887,8 @@ impl<S: SocketServer> rt::Dispatch<S> for Socket {
             15 => on_recvfrom(server, incoming, ticket),
             16 => on_poll(server, incoming).map(rt::Answer::Words),
             17 => on_watch(server, incoming),
+            18 => on_rings(server, incoming),
+            19 => on_exchange(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -1068,6 +1155,41 @@ fn on_watch<S: SocketServer>(
 }
 
 #[inline]
+fn on_rings<S: SocketServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Answer, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        3,
+        rt::BadgeClass::Object,
+        Socket::SEND_DATA.union(Socket::RECEIVE_DATA),
+    )?;
+    Ok(rt::Answer::Words(answer_rings(server.rings(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, true, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, true, incoming.words[2], incoming.words[3])?,
+        incoming.cap(2, rt::Rights::SEND)?,
+    ))))
+}
+
+#[inline(always)]
+fn on_exchange<S: SocketServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Object,
+        Socket::SEND_DATA.union(Socket::RECEIVE_DATA),
+    )?;
+    Ok(answer_exchange(server.exchange(caller)))
+}
+
+#[inline]
 fn answer_bind(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
         Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
@@ -1206,6 +1328,22 @@ fn answer_poll(result: Result<crate::Readiness, crate::NetError>) -> rt::Outgoin
 
 #[inline]
 fn answer_watch(result: Result<crate::Readiness, crate::NetError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_rings(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_exchange(result: Result<crate::Readiness, crate::NetError>) -> rt::Outgoing<0> {
     match result {
         Ok(value) => rt::Outgoing::new(0, [u64::from(value.bits()), 0, 0, 0, 0, 0, 0, 0], 1),
         Err(error) => rt::Outgoing::error(error.number()),

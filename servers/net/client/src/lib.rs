@@ -4,7 +4,7 @@
 //! it shares with the service for data and addresses. [`Socket`] has the
 //! calls of BSD by their names; [`TcpStream`], [`TcpListener`] and
 //! [`UdpSocket`] are what Rust programs know, with addresses of `core::net` and the traits
-//! of `embedded-io`.
+//! of `embedded-io`. A [`RingStream`] moves much with few calls.
 //!
 //! Everything here is for one thread: calls of one [`Net`] use the same memory.
 //! A program with several threads attaches one for each.
@@ -17,13 +17,15 @@ mod address;
 mod error;
 mod local;
 mod net;
+mod rings;
 mod socket;
 mod stream;
 mod udp;
 
 pub use error::Error;
-pub use local::{Local, SharedMemory};
+pub use local::{KernelBell, Local, SharedMemory};
 pub use net::Net;
+pub use rings::{Bell, RingMemory, RingStream};
 pub use socket::Socket;
 pub use stream::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -1,8 +1,13 @@
 //! What a program has on its side: shared memory, and slots.
 
-use gritos_idl_runtime::{Address, Transport};
+use gritos_idl_runtime::object::Notification;
+use gritos_idl_runtime::{Address, Cap, Rights, Transport};
 use gritos_service::Kernel;
+use gritos_sys::ipc::Wait;
 use gritos_sys::shared::SharedBuf;
+use gritos_sys::time;
+
+use crate::Bell;
 
 /// A program's side: how calls go out, the memory that it shares with the
 /// network service, and the slots of its capabilities.
@@ -52,5 +57,28 @@ impl Local for SharedMemory {
     fn release(&self, capability: Address) {
         // A slot that cannot be emptied stays taken: nothing can be done here.
         let _ = gritos_service::release(capability);
+    }
+}
+
+/// A notification of the kernel, waited for so long and no longer.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelBell {
+    /// A capability to it without a badge.
+    pub notification: gritos_sys::Cap<gritos_sys::cap::Notification>,
+    /// Nanoseconds; `None` for as long as it takes.
+    pub patience_ns: Option<u64>,
+}
+
+impl Bell for KernelBell {
+    fn notification(&self) -> Cap<Notification> {
+        Cap::with_rights(self.notification.address(), Rights::SEND)
+    }
+
+    fn wait(&mut self) -> Option<u64> {
+        let wait = match self.patience_ns {
+            Some(ns) => Wait::until(time::after(ns)),
+            None => Wait::FOREVER,
+        };
+        self.notification.wait(&wait).ok()
     }
 }

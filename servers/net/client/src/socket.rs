@@ -42,7 +42,7 @@ impl<L: Local> Socket<L> {
         self.net.room()
     }
 
-    fn client(&self) -> SocketClient<L::Transport> {
+    pub(crate) fn client(&self) -> SocketClient<L::Transport> {
         SocketClient::new(self.cap, self.net.local.transport())
     }
 

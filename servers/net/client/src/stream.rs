@@ -23,6 +23,10 @@ impl<L: Local> TcpStream<L> {
         &self.0
     }
 
+    pub(crate) fn into_socket(self) -> Socket<L> {
+        self.0
+    }
+
     /// Who is at the other end.
     ///
     /// # Errors

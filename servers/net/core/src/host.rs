@@ -108,6 +108,16 @@ impl BufferMemory for HostMemory {
         to.ok_or(BufferError::OutOfRange)?.copy_from_slice(from);
         Ok(())
     }
+
+    fn load(&self, offset: u64) -> Result<u32, BufferError> {
+        let mut word = [0; 4];
+        self.read(offset, &mut word)?;
+        Ok(u32::from_le_bytes(word))
+    }
+
+    fn store(&self, offset: u64, value: u32) -> Result<(), BufferError> {
+        self.write(offset, &value.to_le_bytes())
+    }
 }
 
 /// What a slot address stands for, on either side.

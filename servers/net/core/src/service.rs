@@ -17,12 +17,14 @@ use crate::buffers::{Sink, Source};
 use crate::frame::{Clock, FrameDevice};
 use crate::stack::Stack;
 
+mod rings;
 mod session;
 mod socket;
 mod sockets;
 mod waiting;
 mod watch;
 
+use rings::Streaming;
 use waiting::Waiting;
 use watch::Watch;
 
@@ -67,6 +69,8 @@ pub struct ServiceLimits {
     pub waiting: usize,
     /// Sockets that are watched, of all clients.
     pub watches: usize,
+    /// Streams whose data goes through rings, of all clients.
+    pub rings: usize,
 }
 
 impl Default for ServiceLimits {
@@ -74,6 +78,7 @@ impl Default for ServiceLimits {
         Self {
             waiting: 16,
             watches: 128,
+            rings: 32,
         }
     }
 }
@@ -92,6 +97,7 @@ pub struct Service<D, C, P: MapMemory, S, const N: usize> {
     /// A call that waits can be answered although nothing happens any more.
     look_again: bool,
     watches: Vec<Watch>,
+    rings: Vec<Streaming>,
     /// Turns in a row that were due at once and moved nothing.
     in_vain: u8,
 }
@@ -129,6 +135,7 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             waiting: Vec::new(),
             look_again: false,
             watches: Vec::new(),
+            rings: Vec::new(),
             in_vain: 0,
         }
     }
@@ -157,7 +164,12 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             if any {
                 self.serve_waiting(port, now_ns);
             }
+            self.move_rings();
             let ended = self.stack.end_turn();
+            if ended {
+                // Connections that ran out of time are told of.
+                self.move_rings();
+            }
             // What was sent may have made room for more messages.
             if ended || (any && self.does_somebody_send()) {
                 any = true;
@@ -189,7 +201,7 @@ where
         self.advance(port);
         self.stack.arm();
         self.look_again = self.settle_fresh();
-        let next = if self.look_again {
+        let next = if self.look_again || self.rings_are_due() {
             Some(self.clock.now_ns())
         } else {
             self.next_ns()

@@ -16,7 +16,7 @@ use gritos_shell_core::{Command, Completes, Context, Failure, status};
 
 mod session;
 
-pub(crate) use session::{Memory, Network as Session, open};
+pub(crate) use session::{Memory, Network as Session, open, rings};
 
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLISECOND;

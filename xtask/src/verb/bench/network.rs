@@ -25,6 +25,8 @@ const ROWS: &[Row] = &[
     )
     .in_thousandths(),
     Row::new("tcp-send", "TCP sent, per byte (64 MiB)", "7.74", 6_000).in_thousandths(),
+    Row::open("tcp-receive-rings", "TCP received through a ring, per byte").in_thousandths(),
+    Row::open("tcp-send-rings", "TCP sent through a ring, per byte").in_thousandths(),
     Row::new("tcp-echo", "TCP request/response, 1 byte", "20,960", 16_000),
     Row::new("udp-echo", "UDP echo, 1 byte", "17,500", 13_000),
     Row::new("tcp-connect", "TCP connect + close", "63,560", 50_000),
@@ -74,6 +76,12 @@ pub(super) fn run(workspace: &Workspace, all: &mut Vec<Measurement>) -> Result<(
         join(peer)?;
         let (port, peer) = once(receive_stream)?;
         note(guest.succeed(&format!("bench tcp-send {port} {MIB}"))?)?;
+        join(peer)?;
+        let (port, peer) = once(send_stream)?;
+        note(guest.succeed(&format!("bench tcp-receive-rings {port}"))?)?;
+        join(peer)?;
+        let (port, peer) = once(receive_stream)?;
+        note(guest.succeed(&format!("bench tcp-send-rings {port} {MIB}"))?)?;
         join(peer)?;
         let (port, peer) = once(echo)?;
         note(guest.succeed(&format!("bench tcp-echo {port} {ECHOES}"))?)?;

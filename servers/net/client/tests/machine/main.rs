@@ -3,4 +3,5 @@
 mod bsd;
 mod common;
 mod hostile;
+mod rings;
 mod rust;

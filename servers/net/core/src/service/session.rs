@@ -49,6 +49,7 @@ where
         self.stack.forget_names(|_, owner| owner == client);
         let sockets = self.stack.client_gone(client);
         self.drop_unwatched();
+        self.drop_unused_rings();
         Ok(sockets.saturating_add(self.buffers.client_gone(client)))
     }
 }

@@ -38,7 +38,12 @@ where
     where
         T: From<gritos_idl_runtime::Ticket>,
     {
-        match self.begin(&mut call, flags) {
+        let begun = if self.uses_rings(socket) && call.moves_bytes() {
+            Err(NetError::Invalid)
+        } else {
+            self.begin(&mut call, flags)
+        };
+        match begun {
             Ok(None) => {
                 // `begin` has just looked at the socket.
                 let owner = self.stack.owner(socket).unwrap_or(0);
@@ -148,6 +153,7 @@ where
     fn close(&mut self, caller: Caller) -> Result<(), NetError> {
         self.stack.close(id_of(&caller))?;
         self.drop_unwatched();
+        self.drop_unused_rings();
         Ok(())
     }
 
@@ -165,7 +171,7 @@ where
     }
 
     fn shutdown(&mut self, caller: Caller, how: ShutdownHow) -> Result<(), NetError> {
-        self.stack.shutdown(id_of(&caller), how)
+        self.shut_down(id_of(&caller), how)
     }
 
     fn getsockname(&mut self, caller: Caller, address: BufferRange) -> Result<u32, NetError> {
@@ -237,5 +243,19 @@ where
         interest: Readiness,
     ) -> Result<Readiness, NetError> {
         self.set_watch(id_of(&caller), notification, interest)
+    }
+
+    fn rings(
+        &mut self,
+        caller: Caller,
+        received: BufferRange,
+        sent: BufferRange,
+        notification: Cap<Notification>,
+    ) -> Result<(), NetError> {
+        self.begin_rings(id_of(&caller), received, sent, notification)
+    }
+
+    fn exchange(&mut self, caller: Caller) -> Result<Readiness, NetError> {
+        self.rings_readiness(id_of(&caller))
     }
 }

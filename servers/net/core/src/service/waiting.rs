@@ -67,6 +67,11 @@ impl Call {
         }
     }
 
+    /// Whether it sends or receives.
+    pub(super) const fn moves_bytes(&self) -> bool {
+        matches!(self, Self::Send { .. } | Self::Receive { .. })
+    }
+
     const fn queue(&self) -> Queue {
         match self {
             Self::Accept { .. } | Self::Receive { .. } => Queue::In,

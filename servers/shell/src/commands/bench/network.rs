@@ -5,11 +5,14 @@ use alloc::vec;
 use core::fmt::Write;
 use core::net::{IpAddr, SocketAddr};
 
+use embedded_io::{Read as _, Write as _};
 use gritos_net_client::api::{MessageFlags, ShutdownHow, SocketOption, SocketType};
 use gritos_shell_core::{Context, Failure, status};
 
 use super::{Bench, Meter, measure};
-use crate::commands::net::{connect, domain_of, failed, patient, port, ready, receive, send_all};
+use crate::commands::net::{
+    connect, domain_of, failed, patient, port, ready, receive, rings, send_all,
+};
 
 /// The host as QEMU's network has it.
 const HOST: [u8; 4] = [10, 0, 2, 2];
@@ -27,6 +30,16 @@ pub(super) const BENCHES: &[Bench] = &[
         name: "tcp-send",
         what: "a stream to the host, per 1000 bytes; PORT MIB",
         run: tcp_send,
+    },
+    Bench {
+        name: "tcp-receive-rings",
+        what: "a stream from the host through a ring, per 1000 bytes; PORT",
+        run: tcp_receive_rings,
+    },
+    Bench {
+        name: "tcp-send-rings",
+        what: "a stream to the host through a ring, per 1000 bytes; PORT MIB",
+        run: tcp_send_rings,
     },
     Bench {
         name: "tcp-echo",
@@ -119,6 +132,62 @@ fn tcp_send(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failu
     });
     result?;
     per_thousand(context, "tcp-send", instructions, bytes)
+}
+
+fn tcp_receive_rings(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let [at] = arguments else {
+        return Err(Failure::usage("a port of the host is needed"));
+    };
+    let net = ready(context)?;
+    let (memory, bell) = rings(&net)?;
+    let meter = Meter::new()?;
+    let mut room = vec![0; CHUNK];
+    let (mut bytes, mut calls) = (0, 0);
+    let to = host(at)?;
+    let (result, instructions) = meter.count(|| -> Result<(), Failure> {
+        let socket = connect(context, &net, to)?;
+        let mut stream = socket.into_rings(memory, bell).map_err(failed)?;
+        loop {
+            match stream.read(&mut room).map_err(failed)? {
+                0 => break,
+                count => bytes += count as u64,
+            }
+        }
+        calls = stream.calls();
+        Ok(())
+    });
+    // The service may have been started anew, and know nothing of it.
+    let _ = memory.unregister(&net);
+    result?;
+    writeln!(context, "{calls} calls")?;
+    per_thousand(context, "tcp-receive-rings", instructions, bytes)
+}
+
+fn tcp_send_rings(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let (to, mib) = two(arguments)?;
+    let net = ready(context)?;
+    let (memory, bell) = rings(&net)?;
+    let meter = Meter::new()?;
+    let chunk = vec![0x5a; CHUNK];
+    let bytes = u64::from(mib) * MIB;
+    let mut calls = 0;
+    let (result, instructions) = meter.count(|| -> Result<(), Failure> {
+        let socket = connect(context, &net, to)?;
+        let mut stream = socket.into_rings(memory, bell).map_err(failed)?;
+        for _ in 0..bytes / CHUNK as u64 {
+            stream.write_all(&chunk).map_err(failed)?;
+        }
+        stream.shutdown(ShutdownHow::Send).map_err(failed)?;
+        // The host has all when it ends the connection.
+        let mut room = [0; 16];
+        while stream.read(&mut room).map_err(failed)? > 0 {}
+        calls = stream.calls();
+        Ok(())
+    });
+    let _ = memory.unregister(&net);
+    result?;
+    writeln!(context, "{calls} calls")?;
+    per_thousand(context, "tcp-send-rings", instructions, bytes)
 }
 
 fn tcp_echo(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {

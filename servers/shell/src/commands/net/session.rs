@@ -5,11 +5,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use gritos_idl_runtime::{Address, Incoming, Outcome, Outgoing, Rights, Transport};
 use gritos_net_client::api::Sockets;
-use gritos_net_client::{Local, Net};
+use gritos_net_client::{KernelBell, Local, Net, RingMemory};
 use gritos_service::{Kernel, memory_cap, release};
 use gritos_shell_core::Failure;
 use gritos_sys::Cap;
-use gritos_sys::cap::MemoryObject;
+use gritos_sys::cap::{MemoryObject, Notification};
 use gritos_sys::environment::{self, Environment};
 use gritos_sys::invoke::Permissions;
 use gritos_sys::shared::{SHARED_BASE, SharedBuf};
@@ -117,4 +117,45 @@ pub(crate) fn open() -> Result<Network, Failure> {
     let net = Net::attach(session, object, local).map_err(Failure::new)?;
     BUFFER.store(net.buffer().0, Ordering::Relaxed);
     Ok(net)
+}
+
+/// Where the memory of rings is mapped, and its bytes.
+const RINGS_AT: u64 = MAPPED_AT + (1 << 24);
+const RING_BYTES: u64 = 512 << 10;
+/// Nanoseconds without news after which a stream is given up.
+const RING_PATIENCE_NS: u64 = 30_000_000_000;
+
+/// Slots of that memory and of the notification that goes with it.
+static RINGS: AtomicU32 = AtomicU32::new(0);
+static BELL: AtomicU32 = AtomicU32::new(0);
+
+/// Memory for the rings of one stream, registered with the service; whoever asks takes it back with
+/// [`RingMemory::unregister`].
+///
+/// # Errors
+/// If there is no memory, or the service says no.
+pub(crate) fn rings(net: &Network) -> Result<(RingMemory<SharedBuf>, KernelBell), Failure> {
+    if RINGS.load(Ordering::Relaxed) == 0 {
+        let bell = Environment::MEMORY
+            .create::<Notification>(own::take().map_err(Failure::new)?)
+            .map_err(Failure::new)?;
+        let slot = own::take().map_err(Failure::new)?;
+        let memory = Environment::MEMORY.create_memory(RING_BYTES, slot);
+        let memory = memory.map_err(Failure::new)?;
+        environment::map(memory, RINGS_AT, Permissions::ReadWrite).map_err(Failure::new)?;
+        BELL.store(bell.address().0, Ordering::Relaxed);
+        RINGS.store(memory.address().0, Ordering::Relaxed);
+    }
+    let memory: Cap<MemoryObject> = Cap::at(Address(RINGS.load(Ordering::Relaxed)));
+    let notification: Cap<Notification> = Cap::at(Address(BELL.load(Ordering::Relaxed)));
+    // Bits of the stream before say nothing of this one.
+    let _ = notification.poll();
+    let shared = SharedBuf::of(memory).map_err(Failure::new)?;
+    let object = memory_cap(memory, Rights::READ | Rights::WRITE | Rights::MAP);
+    let rings = RingMemory::register(net, object, shared).map_err(Failure::new)?;
+    let bell = KernelBell {
+        notification,
+        patience_ns: Some(RING_PATIENCE_NS),
+    };
+    Ok((rings, bell))
 }

@@ -11,6 +11,7 @@ use super::{Case, Guest, Setting};
 use http::Peer;
 
 mod http;
+mod rings;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("network/an_address_comes_by_dhcp", address).with(NETWORK),
@@ -22,6 +23,14 @@ pub(super) const CASES: &[Case] = &[
     Case::new("network/wrong_requests_have_their_errors", wrong_requests).with(NETWORK),
     Case::new("network/a_hundred_connections_are_served_at_once", hundred).with(NETWORK),
     Case::new("network/a_thousand_requests_have_no_error", thousand).with(NETWORK),
+    Case::new(
+        "network/megabytes_go_through_rings_in_a_few_calls",
+        rings::megabytes,
+    )
+    .with(Setting {
+        counters: true,
+        ..NETWORK
+    }),
     Case::new(
         "network/driver_and_service_are_restarted_under_traffic",
         restart,
