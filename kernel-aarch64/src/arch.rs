@@ -5,6 +5,7 @@ pub(crate) mod crc;
 mod fastpath;
 pub(crate) mod fault;
 pub(crate) mod layout;
+pub(crate) mod linear;
 pub(crate) mod machine;
 pub(crate) mod mmu;
 pub(crate) mod semihosting;

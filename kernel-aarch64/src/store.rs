@@ -14,7 +14,6 @@
 //! So a wrong handle can make the kernel compute nonsense or stop, but never
 //! breaks what Rust relies on.
 
-use core::arch::asm;
 use core::ptr;
 
 use gritos_abi::ObjectType;
@@ -24,7 +23,7 @@ use gritos_kernel_core::object::{
 };
 use gritos_kernel_core::store::Store;
 
-use crate::arch::layout::LINEAR_BASE;
+use crate::arch::linear;
 
 /// The linear map. A value, not a constant: the compiler would materialise a
 /// constant base anew for each object and fold field offsets into it.
@@ -38,12 +37,12 @@ const TIMER_OFFSET: usize = core::mem::offset_of!(Tcb, timer);
 const _: () = assert!(TIMER_OFFSET == core::mem::offset_of!(Context, timer));
 
 impl LinearStore {
-    /// The store of this machine.
+    /// The store whose window begins at `base`.
     ///
     /// # Safety
-    /// The linear map must be as the module says, and stay so.
-    pub(crate) const unsafe fn new() -> Self {
-        Self { base: LINEAR_BASE }
+    /// The window must be as the module says, and stay so.
+    pub(crate) const unsafe fn new(base: usize) -> Self {
+        Self { base }
     }
 
     /// Where the object with this handle lies.
@@ -72,17 +71,9 @@ macro_rules! resolve {
 }
 
 impl Store for LinearStore {
-    /// One instruction, which the compiler otherwise takes apart: it joins the
-    /// shift with those that found the handle.
     #[inline(always)]
     fn slot_at(&self, raw: u32) -> &Slot {
-        let at: usize;
-        // SAFETY: adds.
-        unsafe {
-            asm!("add {at}, {base}, {raw:w}, uxtw #4", at = lateout(reg) at, base = in(reg) self.base,
-                raw = in(reg) raw, options(pure, nomem, nostack, preserves_flags));
-        }
-        let slot = ptr::with_exposed_provenance::<Slot>(at);
+        let slot = ptr::with_exposed_provenance::<Slot>(linear::address(self.base, raw));
         // SAFETY: as in `at`, of which this is a case.
         unsafe { &*slot }
     }
@@ -113,15 +104,13 @@ impl Store for LinearStore {
     fn create_table(&mut self, _handle: TableRef) {}
 
     fn zero(&mut self, address: u64, bytes: u64) {
-        /// Bytes that one DC ZVA zeroes on every Cortex-A.
-        const BLOCK: u64 = 64;
         let mut at = self.base as u64 + address;
         let end = at + bytes;
         while at < end {
-            // SAFETY: zeroes a block of the window: memory without Rust objects, see `new`. Callers
-            // pass multiples of the block. `DCZID_EL0` was checked at boot.
-            unsafe { asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };
-            at += BLOCK;
+            // SAFETY: a block of the window: memory without Rust objects, see `new`. Callers pass
+            // multiples of the block.
+            unsafe { linear::zero(at) };
+            at += linear::BLOCK;
         }
     }
 }

@@ -134,8 +134,7 @@ fn flags(workspace: &Workspace, package: &str) -> String {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
     if package == KERNEL {
-        flags
-            .push("-Cllvm-args=-inline-threshold=10 -unroll-threshold=10 -enable-pre=0".to_owned());
+        flags.push("-Cllvm-args=-inline-threshold=5 -unroll-threshold=10 -enable-pre=0".to_owned());
     }
     if runs_behind_the_mmu(package) {
         flags.push(format!("-Ctarget-feature=-{STRICT_ALIGN}"));

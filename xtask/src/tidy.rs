@@ -16,11 +16,12 @@ use crate::toolchain::output_of;
 use crate::workspace::Workspace;
 
 /// Modules that may contain `unsafe`: a file, or a folder with what belongs to it.
-const UNSAFE_MODULES: [&str; 12] = [
+const UNSAFE_MODULES: [&str; 13] = [
     "kernel-aarch64/src/arch",
     "kernel-aarch64/src/entry",
     "kernel-aarch64/src/drivers",
     "kernel-aarch64/src/store",
+    "kernel-aarch64/tests/store",
     "board/loader/src/machine",
     "sel4-style-libsys/src/svc",
     "sel4-style-libsys/src/rt",

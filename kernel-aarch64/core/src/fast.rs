@@ -20,6 +20,7 @@ use gritos_abi::{Arrival, Control, Kind, ObjectType, Outcome, Rights, Status};
 use crate::handle::{ContextRef, NotificationRef, ObjectRef, ReplyRef, SlotRef, TcbRef};
 use crate::kernel::{Cpu, Kernel};
 use crate::machine::Machine;
+use crate::object::notification_state::DELIVERED;
 use crate::object::{Endpoint, Reply, Slot, State, Tag, Tcb, flag};
 use crate::queue;
 use crate::sched::Ready;
@@ -357,12 +358,19 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
         (store.tcb(to).priority.get() <= self.cpu.best).then_some((endpoint, e, reply, named, to))
     }
 
-    /// Whether a server keeps its context when it receives: it borrowed none,
-    /// and waits for nothing but messages.
+    /// Whether a server keeps its context when it receives, for it borrowed
+    /// none, and no bits await it, nor interrupts that its wait acknowledges.
     #[inline(always)]
     fn is_active(&self, word: u32) -> bool {
         // A thread with a bound notification is never passive.
-        word & flag::PASSIVE == 0 && self.t.notification.get().is_none()
+        word & flag::PASSIVE == 0 && self.t.notification.get().is_none_or(|n| self.is_quiet(n))
+    }
+
+    /// Whether a wait for this notification has nothing to take or to do.
+    #[inline(always)]
+    fn is_quiet(&self, n: NotificationRef) -> bool {
+        let n = self.store.notification_at(n.raw());
+        n.header.word.get() == Tag::Notification as u32 && n.bits.get() == 0
     }
 
     /// `ReplyRecv`.
@@ -737,7 +745,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.dequeue(next);
         self.cpu.current = Some(next);
         if let Some(n) = source
-            && self.store.notification(n).irq.get() != 0
+            && self.store.notification(n).header.has(DELIVERED)
         {
             self.acknowledge_waits(n);
         }

@@ -6,6 +6,7 @@ use gritos_abi::method::IrqHandler;
 use crate::handle::{NotificationRef, TcbRef};
 use crate::kernel::{Done, Kernel};
 use crate::machine::Machine;
+use crate::object::notification_state::DELIVERED;
 use crate::store::Store;
 
 /// Interrupt IDs that can have a handler: 0 to this, exclusive.
@@ -114,6 +115,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.machine.mask(irq);
         if let Some(line) = self.irqs.line_mut(irq) {
             line.delivered = true;
+            if let (true, Some(n)) = (line.automatic, line.notification) {
+                self.store.notification(n).header.set(DELIVERED);
+            }
         }
     }
 
@@ -169,7 +173,12 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// A thread waits on `notification`: lines bound with automatic
     /// acknowledgement are let through again.
     pub(crate) fn acknowledge_waits(&mut self, notification: NotificationRef) {
-        let mut next = self.notification(notification).irq.get();
+        let n = self.store.notification(notification);
+        if !n.header.has(DELIVERED) {
+            return;
+        }
+        n.header.clear(DELIVERED);
+        let mut next = n.irq.get();
         // The list has no more members than there are lines.
         for _ in 0..LINES {
             if next == 0 {

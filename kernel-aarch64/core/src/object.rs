@@ -24,7 +24,7 @@ mod tcb;
 pub(crate) use cnode::SLOT_UNITS;
 pub use cnode::{CNode, Embed, Link, Slot};
 pub use context::{Context, TimerNode};
-pub use ipc::{Endpoint, Notification, Queue, Reply, reply_state};
+pub use ipc::{Endpoint, Notification, Queue, Reply, notification_state, reply_state};
 pub use space::{Space, Table};
 pub use tcb::{FP_OFFSET, Frame, State, Tcb, flag};
 

@@ -2,7 +2,8 @@
 //! invariant checked after each call.
 //!
 //! Runs are numbered; a failure names its run, and `GRITOS_RUN=N` repeats that
-//! one alone. `GRITOS_SOAK=N` makes N thousand calls instead of the gate's.
+//! one alone. `GRITOS_SOAK=N` makes N thousand calls instead of the gate's, and
+//! `GRITOS_FIRST=N` begins with run N. No two runs are alike.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,6 +13,8 @@ use gritos_kernel_core::host::fuzz::{Random, Tally, system_calls};
 
 /// Calls that the gate makes, in thousands.
 const GATE: u64 = 200;
+/// Calls after which a long campaign says how far it is.
+const NEWS: u64 = 1_000_000;
 /// Bytes that one run is made of.
 const RUN_BYTES: usize = 3000;
 
@@ -34,7 +37,8 @@ fn random_system_calls_keep_every_invariant() {
         return run(number, &mut tally);
     }
     let calls = 1000 * number_in("GRITOS_SOAK").unwrap_or(GATE);
-    let mut number = 0;
+    let first = number_in("GRITOS_FIRST").unwrap_or(0);
+    let (mut number, mut news) = (first, NEWS);
     while tally.calls < calls {
         let result = catch_unwind(AssertUnwindSafe(|| run(number, &mut tally)));
         assert!(
@@ -43,8 +47,16 @@ fn random_system_calls_keep_every_invariant() {
             tally.calls
         );
         number += 1;
+        if tally.calls >= news {
+            println!("runs {first} to {}: {} calls", number - 1, tally.calls);
+            news += NEWS;
+        }
     }
-    println!("{number} runs: {tally:?}");
+    println!("{} runs: {tally:?}", number - first);
+    if calls < 1000 * GATE {
+        // Too few for what is rare.
+        return;
+    }
     let missed = tally.methods_missed(calls / 10_000);
     let end_the_machine =
         [Platform::Reset, Platform::PowerOff].map(|m| (ObjectType::Platform, m as u64));

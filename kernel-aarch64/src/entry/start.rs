@@ -16,7 +16,7 @@ use super::boot::BootFacts;
 use crate::{
     arch::{
         fault,
-        layout::KERNEL_BASE,
+        layout::{KERNEL_BASE, LINEAR_BASE},
         machine::{Hardware, Log},
         trap::{self, Processor},
     },
@@ -107,7 +107,7 @@ fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
             words
         });
     // SAFETY: boot mapped exactly the free RAM into the linear map, and closes the tables.
-    let store = unsafe { LinearStore::new() };
+    let store = unsafe { LinearStore::new(LINEAR_BASE) };
     // SAFETY: called once, see `BootProcessor`.
     let slot = unsafe { &mut *BOOT_PROCESSOR.0.get() };
     slot.write(Processor {

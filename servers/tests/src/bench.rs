@@ -51,6 +51,7 @@ macro_rules! benches {
 benches![
     ipc_passive,
     ipc_active,
+    ipc_bound,
     ipc_fp,
     ipc_deadline,
     cap_transfer,
@@ -190,11 +191,21 @@ impl Other {
 
 /// A server in another process, and the endpoint on which it receives.
 fn server(env: &mut Env, code: loops::Loop, passive: bool, flags: u64) -> Verdict<Cap<Endpoint>> {
+    Ok(server_thread(env, code, passive, flags)?.0)
+}
+
+/// The same with its thread.
+fn server_thread(
+    env: &mut Env,
+    code: loops::Loop,
+    passive: bool,
+    flags: u64,
+) -> Verdict<(Cap<Endpoint>, Cap<Tcb>)> {
     let other = Other::new(env)?;
     let (endpoint, reply) = env.endpoint_and_reply()?;
     let (theirs, answer) = (other.give(1, endpoint)?, other.give(2, reply)?);
-    other.start(env, code, [pack(theirs, answer), 0], passive, flags)?;
-    Ok(endpoint)
+    let thread = other.start(env, code, [pack(theirs, answer), 0], passive, flags)?;
+    Ok((endpoint, thread))
 }
 
 fn request<T>(target: Cap<T>, tag: u64, control: Control) -> Request {
@@ -231,6 +242,12 @@ fn ipc_passive(env: &mut Env) -> Verdict {
 fn ipc_active(env: &mut Env) -> Verdict {
     let endpoint = server(env, loops::echo, false, 0)?;
     round_trips::<2>(endpoint, ["ipc_active_0", "ipc_active_4", "ipc_active_8"])
+}
+
+fn ipc_bound(env: &mut Env) -> Verdict {
+    let (endpoint, thread) = server_thread(env, loops::echo, false, 0)?;
+    thread.bind_notification(env.make()?)?;
+    round_trips::<2>(endpoint, ["ipc_bound_0", "ipc_bound_4", "ipc_bound_8"])
 }
 
 /// Measures round trips with FP instructions on both sides; cell 1 says that it

@@ -77,6 +77,9 @@ const ROWS: &[Row] = rows! {
     "ipc_active_0" "Call + ReplyRecv, active server, 0 words", "405–452", "–", 250;
     "ipc_active_4" "the same, 4 words", "405–452", "–", 250;
     "ipc_active_8" "the same, 8 words", "1338+", "–", 250;
+    "ipc_bound_0" "the same, with a bound notification, 0 words", "–", "–", 260;
+    "ipc_bound_4" "the same, 4 words", "–", "–", 260;
+    "ipc_bound_8" "the same, 8 words", "–", "–", 260;
     "ipc_fp" "the same, both sides use FP registers", "510", "579", 320;
     "ipc_deadline" "the same, with a deadline", "–", "–", 350;
     "cap_transfer" "Call with 1 capability into a slot, one way", "952", "1182", 450;

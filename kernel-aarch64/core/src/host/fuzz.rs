@@ -14,9 +14,11 @@ use crate::memory_map::Region;
 mod bytes;
 mod calls;
 mod choose;
+mod event;
 
 pub use bytes::Random;
-pub use calls::{Tally, system_calls};
+pub use calls::{Tally, furnished_kernel, system_calls, system_calls_followed};
+pub use event::Event;
 
 /// Reads a device tree; what was found must be usable.
 ///

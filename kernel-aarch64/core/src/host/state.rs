@@ -147,7 +147,10 @@ fn notification<F: Facts>(n: &Notification, out: &mut F) {
     queue("waiters", &n.waiters, out);
     out.put("bits", n.bits.get());
     out.put("bound", n.bound.get().map_or(0, |t| t.raw().into()));
-    out.put("line", n.irq.get().into());
+    out.put(
+        "line",
+        u64::from(n.irq.get()) | u64::from(n.header.bits()) << 32,
+    );
 }
 
 fn queue<F: Facts>(name: &'static str, queue: &Queue, out: &mut F) {

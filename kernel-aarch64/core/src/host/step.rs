@@ -3,9 +3,11 @@
 //! [`World`]: super::World
 
 use super::world::{AGAIN, PC};
-use super::{Ask, HostKernel};
+use super::{Ask, HostMachine};
 use crate::handle::TcbRef;
+use crate::kernel::Kernel;
 use crate::object::{State, Tag};
+use crate::store::Store;
 
 /// How a system call ended for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum Progress {
     Stopped,
 }
 
-impl HostKernel {
+impl<S: Store> Kernel<S, HostMachine> {
     /// Puts a system call into the registers of the running thread.
     pub fn prepare(&self, ask: &Ask) {
         if let Some(caller) = self.cpu.current {

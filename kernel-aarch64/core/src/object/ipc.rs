@@ -48,6 +48,12 @@ pub struct Notification {
     pub bits: Cell<u64>,
 }
 
+/// State bits of a Notification.
+pub mod notification_state {
+    /// Of the lines that a wait acknowledges, one may have been delivered.
+    pub const DELIVERED: u32 = 1 << 8;
+}
+
 /// The right to answer one caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -268,6 +268,59 @@ fn a_bound_notification_wakes_its_thread_in_any_receive() {
 }
 
 #[test]
+fn a_server_with_a_bound_notification_answers_and_takes_its_bits() {
+    let mut s = Service::new(1);
+    let (n, irq) = (
+        s.world.make(ObjectType::Notification, 0, 1),
+        s.world.free_slots(1),
+    );
+    let (root, server, client) = (s.world.root, s.server, s.clients[0].tcb);
+    let bind = Ask::invoke(server.cap, method::Tcb::BindNotification as u64).cap(n, 0, 0);
+    s.world.succeed(root, &bind);
+    let get = Ask::invoke(slot::IRQ_CONTROL.into(), 0)
+        .words(&[40, irq.into(), 1])
+        .cap(slot::CNODE.into(), 0, 0);
+    s.world.succeed(root, &get);
+    let badged = s.world.free_slots(1);
+    s.world.give(n, slot::CNODE.into(), badged, Rights::SEND, 2);
+    let bind = Ask::invoke(irq, method::IrqHandler::Bind as u64)
+        .words(&[1])
+        .cap(badged, 0, 0);
+    s.world.succeed(root, &bind);
+    s.listen();
+    let next = Ask::reply_recv(ENDPOINT, REPLY);
+    for round in 0..3 {
+        // Nothing is signalled: it answers and waits.
+        s.call(0, call(&[round]));
+        s.world.wait(server.tcb, &next.words(&[round + 1]));
+        assert_eq!(s.world.woken(client).words()[0], round + 1);
+        // Bits that came while it served arrive instead of the next message.
+        s.call(0, call(&[]));
+        s.world.succeed(root, &Ask::send(n).words(&[8]));
+        let got = s.world.succeed(server.tcb, &next);
+        assert_eq!((got.kind(), got.words()[0]), (Kind::Notification, 8));
+        assert_eq!(s.world.woken(client).kind(), Kind::Reply);
+        // So does an interrupt, which is let through again by the wait that follows.
+        s.listen();
+        s.call(0, call(&[]));
+        s.world.kernel.interrupt(40);
+        s.world.kernel.reschedule();
+        let got = s.world.succeed(server.tcb, &next);
+        assert_eq!((got.kind(), got.words()[0]), (Kind::Notification, 2));
+        assert_eq!(s.world.kernel.machine.unmasked, []);
+        s.listen();
+        assert_eq!(s.world.kernel.machine.unmasked, [40]);
+        // One that came before it was asked to answer, and whose bits others took.
+        s.call(0, call(&[]));
+        s.world.kernel.interrupt(40);
+        s.world.kernel.reschedule();
+        s.world.succeed(root, &Ask::poll(n, 0));
+        s.world.wait(server.tcb, &next);
+        assert_eq!(s.world.kernel.machine.unmasked, [40]);
+    }
+}
+
+#[test]
 fn interrupts_signal_and_wait_for_their_acknowledgement() {
     let mut w = World::new(64);
     let root = w.root;
