@@ -93,6 +93,30 @@ impl DmaMemory {
         self.physical
     }
 
+    /// Writes what caches hold of `len` bytes at `offset` to memory, and takes it from them, for devices that do not
+    /// look into caches: before they read or write there, and again after they wrote. Completed by the next
+    /// [`barrier`]. Of bytes that are not inside nothing is done. (Arm ARM, "Data cache maintenance instructions": to the
+    /// point of coherency, which is where devices are.)
+    pub fn flush(&self, offset: usize, len: usize) {
+        // A smaller line than the processor has only repeats work; none has smaller ones.
+        const LINE_BYTES: u64 = 64;
+        let Some(range) = self.range(offset, len) else {
+            return;
+        };
+        let first = (WINDOW_BASE + range.physical()) & !(LINE_BYTES - 1);
+        let end = WINDOW_BASE + range.physical() + u64::from(range.len());
+        for line in (first..end).step_by(LINE_BYTES as usize) {
+            #[cfg(target_os = "none")]
+            // SAFETY: changes what no program sees, in memory that this component mapped; should it be gone the
+            // instruction faults.
+            unsafe {
+                core::arch::asm!("dc civac, {}", in(reg) line, options(nostack, preserves_flags));
+            }
+            #[cfg(not(target_os = "none"))]
+            let _ = line;
+        }
+    }
+
     /// `len` bytes (at least one) at `offset`; `None` if they are not inside.
     #[must_use]
     pub fn range(&self, offset: usize, len: usize) -> Option<DmaRange> {

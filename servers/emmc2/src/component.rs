@@ -2,12 +2,13 @@
 
 use gritos_block_api::BlockDriver;
 use gritos_block_driver::{Absent, Server};
-use gritos_emmc2_core::{SdCard, Speed};
+use gritos_emmc2_core::{SdCard, Settings, Speed, pci};
 use gritos_idl_runtime::serve;
 use gritos_service::Port;
 use gritos_sys::{Error, mmio};
 
-use crate::disk::{Disk, Machine};
+use crate::disk::{Disk, Machine, dma};
+use crate::pci::Space;
 
 /// Clients at a time; one that attaches anew needs a second place until its old one is empty.
 const CLIENTS: usize = 4;
@@ -29,13 +30,30 @@ fn run() -> Result<(), Error> {
         log::error!("the system table must give it a service `disk` and the device `emmc2`");
         return Ok(());
     };
+    let settings = match Settings::parse(environment.arguments()) {
+        Ok(settings) => settings,
+        Err(line) => {
+            log::error!(
+                "its arguments say `{line}`; expected are `pci ADDRESS` and `window DEVICE PHYSICAL BYTES`, \
+                 numbers like 0x10"
+            );
+            return Ok(());
+        }
+    };
+    if let (Some(bus), Some(base)) = (environment.device("pci"), settings.pci) {
+        match pci::enable(&mut Space(mmio::Registers::map(bus.registers)?), base) {
+            Ok(device) => log::info!("device {device} of the PCI Express bus, at {base:#x}"),
+            Err(why) => log::error!("PCI Express: {why}"),
+        }
+    }
     let mut port = Port::<1>::new(endpoint, 1)?;
     let registers = mmio::Registers::map(device.registers)?;
-    let status = match SdCard::start(Machine(registers)) {
+    let dma = settings.window.map(dma).transpose()?;
+    let status = match SdCard::start(Machine(registers), dma) {
         Ok(card) => {
             let about = card.card();
             log::info!(
-                "a card of {} MiB, {} lines, {} MHz{}{}",
+                "a card of {} MiB, {} lines, {} MHz{}{}{}",
                 about.capacity.blocks >> 11,
                 about.lines,
                 about.clock_hz / 1_000_000,
@@ -46,6 +64,11 @@ fn run() -> Result<(), Error> {
                 },
                 if about.read_only {
                     ", write-protected"
+                } else {
+                    ""
+                },
+                if card.has_dma() {
+                    ", moves blocks by itself"
                 } else {
                     ""
                 },

@@ -4,8 +4,13 @@ use gritos_block_core::api::BlockStatus;
 use gritos_block_core::{Backend, Busy, Job, Tag};
 use gritos_block_driver::{DmaMemory, Hardware};
 use gritos_emmc2_core::register::Register;
-use gritos_emmc2_core::{Outside, SdCard};
-use gritos_sys::{ipc, mmio, time};
+use gritos_emmc2_core::{Dma, Outside, SdCard, Window};
+use gritos_sys::abi::ObjectType;
+use gritos_sys::abi::method::MemoryType;
+use gritos_sys::environment::Environment;
+use gritos_sys::invoke::Wanted;
+use gritos_sys::slots::own;
+use gritos_sys::{Error, dma, ipc, mmio, time};
 
 /// Up to this a pause is waited out; the kernel's own way to sleep and back costs about as much.
 const SHORT_NS: u64 = 50_000;
@@ -34,6 +39,33 @@ impl Outside for Machine {
             }
         }
     }
+}
+
+/// Memory for a table of descriptors.
+const TABLE_MEMORY: u64 = 4096;
+
+/// Lets the controller move blocks by itself, as it sees memory through `window`.
+pub(crate) fn dma(window: Window) -> Result<Dma<DmaMemory>, Error> {
+    let slot = own::take()?;
+    // Uncached: the controller looks into no cache.
+    let wanted = Wanted::one(ObjectType::MemoryObject, TABLE_MEMORY).memory(MemoryType::Uncached);
+    Environment::MEMORY.retype(wanted, slot.cnode(), slot.index())?;
+    Ok(Dma {
+        table: DmaMemory::map(slot.cap())?,
+        window,
+        physical: DmaMemory::physical,
+        give: |memory, offset, bytes| {
+            memory.flush(offset, bytes);
+            // The table as well, before the register that tells of it.
+            dma::barrier();
+        },
+        take: |memory, offset, bytes| {
+            dma::barrier();
+            // Lines that came in meanwhile, because somebody looked or was expected to.
+            memory.flush(offset, bytes);
+            dma::barrier();
+        },
+    })
 }
 
 /// The card.

@@ -1,4 +1,4 @@
-//! The driver of the Raspberry Pi 4's card.
+//! The driver of the Raspberry Pi 4's card, and of one behind any other standard SD host controller.
 //!
 //! It has the device `emmc2` with its interrupt and offers the service `disk`. Serving clients is in
 //! `gritos-block-driver`, cards and controller in `gritos-emmc2-core`; here they meet the registers.
@@ -9,6 +9,8 @@
 mod component;
 #[cfg(target_os = "none")]
 mod disk;
+#[cfg(target_os = "none")]
+mod pci;
 
 #[cfg(target_os = "none")]
 gritos_sys::entry!(component::main);

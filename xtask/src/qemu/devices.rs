@@ -20,6 +20,8 @@ const ENTROPY_SLOT: u32 = 16;
 pub(crate) struct Devices {
     /// virtio-blk of `virt`; the card in the Pi's EMMC2.
     pub(crate) disk: Option<Disk>,
+    /// On `virt` the disk is a card behind PCI Express.
+    pub(crate) card: bool,
     /// virtio-net; `virt` only.
     pub(crate) network: Option<Network>,
     /// virtio-rng; `virt` only.
@@ -104,6 +106,12 @@ impl Devices {
             }
             add("-drive", drive);
             let device = match board {
+                Board::Virt if self.card => {
+                    // Configuration space where handles of memory reach.
+                    add("-machine", "highmem-ecam=off".into());
+                    add("-device", "sdhci-pci,sd-spec-version=3,addr=1".into());
+                    "sd-card,drive=disk".to_string()
+                }
                 Board::Virt => virtio("blk", "drive=disk", DISK_SLOT),
                 // `if=sd` would be the other controller, which the Pi's card is not on.
                 Board::Rpi4 => "sd-card,drive=disk,bus=/generic-sdhci/sd-bus".to_string(),
@@ -175,6 +183,7 @@ mod tests {
                 forget: true,
                 faults: None,
             }),
+            card: false,
             network: Some(Network::User(vec![Forward {
                 host: 8080,
                 guest: 80,

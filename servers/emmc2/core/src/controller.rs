@@ -5,7 +5,7 @@ use core::fmt;
 use crate::Outside;
 use crate::command::{Command, Response, STATUS_ERRORS};
 use crate::register::{
-    Register, base_clock_hz, clock, control, has_high_speed, mode, present, status,
+    Register, base_clock_hz, clock, control, has_adma2, has_high_speed, mode, present, status,
 };
 
 /// Base clock of EMMC2 if the capabilities do not say (Linux `bcm2711.dtsi`: `clk_emmc2`).
@@ -51,6 +51,8 @@ pub enum Fault {
     Locked,
     /// This is not the card that was there before.
     Exchanged,
+    /// The controller could not move data by itself.
+    Dma,
 }
 
 impl Fault {
@@ -62,6 +64,8 @@ impl Fault {
             Self::CommandDamaged
         } else if bits & status::DATA_DAMAGED != 0 {
             Self::DataDamaged
+        } else if bits & status::ADMA_ERROR != 0 {
+            Self::Dma
         } else if bits & status::DATA_TIMEOUT != 0 {
             Self::DataTimeout
         } else {
@@ -86,6 +90,7 @@ impl fmt::Display for Fault {
             Self::Unknown => "the card is of an unknown kind",
             Self::Locked => "the card is locked by a password",
             Self::Exchanged => "another card is in the slot",
+            Self::Dma => "the controller cannot move data by itself",
         })
     }
 }
@@ -99,6 +104,7 @@ pub struct Controller<O> {
     base_hz: u32,
     clock_hz: u32,
     high_speed: bool,
+    adma2: bool,
     /// Bits of `HostControl`.
     control: u32,
 }
@@ -114,6 +120,7 @@ impl<O: Outside> Controller<O> {
             base_hz: BASE_CLOCK_HZ,
             clock_hz: IDENTIFICATION_HZ,
             high_speed: false,
+            adma2: false,
             control: 0,
         };
         controller.restart()?;
@@ -130,7 +137,11 @@ impl<O: Outside> Controller<O> {
         let capabilities = self.outside.read(Register::Capabilities);
         self.base_hz = base_clock_hz(capabilities).unwrap_or(BASE_CLOCK_HZ);
         self.high_speed = has_high_speed(capabilities);
+        self.adma2 = has_adma2(capabilities);
         self.control = control::POWER_3V3;
+        if self.adma2 {
+            self.control |= control::ADMA2;
+        }
         self.write(Register::HostControl, self.control);
         self.set_clock(IDENTIFICATION_HZ)?;
         self.write(Register::StatusEnable, status::USED);
@@ -155,6 +166,12 @@ impl<O: Outside> Controller<O> {
     #[must_use]
     pub const fn has_high_speed(&self) -> bool {
         self.high_speed
+    }
+
+    /// Whether the controller can move blocks by itself.
+    #[must_use]
+    pub const fn has_adma2(&self) -> bool {
+        self.adma2
     }
 
     /// Sets the card's clock to at most `hz`. SDHC spec, "SD Clock Supply Sequence".
@@ -200,7 +217,7 @@ impl<O: Outside> Controller<O> {
     /// # Errors
     /// `Silent`, `CommandDamaged`, `DataTimeout`, `Stuck`.
     pub fn run(&mut self, command: &Command) -> Result<[u32; 4], Fault> {
-        self.send(command, 0, 0)?;
+        self.send(command, 0, 0, None)?;
         self.await_status(status::COMMAND_COMPLETE, COMMAND_LIMIT)?;
         let answer = Register::RESPONSE.map(|register| self.outside.read(register));
         if command.response == Response::Busy {
@@ -227,7 +244,7 @@ impl<O: Outside> Controller<O> {
     /// As [`run_checked`](Self::run_checked), and `DataDamaged`.
     pub fn read_small(&mut self, command: &Command, data: &mut [u8]) -> Result<(), Fault> {
         let bytes = u32::try_from(data.len()).map_err(|_| Fault::Stuck)?;
-        self.send(command, bytes, 1)?;
+        self.send(command, bytes, 1, None)?;
         self.await_status(status::COMMAND_COMPLETE, COMMAND_LIMIT)?;
         let card = self.outside.read(Register::Response0);
         if card & STATUS_ERRORS != 0 {
@@ -238,7 +255,8 @@ impl<O: Outside> Controller<O> {
         self.await_status(status::TRANSFER_COMPLETE, BUSY_LIMIT)
     }
 
-    /// Sends a command. Its data, if it has any, are `blocks` blocks of `block_bytes` bytes.
+    /// Sends a command. Its data, if it has any, are `blocks` blocks of `block_bytes` bytes, which the controller
+    /// moves by itself if there is a `table` of descriptors at that address of its own.
     ///
     /// # Errors
     /// `Stuck`: commands are under way that never end.
@@ -247,6 +265,7 @@ impl<O: Outside> Controller<O> {
         command: &Command,
         block_bytes: u32,
         blocks: u32,
+        table: Option<u32>,
     ) -> Result<(), Fault> {
         use crate::command::Direction;
         let uses_data = command.data.is_some() || command.response == Response::Busy;
@@ -262,6 +281,10 @@ impl<O: Outside> Controller<O> {
         if let Some(direction) = command.data {
             self.write(Register::BlockSizeCount, block_bytes | blocks << 16);
             word |= mode::BLOCK_COUNT;
+            if let Some(table) = table {
+                self.write(Register::AdmaAddress, table);
+                word |= mode::DMA;
+            }
             if direction == Direction::Read {
                 word |= mode::READ;
             }

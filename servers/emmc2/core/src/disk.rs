@@ -1,9 +1,9 @@
 //! The card as the device of a block driver.
 //!
 //! One job at a time. [`start`](Backend::start) sends the command and moves what can be moved at once; from
-//! then on each interrupt moves a block. Blocks can be written and read again without harm, so whatever
+//! then on each interrupt moves a block, or tells that the controller has moved them all. Blocks can be written and read again without harm, so whatever
 //! failed is tried again from its beginning, with a card that is asked for its status or, failing that,
-//! identified anew. SDHC spec, "Transaction Control with Data Transfer Using DAT Line", "Not using DMA".
+//! identified anew. SDHC spec, "Transaction Control with Data Transfer Using DAT Line", "Not using DMA" and "Using ADMA".
 
 use gritos_block_core::api::{BlockFeatures, BlockStatus, Geometry};
 use gritos_block_core::{Backend, Busy, Job, Operation, Tag};
@@ -13,6 +13,7 @@ use crate::Outside;
 use crate::card::Card;
 use crate::command::{Command, Direction, STATUS_ERRORS};
 use crate::controller::{BUSY_LIMIT, Controller, Fault};
+use crate::dma::Dma;
 use crate::register::status;
 
 /// Bytes of a block.
@@ -27,6 +28,8 @@ const ATTEMPTS: u32 = 3;
 pub struct SdCard<O, M> {
     controller: Controller<O>,
     card: Card,
+    /// How the controller moves blocks by itself, if it does.
+    dma: Option<Dma<M>>,
     /// The card does not answer any more and is to be identified anew.
     lost: bool,
     transfer: Option<Transfer<M>>,
@@ -44,6 +47,8 @@ struct Transfer<M> {
     tag: Tag,
     /// Bytes moved so far.
     moved: usize,
+    /// The controller moves them by itself.
+    by_itself: bool,
     /// The answer to the command was seen.
     answered: bool,
     /// Attempts left after this one.
@@ -53,17 +58,19 @@ struct Transfer<M> {
 }
 
 impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
-    /// Starts controller and card.
+    /// Starts controller and card. The controller moves blocks by itself if it can and `dma` says how.
     ///
     /// # Errors
     /// Everything that can go wrong with them.
-    pub fn start(outside: O) -> Result<Self, Fault> {
+    pub fn start(outside: O, dma: Option<Dma<M>>) -> Result<Self, Fault> {
         let mut controller = Controller::start(outside)?;
+        let dma = dma.filter(|_| controller.has_adma2());
         let card = Card::identify(&mut controller)?;
         controller.set_interrupts(true);
         Ok(Self {
             controller,
             card,
+            dma,
             lost: false,
             transfer: None,
             ended: None,
@@ -75,6 +82,12 @@ impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
     #[must_use]
     pub const fn card(&self) -> &Card {
         &self.card
+    }
+
+    /// Whether the controller moves blocks by itself.
+    #[must_use]
+    pub const fn has_dma(&self) -> bool {
+        self.dma.is_some()
     }
 
     /// What it was started with.
@@ -126,7 +139,7 @@ impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
     /// Moves what can be moved, and tries again what failed.
     fn go_on(&mut self) {
         while let Some(transfer) = &mut self.transfer {
-            let fault = match transfer.advance(&mut self.controller) {
+            let fault = match transfer.advance(&mut self.controller, self.dma.as_ref()) {
                 Ok(false) => return,
                 Ok(true) => None,
                 Err(fault) => Some(fault),
@@ -134,6 +147,10 @@ impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
             let again = fault.is_some() && transfer.attempts > 0;
             if let Some(fault) = fault {
                 self.trouble = Some(fault);
+                if fault == Fault::Dma {
+                    // It does not reach what it was told it does: from now on the driver moves them.
+                    self.dma = None;
+                }
                 self.lost |= recover(&mut self.controller, &self.card).is_err();
             }
             if again && let Some(transfer) = self.transfer.take() {
@@ -180,10 +197,15 @@ impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
         let job = &transfer.job;
         let argument = self.card.argument(job.block).ok_or(Fault::Exchanged)?;
         let command = Command::transfer(transfer.direction, argument, job.count);
+        let table = self.dma.as_ref().and_then(|dma| {
+            let job = &transfer.job;
+            dma.prepare(&transfer.memory, job.offset, job.bytes)
+        });
         (transfer.moved, transfer.answered) = (0, false);
+        transfer.by_itself = table.is_some();
         transfer.deadline = self.controller.outside().now().saturating_add(BUSY_LIMIT);
         self.controller
-            .send(&command, BLOCK_BYTES as u32, job.count)
+            .send(&command, BLOCK_BYTES as u32, job.count, table)
     }
 
     /// Identifies the card anew. It must be the one that clients know.
@@ -219,6 +241,7 @@ impl<O: Outside, M: Memory + Clone> Backend<M> for SdCard<O, M> {
             memory: memory.clone(),
             tag,
             moved: 0,
+            by_itself: false,
             answered: false,
             attempts: ATTEMPTS - 1,
             deadline: 0,
@@ -235,7 +258,11 @@ impl<O: Outside, M: Memory + Clone> Backend<M> for SdCard<O, M> {
 
 impl<M: Memory> Transfer<M> {
     /// Moves blocks while the controller has room or data. Whether the transfer is over.
-    fn advance<O: Outside>(&mut self, controller: &mut Controller<O>) -> Result<bool, Fault> {
+    fn advance<O: Outside>(
+        &mut self,
+        controller: &mut Controller<O>,
+        dma: Option<&Dma<M>>,
+    ) -> Result<bool, Fault> {
         loop {
             let now = controller.status();
             if now & status::ERROR != 0 {
@@ -253,13 +280,17 @@ impl<M: Memory> Transfer<M> {
                 Direction::Read => (status::BUFFER_READ, self.job.bytes - self.moved),
                 Direction::Write => (status::BUFFER_WRITE, self.job.bytes - self.moved),
             };
-            if now & wanted != 0 && left > 0 {
+            if now & wanted != 0 && left > 0 && !self.by_itself {
                 // Cleared first: the next block may set it again before this one is moved.
                 controller.clear(wanted);
                 self.move_block(controller)?;
                 self.deadline = controller.outside().now().saturating_add(BUSY_LIMIT);
             } else if now & status::TRANSFER_COMPLETE != 0 {
                 controller.clear(status::TRANSFER_COMPLETE);
+                if let Some(dma) = dma.filter(|_| self.by_itself) {
+                    (dma.take)(&self.memory, self.job.offset, self.job.bytes);
+                    return Ok(true);
+                }
                 return if left == 0 {
                     Ok(true)
                 } else {

@@ -10,9 +10,10 @@
 //! *SD Physical Layer Simplified Specification 6.00* ("SD spec"), cited by section title. What EMMC2 adds
 //! stands in `docs/reference/rpi4.md`.
 //!
-//! Deliberately not here: data through DMA (the controller in QEMU's `raspi4b` has none, and where EMMC2
-//! sees memory depends on the silicon's revision), modes that need tuning or 1.8 V, MMC, commands of the
-//! card's own queue.
+//! Where the controller knows ADMA2 and is told how it sees memory ([`Dma`]), it moves the blocks of a job by itself,
+//! at the cost of one interrupt; else the driver moves them through the buffer port, one at each interrupt.
+//!
+//! Deliberately not here: modes that need tuning or 1.8 V, MMC, commands of the card's own queue.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -24,13 +25,18 @@ mod card_registers;
 mod command;
 mod controller;
 mod disk;
+mod dma;
+pub mod pci;
 pub mod register;
+mod settings;
 
 pub use card::{Card, Speed};
 pub use card_registers::{Capacity, Csd, Scr};
 pub use command::{Command, Direction, Response};
 pub use controller::{Controller, Fault};
 pub use disk::{BLOCK_BYTES, REQUEST_BLOCKS, SdCard};
+pub use dma::{Dma, TABLE_BYTES};
+pub use settings::{Settings, Window};
 
 use register::Register;
 

@@ -40,6 +40,8 @@ pub enum Register {
     SignalEnable = 0x38,
     /// "Capabilities Register", bits 31:0.
     Capabilities = 0x40,
+    /// "ADMA System Address Register", bits 31:0: of the next descriptor.
+    AdmaAddress = 0x58,
     /// "Host Controller Version Register" in bits 31:16.
     Version = 0xfc,
 }
@@ -56,6 +58,8 @@ impl Register {
 
 /// "Transfer Mode Register".
 pub mod mode {
+    /// The controller moves the blocks itself.
+    pub const DMA: u32 = 1 << 0;
     /// The block count counts.
     pub const BLOCK_COUNT: u32 = 1 << 1;
     /// The controller sends CMD12 behind the last block.
@@ -100,6 +104,8 @@ pub mod control {
     pub const FOUR_BITS: u32 = 1 << 1;
     /// Data changes at the rising edge: High Speed.
     pub const HIGH_SPEED: u32 = 1 << 2;
+    /// What DMA is: 32-bit ADMA2.
+    pub const ADMA2: u32 = 2 << 3;
     /// Power at 3.3 V.
     pub const POWER_3V3: u32 = 0xf << 8;
 }
@@ -150,6 +156,8 @@ pub mod status {
     pub const DATA_TIMEOUT: u32 = 1 << 20;
     /// Data came damaged, or arrived so at the card: checksum or end bit.
     pub const DATA_DAMAGED: u32 = 3 << 21;
+    /// The controller could not move data: a descriptor, or the memory.
+    pub const ADMA_ERROR: u32 = 1 << 25;
     /// What the driver wants to know: all errors, and what is named above.
     pub const USED: u32 = 0xffff_0000 | 0x33;
     /// What interrupts: not the end of a command, which something else always follows.
@@ -169,4 +177,10 @@ pub const fn base_clock_hz(capabilities: u32) -> Option<u32> {
 #[must_use]
 pub const fn has_high_speed(capabilities: u32) -> bool {
     capabilities & 1 << 21 != 0
+}
+
+/// Whether "Capabilities Register" promises ADMA2.
+#[must_use]
+pub const fn has_adma2(capabilities: u32) -> bool {
+    capabilities & 1 << 19 != 0
 }

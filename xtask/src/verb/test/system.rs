@@ -105,6 +105,8 @@ pub(crate) struct Setting {
     pub(crate) memory: Option<&'static str>,
     /// What makes the disk (on the Pi the card) that every boot of the case's machine starts with.
     pub(crate) disk: Option<MakeDisk>,
+    /// On `virt` the disk is a card behind PCI Express.
+    pub(crate) card: bool,
     /// TCP ports of the guest that the host can reach; with none the guest still has a network.
     pub(crate) ports: &'static [u16],
     /// Whether there is a network (`virt` only).
@@ -125,6 +127,7 @@ impl Setting {
         system: system::SYSTEM_FILE,
         memory: None,
         disk: None,
+        card: false,
         ports: &[],
         network: false,
         entropy: false,
@@ -143,7 +146,7 @@ impl Setting {
         let rest = |s: &Self| {
             (
                 (s.system, s.memory, s.ports, s.network),
-                (s.entropy, s.counters, s.clock, s.arguments),
+                (s.entropy, s.counters, s.clock, s.arguments, s.card),
             )
         };
         disk && rest(self) == rest(other)
@@ -153,6 +156,7 @@ impl Setting {
         let mut machine = Machine::new(board, None, self.memory.map(str::to_string))?;
         machine.clock = self.clock;
         machine.devices.entropy = self.entropy;
+        machine.devices.card = self.card;
         machine.devices.more = self.arguments.iter().map(ToString::to_string).collect();
         Ok(machine)
     }

@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use gritos_emmc2_core::Outside;
 use gritos_emmc2_core::register::Register;
+use gritos_ring::Memory;
+use gritos_ring::host::HostMemory;
 
 use super::card::{Answer, Card, State};
 
@@ -27,6 +29,8 @@ pub(crate) enum Mishap {
     BlockDamaged(u32),
     /// The card stops sending, or never takes data, after so many blocks.
     Silence(u32),
+    /// The controller reaches no memory by itself.
+    Unreachable,
 }
 
 #[derive(Debug)]
@@ -38,6 +42,9 @@ struct Transfer {
     left: u32,
     done: u32,
     auto_stop: bool,
+    /// "Advanced DMA": where the bytes go to or come from, and the clocks that it takes so far.
+    dma: Option<VecDeque<(usize, HostMemory)>>,
+    clocks: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +70,12 @@ pub(crate) struct Controller {
     coming: Vec<(u64, u32)>,
     last_write: u64,
     application: bool,
+    /// "ADMA System Address Register".
+    table: u32,
+    /// What the controller sees at which of its addresses.
+    pub(crate) memories: Vec<(u32, HostMemory)>,
+    /// Blocks that it moved by itself.
+    pub(crate) moved: u32,
     /// Whether it was powered since the last reset.
     powered_since: Option<u64>,
 }
@@ -89,6 +102,9 @@ pub(crate) fn with(card: Option<Card>) -> Shared {
         coming: Vec::new(),
         last_write: 0,
         application: false,
+        table: 0,
+        memories: Vec::new(),
+        moved: 0,
         powered_since: None,
     }))
 }
@@ -174,6 +190,7 @@ impl Controller {
             Register::StatusEnable => self.status_enable,
             Register::SignalEnable => self.signal_enable,
             Register::Capabilities => CAPABILITIES,
+            Register::AdmaAddress => self.table,
             Register::Version => 0x1002_0000,
         }
     }
@@ -195,6 +212,11 @@ impl Controller {
                 self.block = value;
             }
             Register::Argument => self.argument = value,
+            Register::AdmaAddress => {
+                assert!(self.transfer.is_none(), "a transfer is under way");
+                assert!(value.is_multiple_of(4), "descriptors are aligned");
+                self.table = value;
+            }
             Register::TransferCommand => self.send(value),
             Register::Buffer => self.put(value),
             Register::HostControl => {
@@ -222,12 +244,14 @@ impl Controller {
             let (card, now) = (self.card.take(), self.now);
             let mishaps = std::mem::take(&mut self.mishaps);
             let commands = std::mem::take(&mut self.commands);
+            let (memories, moved) = (std::mem::take(&mut self.memories), self.moved);
             let fresh = with(card);
             *self = Rc::try_unwrap(fresh)
                 .expect("nobody else has it")
                 .into_inner();
             (self.now, self.last_write) = (now, now);
             (self.mishaps, self.commands) = (mishaps, commands);
+            (self.memories, self.moved) = (memories, moved);
             return;
         }
         if value & 1 << 25 != 0 {
@@ -350,7 +374,7 @@ impl Controller {
     /// "Transfer Mode Register": bits 15:0.
     fn begin(&mut self, word: u32, index: u8, application: bool) {
         let multiple = word & 1 << 5 != 0;
-        assert!(word & 1 == 0, "no DMA");
+        let dma = (word & 1 != 0).then(|| self.descriptors());
         assert!(word & 2 != 0, "the block count is to count");
         assert!(multiple == (self.block >> 16 > 1), "one block or several");
         assert_eq!(multiple, index == 18 || index == 25);
@@ -363,17 +387,103 @@ impl Controller {
             left: self.block >> 16,
             done: 0,
             auto_stop: word & 1 << 2 != 0,
+            dma: dma.clone().flatten(),
+            clocks: 200,
         });
         let sends = self
             .card
             .as_ref()
             .is_some_and(|card| card.state == if reads { State::Data } else { State::Receive });
-        if sends {
+        if matches!(dma, Some(None))
+            || dma.is_some() && self.mishaps.front() == Some(&Mishap::Unreachable)
+        {
+            self.mishaps
+                .pop_front_if(|mishap| *mishap == Mishap::Unreachable);
+            self.soon(200, 1 << 25);
+        } else if sends && dma.is_some() {
+            while self.transfer.is_some() && self.move_block() {}
+        } else if sends {
             self.next_block(200);
         } else {
             // The card refused; its data never come.
             self.soon(10_000_000, 1 << 20);
         }
+    }
+
+    /// "Descriptor Table": each word of memory that it names, in order. `None`: a descriptor does not count, or
+    /// names what the controller does not see.
+    fn descriptors(&self) -> Option<VecDeque<(usize, HostMemory)>> {
+        assert_eq!(self.control >> 3 & 3, 2, "what DMA is: 32-bit ADMA2");
+        let find = |address: u32| {
+            self.memories.iter().find_map(|(base, memory)| {
+                let offset = address.checked_sub(*base)? as usize;
+                (offset < memory.len()).then(|| (offset, memory.clone()))
+            })
+        };
+        let mut words = VecDeque::new();
+        for at in (self.table..).step_by(8) {
+            let (offset, table) = find(at)?;
+            let attributes = table.load(offset).ok()?;
+            let address = table.load(offset + 4).ok()?;
+            assert_eq!(attributes & 0x31, 0x21, "it counts and moves data");
+            assert!(address.is_multiple_of(4) && attributes >> 16 & 3 == 0);
+            let length = match attributes >> 16 {
+                0 => 0x1_0000,
+                length => length,
+            };
+            for word in (address..address + length).step_by(4) {
+                words.push_back(find(word)?);
+            }
+            if attributes & 2 != 0 {
+                let bytes = (self.block & 0xfff) * (self.block >> 16);
+                assert_eq!(words.len(), bytes as usize / 4, "as much as the card sends");
+                return Some(words);
+            }
+        }
+        None
+    }
+
+    /// Moves a block between card and memory. Whether that went well.
+    fn move_block(&mut self) -> bool {
+        let Some(transfer) = &mut self.transfer else {
+            return false;
+        };
+        let (bytes, at) = (transfer.bytes, transfer.clocks);
+        transfer.clocks += 50 + 2 * bytes as u64;
+        let (index, application, reads) = (transfer.index, transfer.application, transfer.reads);
+        match self.mishaps.front() {
+            Some(&Mishap::BlockDamaged(after)) if after == transfer.done => {
+                self.mishaps.pop_front();
+                self.soon(at, 1 << 21);
+                return false;
+            }
+            Some(&Mishap::Silence(after)) if after == transfer.done => {
+                self.mishaps.pop_front();
+                self.soon(at + 10_000_000, 1 << 20);
+                return false;
+            }
+            _ => {}
+        }
+        let words = transfer.dma.as_mut().expect("by itself");
+        let words: Vec<_> = words.drain(..bytes / 4).collect();
+        let card = self.card.as_mut().expect("a card");
+        if reads {
+            let Some(data) = card.send(index, application, bytes) else {
+                self.soon(at + 10_000_000, 1 << 20);
+                return false;
+            };
+            for ((offset, memory), data) in words.iter().zip(data.as_chunks::<4>().0) {
+                // Memory that was taken away swallows what is written there.
+                let _ = memory.store(*offset, u32::from_le_bytes(*data));
+            }
+        } else {
+            let word = |(offset, memory): &(usize, HostMemory)| memory.load(*offset).unwrap_or(0);
+            let data: Vec<u8> = words.iter().flat_map(|at| word(at).to_le_bytes()).collect();
+            card.receive(&data);
+        }
+        self.moved += 1;
+        self.block_done();
+        true
     }
 
     /// Brings the next block into the buffer, or makes room for it.
@@ -451,8 +561,12 @@ impl Controller {
         };
         (transfer.left, transfer.done) = (transfer.left - 1, transfer.done + 1);
         if transfer.left > 0 {
-            return self.next_block(50);
+            if transfer.dma.is_none() {
+                self.next_block(50);
+            }
+            return;
         }
+        let clocks = transfer.clocks;
         let stop = transfer.auto_stop && transfer.index != 6;
         self.transfer = None;
         if stop {
@@ -460,6 +574,6 @@ impl Controller {
             let answer = self.card.as_mut().and_then(|card| card.command(12, 0));
             assert!(matches!(answer, Some(Answer::Busy(_))));
         }
-        self.soon(2_000, 2);
+        self.soon(2_000 + clocks, 2);
     }
 }

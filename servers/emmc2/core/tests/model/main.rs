@@ -1,5 +1,6 @@
 //! The driver against models of card and controller.
 
+mod by_itself;
 mod card;
 mod controller;
 mod identification;
@@ -8,7 +9,7 @@ mod transfers;
 
 use gritos_block_core::api::{BlockLayout, BlockStatus};
 use gritos_block_core::{Attachment, Disk, DiskError, Queue, Signals, layout, memory_bytes};
-use gritos_emmc2_core::SdCard;
+use gritos_emmc2_core::{Dma, SdCard, TABLE_BYTES, Window};
 use gritos_ring::host::HostMemory;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -101,8 +102,46 @@ pub(crate) struct Bench {
 
 /// A driver for a card of this kind, and a client of it.
 pub(crate) fn bench(kind: Kind) -> Bench {
+    bench_with(kind, None)
+}
+
+/// Where the controller sees the client's memory, and the driver's table.
+const SEEN_AT: u32 = 0xc100_0000;
+const TABLE_AT: u32 = 0xc000_1000;
+
+thread_local! {
+    /// What is the controller's at the moment: offset and bytes.
+    pub(crate) static GIVEN: RefCell<Vec<(usize, usize)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The same with a controller that moves blocks by itself.
+pub(crate) fn bench_by_itself(kind: Kind) -> Bench {
+    let table = HostMemory::new(TABLE_BYTES);
+    let dma = Dma {
+        table: table.clone(),
+        window: Window {
+            device: 0xc000_0000,
+            physical: 0,
+            bytes: 1 << 30,
+        },
+        physical: |memory: &HostMemory| match gritos_ring::Memory::len(memory) {
+            TABLE_BYTES => 0x1000,
+            _ => 0x0100_0000,
+        },
+        give: |_, offset, bytes| GIVEN.with_borrow_mut(|given| given.push((offset, bytes))),
+        take: |_, offset, bytes| {
+            GIVEN.with_borrow_mut(|given| assert_eq!(given.pop(), Some((offset, bytes))));
+        },
+    };
+    let bench = bench_with(kind, Some(dma));
+    let memories = vec![(TABLE_AT, table), (SEEN_AT, bench.memory.clone())];
+    bench.model.borrow_mut().memories = memories;
+    bench
+}
+
+fn bench_with(kind: Kind, dma: Option<Dma<HostMemory>>) -> Bench {
     let model = with(Some(Card::new(kind)));
-    let card = SdCard::start(Machine(model.clone())).expect("a good card");
+    let card = SdCard::start(Machine(model.clone()), dma).expect("a good card");
     let geometry = card.geometry();
     let layout: BlockLayout = layout(DEPTH as u32, DATA_BYTES).expect("possible");
     let memory = HostMemory::new(memory_bytes(&layout) as usize);

@@ -22,6 +22,12 @@ pub(super) const CASES: &[Case] = &[
     .on(&[Board::Rpi4])
     .alone(),
     Case::new(
+        "board/a_controller_behind_pci_moves_blocks_by_itself",
+        by_itself,
+    )
+    .with(PCI_CARD)
+    .alone(),
+    Case::new(
         "board/a_large_card_keeps_what_was_written_when_the_power_goes",
         large_card,
     )
@@ -29,6 +35,14 @@ pub(super) const CASES: &[Case] = &[
     .with(LARGE_CARD)
     .alone(),
 ];
+
+/// The card's driver on `virt`, whose controller has DMA.
+const PCI_CARD: Setting = Setting {
+    system: "servers/emmc2/pci/system.toml",
+    disk: Some(crate::disk::make),
+    card: true,
+    ..Setting::SHIPPED
+};
 
 /// From power-on to the prompt.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -66,6 +80,25 @@ fn large_card(guest: &mut Guest<'_>) -> Result<()> {
     guest.kill();
     guest.boot()?;
     guest.expect("cat /data/kept", "over the cut")?;
+    Ok(())
+}
+
+/// A power cut, then megabytes both ways, the disk checked by the host.
+fn by_itself(guest: &mut Guest<'_>) -> Result<()> {
+    guest.expect("log", "4 lines, 26 MHz, High Speed, moves blocks by itself")?;
+    guest.expect("log", "device 1 of the PCI Express bus, at 0x10000000")?;
+    guest.succeed("write /data/kept 'over the cut'")?;
+    guest.succeed("sync")?;
+    guest.kill();
+    guest.boot()?;
+    guest.expect("cat /data/kept", "over the cut")?;
+    super::files::both_ways(guest)?;
+    let trouble = guest.lines();
+    let trouble: Vec<_> = trouble
+        .iter()
+        .filter(|line| line.contains("a job"))
+        .collect();
+    ensure!(trouble.is_empty(), "{trouble:?}");
     Ok(())
 }
 

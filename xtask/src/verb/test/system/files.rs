@@ -14,6 +14,8 @@ mod host;
 mod killed;
 mod suite;
 
+pub(super) use host::both_ways;
+
 /// virtio-blk, and the Pi's card.
 const BOTH: &[Board] = &[Board::Virt, Board::Rpi4];
 
@@ -32,13 +34,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("files/names_and_trees_of_all_sorts", commands::names)
         .with(DISK)
         .on(BOTH),
-    Case::new(
-        "files/the_host_and_the_guest_read_each_other",
-        host::both_ways,
-    )
-    .with(DISK)
-    .on(BOTH)
-    .alone(),
+    Case::new("files/the_host_and_the_guest_read_each_other", both_ways)
+        .with(DISK)
+        .on(BOTH)
+        .alone(),
     Case::new("files/the_suite_of_posix_passes", suite::passes)
         .with(SUITE)
         .alone(),

@@ -119,7 +119,7 @@ fn bytes_of(seed: u32, length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-pub(super) fn both_ways(guest: &mut Guest<'_>) -> Result<()> {
+pub(in super::super) fn both_ways(guest: &mut Guest<'_>) -> Result<()> {
     // From the guest to the host.
     guest.succeed("mkdir -p /data/out/deep")?;
     guest.succeed("write /data/out/deep/größe 'some text'")?;
