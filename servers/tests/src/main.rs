@@ -30,6 +30,8 @@ mod protocol;
 mod runner;
 #[cfg(target_os = "none")]
 mod scenario;
+#[cfg(target_os = "none")]
+mod watchdog;
 
 #[cfg(target_os = "none")]
 fn start(argument: u64) {

@@ -19,6 +19,7 @@ use crate::check::Failure;
 use crate::env::{self, Env, slot};
 use crate::protocol::event;
 use crate::scenario::{self, Test};
+use crate::watchdog::Watchdog;
 
 /// Memory of a test: its own Untyped, its process, rounding.
 const TEST_BYTES: u64 = 16 << 20;
@@ -60,8 +61,9 @@ struct Runner<'a> {
     program: Entry,
     creator: Creator,
     board: u64,
-    /// Memory of devices, the UART's registers among it.
+    /// Memory of devices: the page with the UART's registers.
     devices: Cap<Untyped>,
+    watchdog: Watchdog,
     pool: Pool,
     slots: Slots,
     results: Cap<Endpoint>,
@@ -158,6 +160,12 @@ impl Runner<'static> {
         // Broken off once, and the same piece for every test.
         let region = pool.take(TEST_BYTES, &mut slots)?;
         pool.give_back(region, &slots)?;
+        let all_devices = device_memory(info);
+        let watchdog = Watchdog::take(info, all_devices, space, &mut slots)?;
+        // An Untyped of its own: the registers are handed out again for each test.
+        let page = slots.take()?;
+        let wanted = Wanted::one(ObjectType::Untyped, 4096).at(uart_page(info.board));
+        all_devices.retype(wanted, page.cnode(), page.index())?;
         let creator = Creator {
             space,
             tcb: Cap::at(Address::root(root::TCB)),
@@ -170,7 +178,8 @@ impl Runner<'static> {
             program: as_component(program),
             creator,
             board: info.board,
-            devices: device_memory(info),
+            devices: page.cap(),
+            watchdog,
             pool,
             slots,
             results,
@@ -301,9 +310,11 @@ impl Runner<'static> {
         let deadline = time::after(test.limit);
         let mut text = Text::EMPTY;
         loop {
-            let wait = Wait::until(deadline);
+            self.watchdog.feed();
+            let wait = Wait::until(self.watchdog.next_meal(deadline));
             let received = match self.results.recv(Some(self.reply), &wait) {
                 Ok(received) => received,
+                Err(error) if error.is(Status::TimedOut) && time::now() < deadline => continue,
                 Err(error) if error.is(Status::TimedOut) => {
                     return Err(Text::of(format_args!(
                         "no verdict within {} ms",
