@@ -13,8 +13,18 @@ pub fn now() -> u64 {
 /// than was asked.
 #[must_use]
 pub fn ticks(nanoseconds: u64) -> u64 {
-    let ticks = u128::from(nanoseconds) * u128::from(kernel().counter_hz());
+    let hz = kernel().counter_hz();
+    if let Some(whole) = nanoseconds_of_a_tick(hz) {
+        return nanoseconds.div_ceil(whole);
+    }
+    let ticks = u128::from(nanoseconds) * u128::from(hz);
     u64::try_from(ticks.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds of a tick, if they are a whole number: dividing 128 bits is not needed then.
+fn nanoseconds_of_a_tick(hz: u64) -> Option<u64> {
+    let second = 1_000_000_000_u64;
+    (second.checked_rem(hz) == Some(0)).then(|| second / hz)
 }
 
 /// The counter value so many nanoseconds from now.
@@ -26,7 +36,11 @@ pub fn after(nanoseconds: u64) -> u64 {
 /// Nanoseconds in so many ticks, rounded down.
 #[must_use]
 pub fn nanoseconds(ticks: u64) -> u64 {
-    let scaled = u128::from(ticks) * 1_000_000_000 / u128::from(kernel().counter_hz());
+    let hz = kernel().counter_hz();
+    if let Some(whole) = nanoseconds_of_a_tick(hz) {
+        return ticks.saturating_mul(whole);
+    }
+    let scaled = u128::from(ticks) * 1_000_000_000 / u128::from(hz);
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 

@@ -24,7 +24,7 @@ const MAPPED_AT: u64 = SHARED_BASE;
 /// before, up to a limit.
 const RETRY_NS: u64 = 50_000_000;
 const RETRY_LIMIT_NS: u64 = 5_000_000_000;
-/// Nanoseconds after which an idle cable is looked at: a driver that died says nothing.
+/// Nanoseconds between looks at a cable, however idle it is: a driver that died says nothing.
 const CHECK_NS: u64 = 500_000_000;
 
 /// Wakes the driver.
@@ -52,6 +52,8 @@ pub(crate) struct Cable {
     plugged: Option<Plugged>,
     retry_ns: u64,
     pause_ns: u64,
+    /// When it is looked at next although nothing came.
+    check_ns: u64,
     /// The driver said that the link may have changed.
     changed: bool,
 }
@@ -70,6 +72,7 @@ impl Cable {
             plugged: None,
             retry_ns: 0,
             pause_ns: RETRY_NS,
+            check_ns: 0,
             changed: false,
         };
         cable.plug(0);
@@ -210,8 +213,11 @@ impl FrameDevice for Cable {
         if core::mem::take(&mut self.changed) {
             self.ask_interface();
         }
+        if now_ns >= self.check_ns {
+            self.check_ns = now_ns + CHECK_NS;
+        }
         match self.plugged {
-            Some(_) => Some(now_ns + CHECK_NS),
+            Some(_) => Some(self.check_ns),
             None => Some(self.retry_ns),
         }
     }

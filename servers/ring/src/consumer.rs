@@ -52,9 +52,7 @@ impl<M: Memory, const N: usize> Consumer<M, N> {
         if self.taken == self.published {
             return Ok(None);
         }
-        let mut entry = [0; N];
-        let offset = self.place.entry(self.taken);
-        self.place.memory.read(offset, &mut entry)?;
+        let entry = self.place.read(self.taken)?;
         self.taken = self.taken.wrapping_add(1);
         Ok(Some(entry))
     }

@@ -57,6 +57,8 @@ const PRODUCER_WAKE: usize = 4;
 const CONSUMED: usize = 64;
 const CONSUMER_WAKE: usize = 68;
 const ENTRIES: usize = 128;
+/// Bytes that memory loads and stores at once.
+const WORD: usize = 4;
 
 /// Why an operation on a ring failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +155,31 @@ impl<M: Memory, const N: usize> Place<M, N> {
     #[inline]
     fn store(&self, word: usize, value: u32) -> Result<(), Gone> {
         self.memory.store(self.offset + word, value)
+    }
+
+    /// Reads entry `number` as it is at this moment.
+    #[inline]
+    fn read(&self, number: u32) -> Result<[u8; N], Gone> {
+        let mut entry = [0; N];
+        let offset = self.entry(number);
+        if N == WORD {
+            // Entries of a word lie at words.
+            let word = self.memory.load(offset)?.to_ne_bytes();
+            entry.iter_mut().zip(word).for_each(|(to, from)| *to = from);
+        } else {
+            self.memory.read(offset, &mut entry)?;
+        }
+        Ok(entry)
+    }
+
+    /// Writes entry `number`.
+    #[inline]
+    fn write(&self, number: u32, entry: &[u8; N]) -> Result<(), Gone> {
+        let offset = self.entry(number);
+        match entry.first_chunk::<WORD>() {
+            Some(word) if N == WORD => self.memory.store(offset, u32::from_ne_bytes(*word)),
+            _ => self.memory.write(offset, entry),
+        }
     }
 
     /// Where entry `number` lies.

@@ -57,8 +57,7 @@ impl<M: Memory, const N: usize> Producer<M, N> {
         if self.used() >= self.place.capacity && self.refresh()? == 0 {
             return Err(RingError::Full);
         }
-        let offset = self.place.entry(self.written);
-        self.place.memory.write(offset, entry)?;
+        self.place.write(self.written, entry)?;
         self.written = self.written.wrapping_add(1);
         Ok(())
     }

@@ -48,6 +48,8 @@ pub(crate) struct Link<D> {
     pub(crate) seen: Seen,
     loop_next: bool,
     incoming: Vec<u8>,
+    /// Source and destination of the last packet that was not forged.
+    honest: Option<(IpAddr, IpAddr)>,
     /// Length of the frame that was fetched.
     fetched: Option<usize>,
 }
@@ -75,6 +77,7 @@ impl<D: FrameDevice> Link<D> {
             seen: Seen::default(),
             loop_next: false,
             incoming: vec![0; bytes],
+            honest: None,
             fetched: None,
             wire: Wire {
                 counters: Counters::default(),
@@ -138,17 +141,37 @@ impl<D: FrameDevice> Link<D> {
         Some(self.admit(length, false))
     }
 
+    /// Whether the frame that was seen last is none of an honest neighbour. Most come from where the one
+    /// before came from.
+    fn is_forged(&mut self) -> bool {
+        let addresses = self.seen.addresses;
+        if addresses.is_some() && addresses == self.honest {
+            return false;
+        }
+        let forged = self.seen.is_forged(&self.wire.own);
+        if !forged {
+            self.honest = addresses;
+        }
+        forged
+    }
+
+    /// Addresses of this machine have changed.
+    pub(crate) fn set_own(&mut self, own: Vec<IpAddr>) {
+        self.wire.own = own;
+        self.honest = None;
+    }
+
     fn admit(&mut self, length: usize, looped: bool) -> usize {
+        self.seen = inspect::inspect(self.incoming.get(..length).unwrap_or(&[]));
+        let forged = !looped && self.is_forged();
         let frame = self.incoming.get(..length).unwrap_or(&[]);
-        self.seen = inspect::inspect(frame);
-        let forged = !looped && self.seen.is_forged(&self.wire.own);
         let refused = self
             .seen
             .opens_port()
             .is_some_and(|port| self.closed_ports.contains(&port));
         // What went round in memory has no checksum.
-        let damaged = !looped && !checksum::is_right(frame);
-        if forged || refused || damaged {
+        let right = looped || (checksum::is_header_right(frame) && checksum::is_right(frame));
+        if forged || refused || !right {
             self.wire.counters.dropped_frames += 1;
             self.seen.unreachable = None;
             return 0;
@@ -215,6 +238,7 @@ impl<D: FrameDevice> Device for Link<D> {
         capabilities.medium = Medium::Ethernet;
         // The link looks after them itself.
         capabilities.checksum.tcp = Checksum::None;
+        capabilities.checksum.ipv4 = Checksum::Tx;
         capabilities.max_transmission_unit = self.incoming.len();
         capabilities
     }

@@ -100,6 +100,8 @@ pub struct Service<D, C, P: MapMemory, S, const N: usize> {
     rings: Vec<Streaming>,
     /// Turns in a row that were due at once and moved nothing.
     in_vain: u8,
+    /// When the next wait ends, as the port was told.
+    alarm: Option<u64>,
 }
 
 impl<D, C, P: MapMemory, S, const N: usize> core::fmt::Debug for Service<D, C, P, S, N> {
@@ -137,6 +139,8 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             watches: Vec::new(),
             rings: Vec::new(),
             in_vain: 0,
+            // What nobody is ever told, so that the first moment is news.
+            alarm: Some(u64::MAX),
         }
     }
 
@@ -155,14 +159,15 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
     }
 
     /// Moves everything that can be moved, and answers who can be answered.
-    fn advance<Q: ServerPort>(&mut self, port: &mut Q) {
-        let now_ns = self.clock.now_ns();
-        let mut any = core::mem::take(&mut self.look_again) || self.is_somebody_late(now_ns);
+    fn advance<Q: ServerPort>(&mut self, port: &mut Q, now_ns: u64) {
+        // Callers that were kept meanwhile have not been looked at since.
+        let all = core::mem::take(&mut self.look_again);
+        let mut any = all || self.is_somebody_late(now_ns);
         for _ in 0..TURNS {
             any |= self.stack.begin_turn(now_ns);
             // Before frames go out: answers may make room that the peer is told of with them.
             if any {
-                self.serve_waiting(port, now_ns);
+                self.serve_waiting(port, now_ns, all);
             }
             self.move_rings();
             let ended = self.stack.end_turn();
@@ -173,7 +178,7 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             // What was sent may have made room for more messages.
             if ended || (any && self.does_somebody_send()) {
                 any = true;
-                self.serve_waiting(port, now_ns);
+                self.serve_waiting(port, now_ns, all);
             }
             if !self.stack.has_more() {
                 break;
@@ -181,6 +186,7 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
         }
         if any {
             self.signal_watches();
+            self.stack.forget_moves();
         }
     }
 }
@@ -198,25 +204,29 @@ where
     }
 
     fn turn(&mut self, port: &mut Q) {
-        self.advance(port);
+        let now_ns = self.clock.now_ns();
+        self.advance(port, now_ns);
         self.stack.arm();
         self.look_again = self.settle_fresh();
-        let next = if self.look_again || self.rings_are_due() {
-            Some(self.clock.now_ns())
-        } else {
-            self.next_ns()
+        let next = match self.look_again || self.rings_are_due() {
+            true => Some(now_ns),
+            false => self.next_ns(),
         };
-        let now_ns = self.clock.now_ns();
+        };
         let in_vain = !self.stack.has_moved() && next.is_some_and(|at| at <= now_ns);
         self.in_vain = if in_vain {
             self.in_vain.saturating_add(1)
         } else {
             0
         };
-        port.set_alarm(match self.in_vain {
+        let alarm = match self.in_vain {
             ..=IN_VAIN_LIMIT => next,
             _ => Some(now_ns.saturating_add(PAUSE_NS)),
-        });
+        };
+        if self.alarm != alarm {
+            self.alarm = alarm;
+            port.set_alarm(alarm);
+        }
     }
 }
 

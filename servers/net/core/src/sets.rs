@@ -62,8 +62,8 @@ enum Key {
     None,
     /// Requests for connections to this port, of one address or all.
     Port(u16, Option<IpAddr>),
-    /// Those from the second address and port to the first.
-    Peer((IpAddr, u16), (IpAddr, u16)),
+    /// Those between these ports and addresses, ours first.
+    Peer([u16; 2], [IpAddr; 2]),
 }
 
 /// Whether there is a socket, and whose.
@@ -94,10 +94,15 @@ impl Own {
     /// Takes note of the frames that the socket is there for now.
     fn find_key(&mut self) {
         let tcp = self.tcp();
+        if matches!(self.key, Key::Peer(..))
+            && !matches!(tcp.state(), State::Closed | State::Listen)
+        {
+            return;
+        }
         self.key = match (tcp.local_endpoint(), tcp.remote_endpoint()) {
             (Some(local), Some(remote)) => Key::Peer(
-                (local.addr.into(), local.port),
-                (remote.addr.into(), remote.port),
+                [local.port, remote.port],
+                [local.addr.into(), remote.addr.into()],
             ),
             _ if tcp.state() == State::Listen => {
                 let at = tcp.listen_endpoint();
@@ -116,6 +121,8 @@ pub(crate) struct Sets {
     asks_routers: bool,
     /// Some group is touched.
     touched: bool,
+    /// A frame came that may tell of addresses.
+    told: bool,
     /// The device had no room for what was to be sent.
     stuck: bool,
     /// When the first group, or whoever asks for routers, wants to send, in nanoseconds.
@@ -132,6 +139,7 @@ impl Sets {
             shadow: Box::new(shadow),
             asks_routers,
             touched: true,
+            told: false,
             stuck: false,
             next_ns: None,
         };
@@ -257,6 +265,11 @@ impl Sets {
         }
     }
 
+    /// Whether a frame came, since it was asked last, that may tell of addresses of this machine.
+    pub(crate) const fn tells_of_addresses(&mut self) -> bool {
+        core::mem::replace(&mut self.told, false)
+    }
+
     /// Whether [`send_out`](Self::send_out) has something to do that it was not asked for yet.
     pub(crate) const fn is_touched(&self) -> bool {
         self.touched
@@ -271,11 +284,14 @@ impl Sets {
         }
     }
 
-    /// Whether a socket has got or sent a frame since [`forget_moves`](Self::forget_moves).
+    /// Whether a socket has got or sent a frame since [`forget_moves`](Self::forget_moves), or was touched.
     pub(crate) fn has_moved(&self, handle: Handle) -> bool {
         match handle {
             Handle::Common(_) => true,
-            Handle::Own(at, _) => self.own.get(at).is_some_and(|own| own.moved),
+            Handle::Own(at, _) => {
+                let own = self.own.get(at);
+                own.is_some_and(|own| own.moved || own.group.touched)
+            }
         }
     }
 
@@ -310,8 +326,12 @@ impl Sets {
             // Nothing of ours answers.
             Transport::Tcp { .. } => {}
             Transport::Udp { to } if to != DHCP_PORT => {}
-            Transport::Neighbour => self.touch_all(),
+            Transport::Neighbour => {
+                self.told = true;
+                self.touch_all();
+            }
             _ => {
+                self.told = true;
                 self.touched = true;
                 self.common.touched = true;
             }
@@ -325,7 +345,7 @@ impl Sets {
         else {
             return None;
         };
-        let wanted = Key::Peer((destination, to), (source, from));
+        let wanted = Key::Peer([to, from], [destination, source]);
         let known = self.own.iter().position(|own| own.key == wanted);
         known.or_else(|| {
             self.own.iter().position(|own| match own.key {

@@ -17,7 +17,7 @@ use crate::frame::FrameDevice;
 use crate::link::{Fetched, Link};
 use crate::resolver::Resolver;
 use crate::sets::{Handle, Outside, Sets, instant};
-use crate::socket::{Body, Socket, SocketId, Table};
+use crate::socket::{Body, Phase, Socket, SocketId, Table};
 
 mod configure;
 mod datagram;
@@ -85,6 +85,8 @@ pub struct Stack<D> {
     set: Sets,
     table: Table,
     lingering: Vec<Lingering>,
+    /// When the first of them has waited long enough.
+    lingering_ns: Option<u64>,
     random: Generator,
     rules: Rules,
     limits: Limits,
@@ -139,6 +141,7 @@ impl<D: FrameDevice> Stack<D> {
             set: Sets::new(shadow, asks_routers),
             table: Table::default(),
             lingering: Vec::new(),
+            lingering_ns: None,
             random,
             rules,
             limits,
@@ -173,6 +176,26 @@ impl<D: FrameDevice> Stack<D> {
     pub fn turn(&mut self, now_ns: u64) {
         self.begin_turn(now_ns);
         self.end_turn();
+        self.forget_moves();
+    }
+
+    /// Everybody has looked at the sockets at which something happened.
+    pub(crate) fn forget_moves(&mut self) {
+        self.set.forget_moves();
+    }
+
+    /// Whether something may have happened at a socket.
+    pub(crate) fn has_moved_at(&self, id: SocketId) -> bool {
+        let Ok(socket) = self.table.get(id) else {
+            return true;
+        };
+        match &socket.body {
+            Body::Stream(stream) => {
+                let over = stream.phase == Phase::Ended || socket.error.is_some();
+                over || self.set.has_moved(stream.handle)
+            }
+            _ => true,
+        }
     }
 
     /// The first half of a turn: takes in frames and looks at what time changes. Whether anything may have
@@ -185,10 +208,12 @@ impl<D: FrameDevice> Stack<D> {
         let frames = self.take_in();
         let looks = frames || now_ns >= self.looked_ns + LOOK_NS;
         if looks {
-            self.looked_ns = now_ns;
-            self.interface.poll_maintenance(now);
+            if self.set.tells_of_addresses() || now_ns >= self.looked_ns + LOOK_NS {
+                self.looked_ns = now_ns;
+                self.interface.poll_maintenance(now);
+                self.follow_configuration();
+            }
             self.observe(observe::Cause::Peer);
-            self.follow_configuration();
             self.tend_listeners();
         }
         self.turn_resolver();
@@ -209,8 +234,7 @@ impl<D: FrameDevice> Stack<D> {
             self.moved |= self.link.frames_out() != before;
             news = self.observe(observe::Cause::Time);
             self.reap();
-            self.set.forget_moves();
-        } else if self.next_lingering().is_some_and(|at| at <= self.now_ns) {
+        } else if self.lingering_ns.is_some_and(|at| at <= self.now_ns) {
             self.reap();
         }
         self.link.wire.device.flush();
@@ -264,14 +288,13 @@ impl<D: FrameDevice> Stack<D> {
         if self.has_more() {
             return Some(self.now_ns);
         }
-        let others = [
-            self.device_ns,
-            self.next_lingering(),
-            self.resolver.next_ns(),
-        ];
-        let others = others.map(|at| at.map(|at| at.max(self.now_ns)));
-        let sockets = self.set.next_ns();
-        others.into_iter().chain([sockets]).flatten().min()
+        let mut next = self.set.next_ns();
+        let others = [self.device_ns, self.lingering_ns, self.resolver.next_ns()];
+        for at in others.into_iter().flatten() {
+            let at = at.max(self.now_ns);
+            next = Some(next.map_or(at, |next| next.min(at)));
+        }
+        next
     }
 
     /// Takes note of bits of a notification.
@@ -368,7 +391,7 @@ impl<D: FrameDevice> Stack<D> {
     pub fn shutdown(&mut self, id: SocketId, how: ShutdownHow) -> Result<(), NetError> {
         let socket = self.table.get_mut(id)?;
         let connected = match &socket.body {
-            Body::Stream(stream) => stream.phase != crate::socket::Phase::Connecting,
+            Body::Stream(stream) => stream.phase != Phase::Connecting,
             Body::Listener(_) => false,
             _ => socket.remote.is_some(),
         };

@@ -1,6 +1,6 @@
-//! Checksums of TCP segments (RFC 9293, "Header Format"; RFC 1071).
+//! Checksums of TCP segments, and of IPv4 headers that arrive (RFC 9293, "Header Format"; RFC 1071).
 //!
-//! The stack below adds 16 bits at a time, over every byte that comes and goes. Here it is 64, which is
+//! The stack below adds 16 bits at a time, over every byte that comes and goes. Here it is 128, which is
 //! what most of a transfer's instructions depend on. Segments in IPv4 fragments cannot be checked before
 //! they are put together, and are dropped: TCP avoids them.
 
@@ -37,6 +37,18 @@ pub(super) fn is_right(frame: &[u8]) -> bool {
             fold(pseudo + sum(bytes)) == 0xffff
         }
     }
+}
+
+/// Whether a frame that arrived has no IPv4 header with a wrong checksum. One that is no header at all is
+/// the stack's to refuse.
+pub(super) fn is_header_right(frame: &[u8]) -> bool {
+    let packet = frame.get(HEADER_BYTES..).unwrap_or(&[]);
+    if frame.get(12..HEADER_BYTES) != Some(&[0x08, 0x00]) {
+        return true;
+    }
+    let words = packet.first().map_or(0, |first| first & 0xf);
+    let header = packet.get(..usize::from(words) * 4);
+    header.is_none_or(|header| header.is_empty() || fold(sum(header)) == 0xffff)
 }
 
 /// Puts the checksum into a frame to be sent, if it has a TCP segment.
@@ -124,27 +136,25 @@ fn place(packet: &[u8], start: usize, end: usize, addresses: &[u8]) -> Segment {
 /// The sum of 16-bit words as they lie in memory; an odd byte counts as one with a zero behind it.
 /// Not folded: bytes of a frame never overflow it.
 fn sum(bytes: &[u8]) -> u64 {
-    // Components are built for processors that load words only where words lie.
-    let (head, words, tail) = bytemuck::pod_align_to::<u8, u64>(bytes);
-    let (mut low, mut high) = (0_u64, 0_u64);
-    let (blocks, rest) = words.as_chunks::<4>();
-    for block in blocks {
-        for word in block {
-            low += word & 0xffff_ffff;
-            high += word >> 32;
-        }
-    }
-    for word in rest {
-        low += word & 0xffff_ffff;
-        high += word >> 32;
-    }
-    let inner = low + high + pairs(tail);
-    let inner = match head.len() % 2 {
-        0 => inner,
-        // Behind an odd byte every word lies the other way round (RFC 1071, "Byte Order Independence").
-        _ => u64::from(fold(inner).swap_bytes()),
+    // Sixteen bytes at a time, whose carry counts as one: so it does in every shorter word.
+    let (mut total, mut carries) = (0_u128, 0_u64);
+    let mut add = |words: &[u8; 16]| {
+        let (next, carry) = total.overflowing_add(u128::from_ne_bytes(*words));
+        total = next;
+        carries += u64::from(carry);
     };
-    pairs(head) + inner
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    for block in blocks {
+        let (words, _) = block.as_chunks::<16>();
+        words.iter().for_each(&mut add);
+    }
+    let (words, rest) = rest.as_chunks::<16>();
+    words.iter().for_each(add);
+    let mut sum = carries + pairs(rest);
+    for half in [total as u64, (total >> 64) as u64] {
+        sum += (half & 0xffff_ffff) + (half >> 32);
+    }
+    sum
 }
 
 /// The sum of a few bytes.
@@ -170,7 +180,7 @@ const fn fold(mut sum: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{fill, fold, is_right, sum};
+    use super::{fill, fold, is_header_right, is_right, sum};
     use alloc::vec::Vec;
 
     /// An IPv4 frame with a segment of so many bytes.
@@ -237,6 +247,23 @@ mod tests {
         let mut total: u32 = words.iter().sum();
         total = (total >> 16) + (total & 0xffff);
         assert_eq!(frame[50..52], (!(total as u16)).to_be_bytes());
+    }
+
+    #[test]
+    fn a_header_is_right_with_its_checksum_only() {
+        let mut good = frame(40);
+        let sum = !fold(sum(&good[14..34]));
+        good[24..26].copy_from_slice(&sum.to_ne_bytes());
+        assert!(is_header_right(&good));
+        for at in 14..34 {
+            let mut other = good.clone();
+            other[at] ^= 0x20;
+            // The first byte says how long it is.
+            assert!(at == 14 || !is_header_right(&other), "{at}");
+        }
+        for end in 0..34 {
+            is_header_right(&good[..end]);
+        }
     }
 
     #[test]

@@ -406,11 +406,12 @@ where
         calls.any(|call| matches!(call, Call::Send { .. }))
     }
 
-    /// Goes on with every call that waits, and answers those that are done.
-    pub(super) fn serve_waiting<Q: ServerPort>(&mut self, port: &mut Q, now_ns: u64) {
+    /// Goes on with every call at whose socket something happened, or with `all`, and answers those that are
+    /// done.
+    pub(super) fn serve_waiting<Q: ServerPort>(&mut self, port: &mut Q, now_ns: u64, all: bool) {
         let mut at = 0;
         while at < self.waiting.len() {
-            match self.serve_one(at, now_ns) {
+            match self.serve_one(at, now_ns, all) {
                 Some(result) => {
                     let waiting = self.waiting.remove(at);
                     self.answer(port, waiting.request, result);
@@ -421,7 +422,7 @@ where
     }
 
     /// Goes on with one call; its result, if it is done.
-    fn serve_one(&mut self, at: usize, now_ns: u64) -> Option<Result<Done, NetError>> {
+    fn serve_one(&mut self, at: usize, now_ns: u64, all: bool) -> Option<Result<Done, NetError>> {
         let (earlier, rest) = self.waiting.split_at(at);
         let waiting = rest.first()?;
         let mut call = waiting.call;
@@ -432,6 +433,12 @@ where
                 .iter()
                 .any(|other| place(&other.call) == place(&call));
         if waiting.fresh {
+            return None;
+        }
+        let idle = call
+            .socket()
+            .is_some_and(|socket| !self.stack.has_moved_at(socket));
+        if idle && !all && !late {
             return None;
         }
         let result = if is_behind {

@@ -69,6 +69,9 @@ where
     /// Tells who watches what has become ready.
     pub(super) fn signal_watches(&mut self) {
         for watch in &mut self.watches {
+            if !self.stack.has_moved_at(watch.socket) {
+                continue;
+            }
             let ready = self.stack.readiness(watch.socket);
             let ready = ready.unwrap_or(Readiness::empty());
             let news = ready.difference(watch.before) & watch.interest;

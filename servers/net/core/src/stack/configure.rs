@@ -157,7 +157,7 @@ impl<D: FrameDevice> Stack<D> {
             self.known = self.interface.ip_addrs().to_vec();
             self.set.touch_all();
             let own = self.known.iter().map(|cidr| cidr.address().into());
-            self.link.wire.own = own.collect();
+            self.link.set_own(own.collect());
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Lingering {
     kind: SocketType,
     local: Option<SocketAddr>,
     deadline_ns: u64,
+    /// It waits for stray segments, and for nothing else.
+    waits: bool,
 }
 
 impl<D: FrameDevice> Stack<D> {
@@ -69,24 +71,36 @@ impl<D: FrameDevice> Stack<D> {
     }
 
     pub(super) fn keep(&mut self, handle: Handle, owner: &Socket, limit_ns: u64) {
+        let deadline_ns = self.now_ns.saturating_add(limit_ns);
+        let next = self.lingering_ns.into_iter().chain([deadline_ns]).min();
+        self.lingering_ns = next;
         self.lingering.push(Lingering {
             handle,
             client: owner.client,
             bytes: owner.options.bytes(),
             kind: owner.kind,
             local: owner.local,
-            deadline_ns: self.now_ns.saturating_add(limit_ns),
+            deadline_ns,
+            waits: false,
         });
     }
 
     /// Removes what is finished.
     pub(super) fn reap(&mut self) {
         let mut waits = 0;
+        let now_ns = self.now_ns;
         // From the youngest to the oldest, so that the oldest make room.
         for at in (0..self.lingering.len()).rev() {
             let Some(held) = self.lingering.get(at).copied() else {
                 continue;
             };
+            let news = now_ns >= held.deadline_ns || self.set.has_moved(held.handle);
+            let has_to_go = held.waits && waits >= TIME_WAIT_LIMIT;
+            if !news && !has_to_go {
+                waits += usize::from(held.waits);
+                continue;
+            }
+            let before = waits;
             let (done, ended) = self.is_done(&held, &mut waits);
             // The reset that was ordered goes out in the next turn, at once.
             if ended {
@@ -95,8 +109,11 @@ impl<D: FrameDevice> Stack<D> {
             if done {
                 self.set.remove(held.handle);
                 self.lingering.remove(at);
+            } else if let Some(held) = self.lingering.get_mut(at) {
+                held.waits = waits > before;
             }
         }
+        self.lingering_ns = self.lingering.iter().map(|held| held.deadline_ns).min();
     }
 
     /// Whether it is finished, and whether it was ended just now.
@@ -120,11 +137,6 @@ impl<D: FrameDevice> Stack<D> {
         self.lingering
             .iter()
             .any(|held| held.kind == kind && held.local.is_some_and(|local| local.port() == port))
-    }
-
-    /// When the next one has waited long enough.
-    pub(super) fn next_lingering(&self) -> Option<u64> {
-        self.lingering.iter().map(|held| held.deadline_ns).min()
     }
 }
 
