@@ -169,11 +169,11 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             if any {
                 self.serve_waiting(port, now_ns, all);
             }
-            self.move_rings();
+            any |= self.move_rings();
             let ended = self.stack.end_turn();
             if ended {
                 // Connections that ran out of time are told of.
-                self.move_rings();
+                any |= self.move_rings();
             }
             // What was sent may have made room for more messages.
             if ended || (any && self.does_somebody_send()) {
@@ -211,7 +211,6 @@ where
         let next = match self.look_again || self.rings_are_due() {
             true => Some(now_ns),
             false => self.next_ns(),
-        };
         };
         let in_vain = !self.stack.has_moved() && next.is_some_and(|at| at <= now_ns);
         self.in_vain = if in_vain {

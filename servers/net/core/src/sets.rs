@@ -84,6 +84,10 @@ struct Own {
     key: Key,
     /// It has got or sent a frame since [`Sets::forget_moves`].
     moved: bool,
+    /// It is among the active ones.
+    active: bool,
+    /// Nobody holds it any more, but it is not done.
+    lingers: bool,
 }
 
 impl Own {
@@ -117,6 +121,8 @@ impl Own {
 pub(crate) struct Sets {
     common: Group,
     own: Vec<Own>,
+    /// The places of those that were touched or moved lately.
+    active: Vec<usize>,
     shadow: Box<Interface>,
     asks_routers: bool,
     /// Some group is touched.
@@ -125,7 +131,8 @@ pub(crate) struct Sets {
     told: bool,
     /// The device had no room for what was to be sent.
     stuck: bool,
-    /// When the first group, or whoever asks for routers, wants to send, in nanoseconds.
+    /// When the first group, or whoever asks for routers, wants to send at the earliest, in nanoseconds; at
+    /// that moment it is found out anew.
     next_ns: Option<u64>,
 }
 
@@ -136,12 +143,13 @@ impl Sets {
         let mut sets = Self {
             common: Group::new(),
             own: Vec::new(),
+            active: Vec::new(),
             shadow: Box::new(shadow),
             asks_routers,
             touched: true,
             told: false,
             stuck: false,
-            next_ns: None,
+            next_ns: asks_routers.then_some(0),
         };
         sets.common.touched = true;
         sets
@@ -183,6 +191,8 @@ impl Sets {
             holder: Holder::Somebody,
             key: Key::None,
             moved: false,
+            active: false,
+            lingers: false,
         };
         let is_vacant = |own: &Own| own.holder == Holder::Vacant;
         let at = match self.own.iter().position(is_vacant) {
@@ -190,7 +200,12 @@ impl Sets {
             None => self.own.len(),
         };
         match self.own.get_mut(at) {
-            Some(place) => *place = own,
+            Some(place) => {
+                *place = Own {
+                    active: place.active,
+                    ..own
+                }
+            }
             None => self.own.push(own),
         }
         Ok(Handle::Own(at, socket))
@@ -212,6 +227,7 @@ impl Sets {
             own.group.set.get_mut::<Tcp>(socket).abort();
             own.key = Key::None;
             own.moved = false;
+            own.lingers = false;
             own.group.touched = false;
             own.group.at_ns = None;
             own.holder = match keep {
@@ -262,7 +278,23 @@ impl Sets {
             && let Some(own) = self.own.get_mut(at)
         {
             own.find_key();
+            activate(own, at, &mut self.active);
         }
+    }
+
+    /// Nobody holds a socket any more, but it is not done.
+    pub(crate) fn let_linger(&mut self, handle: Handle) {
+        if let Handle::Own(at, _) = handle
+            && let Some(own) = self.own.get_mut(at)
+        {
+            own.lingers = true;
+        }
+    }
+
+    /// Whether something happened to a socket that nobody holds.
+    pub(crate) fn has_lingering_moved(&self) -> bool {
+        let own = self.active.iter().filter_map(|at| self.own.get(*at));
+        own.into_iter().any(|own| own.lingers)
     }
 
     /// Whether a frame came, since it was asked last, that may tell of addresses of this machine.
@@ -279,8 +311,11 @@ impl Sets {
     pub(crate) fn touch_all(&mut self) {
         self.touched = true;
         self.common.touched = true;
-        for own in &mut self.own {
-            own.group.touched = own.holder == Holder::Somebody;
+        for (at, own) in self.own.iter_mut().enumerate() {
+            if own.holder == Holder::Somebody {
+                own.group.touched = true;
+                activate(own, at, &mut self.active);
+            }
         }
     }
 
@@ -297,18 +332,26 @@ impl Sets {
 
     /// Everybody has looked at what moved.
     pub(crate) fn forget_moves(&mut self) {
-        for own in &mut self.own {
-            own.moved = false;
-        }
+        let own = &mut self.own;
+        self.active.retain(|at| {
+            own.get_mut(*at).is_some_and(|own| {
+                own.moved = false;
+                // Those for which the device had no room go on later.
+                own.active = own.group.touched;
+                own.active
+            })
+        });
     }
 
     /// Gives the frame that the link has fetched to whom it is for.
     pub(crate) fn take_in<D: FrameDevice>(&mut self, outside: &mut Outside<'_, D>) {
         let seen = outside.link.seen;
         let now = outside.now();
-        let own = self.find(&seen).and_then(|at| self.own.get_mut(at));
+        let at = self.find(&seen);
+        let own = at.and_then(|at| Some((at, self.own.get_mut(at)?)));
         let set = match own {
-            Some(own) => {
+            Some((at, own)) => {
+                activate(own, at, &mut self.active);
                 let interface = &mut *outside.interface;
                 interface.poll_ingress_single(now, outside.link, &mut own.group.set);
                 own.group.touched = true;
@@ -359,11 +402,21 @@ impl Sets {
     pub(crate) fn is_due(&mut self, now_ns: u64, device_has_room: bool) -> bool {
         let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now_ns);
         if is_due(self.next_ns) {
-            self.touched = true;
-            // Here routers are looked after, too.
-            self.common.touched |= self.asks_routers || is_due(self.common.at_ns);
-            for own in &mut self.own {
-                own.group.touched |= is_due(own.group.at_ns);
+            self.next_ns = self.asks_routers.then_some(now_ns + ROUTERS_NS);
+            // With the common ones routers are looked after, too.
+            match self.asks_routers || is_due(self.common.at_ns) {
+                true => self.common.touched = true,
+                false => self.next_ns = earlier(self.next_ns, self.common.at_ns),
+            }
+            self.touched |= self.common.touched;
+            for (at, own) in self.own.iter_mut().enumerate() {
+                if is_due(own.group.at_ns) {
+                    own.group.touched = true;
+                    self.touched = true;
+                    activate(own, at, &mut self.active);
+                } else {
+                    self.next_ns = earlier(self.next_ns, own.group.at_ns);
+                }
             }
         }
         self.touched |= self.stuck && device_has_room;
@@ -375,26 +428,26 @@ impl Sets {
         self.touched = false;
         self.stuck = false;
         let mut more = false;
-        let own = self
-            .own
-            .iter_mut()
-            .filter(|own| own.group.touched && own.holder == Holder::Somebody);
-        for own in own {
+        for at in &self.active {
+            let Some(own) = self.own.get_mut(*at) else {
+                continue;
+            };
+            if !own.group.touched || own.holder != Holder::Somebody {
+                continue;
+            }
             own.moved = true;
             let sent = own.group.send_out(outside, &mut self.shadow);
             own.find_key();
             more |= sent == Sent::More;
             self.stuck |= sent == Sent::Stuck;
+            self.next_ns = earlier(self.next_ns, own.group.at_ns);
         }
         if self.common.touched {
             let sent = self.common.send_out(outside, &mut self.shadow);
             more |= sent == Sent::More;
             self.stuck |= sent == Sent::Stuck;
+            self.next_ns = earlier(self.next_ns, self.common.at_ns);
         }
-        let routers = self.asks_routers.then_some(outside.now_ns + ROUTERS_NS);
-        let own = self.own.iter().filter_map(|own| own.group.at_ns);
-        let all = own.chain(self.common.at_ns).chain(routers);
-        self.next_ns = all.min();
         self.touched |= more;
         more
     }
@@ -402,6 +455,22 @@ impl Sets {
     /// When something is to be sent at the latest, in nanoseconds, unless a socket is touched before.
     pub(crate) const fn next_ns(&self) -> Option<u64> {
         self.next_ns
+    }
+}
+
+/// Adds a place to those that are active, if it is not among them.
+fn activate(own: &mut Own, at: usize, active: &mut Vec<usize>) {
+    if !own.active {
+        own.active = true;
+        active.push(at);
+    }
+}
+
+/// The earlier of two moments, if there are any.
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -74,6 +74,7 @@ impl<D: FrameDevice> Stack<D> {
         let deadline_ns = self.now_ns.saturating_add(limit_ns);
         let next = self.lingering_ns.into_iter().chain([deadline_ns]).min();
         self.lingering_ns = next;
+        self.set.let_linger(handle);
         self.lingering.push(Lingering {
             handle,
             client: owner.client,
@@ -89,6 +90,10 @@ impl<D: FrameDevice> Stack<D> {
     pub(super) fn reap(&mut self) {
         let mut waits = 0;
         let now_ns = self.now_ns;
+        let late = self.lingering_ns.is_some_and(|at| at <= now_ns);
+        if !late && !self.set.has_lingering_moved() && !self.messages_linger() {
+            return;
+        }
         // From the youngest to the oldest, so that the oldest make room.
         for at in (0..self.lingering.len()).rev() {
             let Some(held) = self.lingering.get(at).copied() else {
@@ -114,6 +119,11 @@ impl<D: FrameDevice> Stack<D> {
             }
         }
         self.lingering_ns = self.lingering.iter().map(|held| held.deadline_ns).min();
+    }
+
+    fn messages_linger(&self) -> bool {
+        let mut kinds = self.lingering.iter().map(|held| held.kind);
+        kinds.any(|kind| kind != SocketType::Stream)
     }
 
     /// Whether it is finished, and whether it was ended just now.

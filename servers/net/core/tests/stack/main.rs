@@ -4,6 +4,7 @@ mod datagrams;
 mod ends;
 mod hostile;
 mod limits;
+mod many;
 mod names;
 mod pause;
 mod rest;
