@@ -144,14 +144,20 @@ impl Slots {
     /// # Errors
     /// `OutOfRange` if there is no such run.
     pub fn take_run(&mut self, count: u16) -> Result<Slot, Error> {
-        let mut run = 0;
-        for index in 0..self.end {
+        let (mut run, mut index) = (0, 0);
+        while index < self.end {
+            // Slots are taken from below: most of what lies there is full words.
+            if index % 64 == 0 && self.used.get(usize::from(index / 64)) == Some(&u64::MAX) {
+                (run, index) = (0, index + 64);
+                continue;
+            }
             run = if self.is_used(index) { 0 } else { run + 1 };
             if run == count {
                 let first = index + 1 - count;
                 (first..=index).for_each(|index| self.mark(index, true));
                 return Ok(self.slot(first));
             }
+            index += 1;
         }
         let operation = Operation::Allocate(ObjectType::CNode);
         Err(Error::local(Status::OutOfRange, operation))
@@ -178,7 +184,9 @@ impl Slots {
     /// How many slots are free.
     #[must_use]
     pub fn free(&self) -> u16 {
-        (0..self.end).filter(|&index| !self.is_used(index)).count() as u16
+        let used: u32 = self.used.iter().map(|word| word.count_ones()).sum();
+        // Slots from `end` on are never marked.
+        self.end.saturating_sub(used as u16)
     }
 
     fn is_used(&self, index: u16) -> bool {
@@ -218,5 +226,18 @@ mod tests {
         assert_eq!(slots.take_run(3).unwrap().address(), Address::nested(7, 4));
         assert!(slots.take_run(2).is_err());
         assert_eq!((slots.take().unwrap().index(), slots.free()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_full_is_passed_over_and_free_slots_are_counted() {
+        let mut slots = Slots::new(Cap::at(Address::root(1)), 0, 130, 300);
+        assert_eq!((slots.free(), slots.take_run(4).unwrap().index()), (170, 130));
+        let all: std::vec::Vec<_> = (0..166).map(|_| slots.take().unwrap()).collect();
+        assert!(slots.take().is_err());
+        assert_eq!(slots.free(), 0);
+        // A run across the border of two words, of which the first is full below it.
+        let middle = 192 - 134;
+        all[middle - 2..middle + 3].iter().for_each(|slot| slots.give_back(*slot));
+        assert_eq!((slots.free(), slots.take_run(5).unwrap().index()), (5, 190));
     }
 }

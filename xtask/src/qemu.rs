@@ -96,6 +96,11 @@ impl Machine {
             clock: Clock::Host,
             devices: Devices::default(),
         };
+        ensure!(
+            units::machine_memory(&machine.memory).is_some_and(|bytes| bytes > 0),
+            "--memory takes a size such as 512M or 2G, not `{}`",
+            machine.memory
+        );
         match board {
             Board::Virt => ensure!(
                 (1..=8).contains(&machine.smp),
@@ -315,6 +320,9 @@ mod tests {
             (Board::Rpi4, None, Some("4G".to_string())),
             (Board::Virt, Some(9), None),
             (Board::Virt, Some(0), None),
+            (Board::Virt, None, Some("lots".to_string())),
+            (Board::Virt, None, Some("0".to_string())),
+            (Board::Virt, None, Some(String::new())),
         ] {
             assert!(Machine::new(board, smp, memory).is_err());
         }

@@ -42,6 +42,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         ));
         return Ok(USAGE);
     }
+    ensure!(
+        options.timeout != Some(0),
+        "--timeout 0 leaves no time to boot"
+    );
     let mut machine = options.machine.machine()?;
     let page = match machine.board {
         Board::Virt => Some(plug_network(&mut machine.devices)?),
@@ -62,10 +66,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
     };
     let destination = machine.destination();
     let built = verb::image::write(workspace, &options.programs, destination, contents, &image)?;
-    ensure!(
-        options.timeout != Some(0),
-        "--timeout 0 leaves no time to boot"
-    );
     let timeout = options.timeout.map(Duration::from_secs);
     let mut command = machine.command(workspace, &image)?;
     if !options.exec.is_empty() {
