@@ -14,7 +14,7 @@ use crate::ir::{
 const REFUSALS: u64 = 0xffff_ff00;
 /// What the refusals are called, from the first number on: section 8 of
 /// `docs/reference/gidl.md`.
-pub const REFUSAL_NAMES: [&str; 16] = [
+pub const REFUSAL_NAMES: [&str; 17] = [
     "UnknownMethod",
     "WrongBadge",
     "MissingRight",
@@ -31,6 +31,7 @@ pub const REFUSAL_NAMES: [&str; 16] = [
     "Dropped",
     "BufferGone",
     "UnknownResult",
+    "Unavailable",
 ];
 
 /// The requests that `tag` and `words` can be: one for each protocol of the

@@ -114,6 +114,7 @@ fn the_mistakes_cover_what_stubs_refuse() {
         WireError::Dropped,
         WireError::BufferGone,
         WireError::UnknownResult,
+        WireError::Unavailable,
     ];
     for error in WireError::ALL {
         let covered = MALFORMED.iter().any(|case| case.error == *error);

@@ -61,12 +61,15 @@ pub struct Region {
 #[derive(Debug)]
 pub struct Pool {
     regions: [Option<Region>; REGION_LIMIT],
+    /// One past the highest place that was ever used.
+    used: usize,
 }
 
 impl Default for Pool {
     fn default() -> Self {
         Self {
             regions: [None; REGION_LIMIT],
+            used: 0,
         }
     }
 }
@@ -91,18 +94,25 @@ impl Pool {
 
     /// Adds a region; says whether there was room to remember it.
     pub fn add(&mut self, region: Region) -> bool {
-        match self.regions.iter_mut().find(|entry| entry.is_none()) {
-            Some(entry) => {
+        let mut places = self.regions.iter_mut().enumerate();
+        match places.find(|(_, entry)| entry.is_none()) {
+            Some((place, entry)) => {
                 *entry = Some(region);
+                self.used = self.used.max(place + 1);
                 true
             }
             None => false,
         }
     }
 
+    /// The places that hold regions, or held some.
+    fn places(&mut self) -> &mut [Option<Region>] {
+        self.regions.get_mut(..self.used).unwrap_or_default()
+    }
+
     /// The regions.
     pub fn regions(&self) -> impl Iterator<Item = &Region> {
-        self.regions.iter().flatten()
+        self.regions.iter().take(self.used).flatten()
     }
 
     /// Free bytes in all regions.
@@ -124,7 +134,7 @@ impl Pool {
         }
         let whole = |region: &Region| region.size == bytes && region.free == bytes;
         if let Some(entry) = self
-            .regions
+            .places()
             .iter_mut()
             .find(|entry| entry.as_ref().is_some_and(whole))
         {
@@ -141,7 +151,7 @@ impl Pool {
     fn split(&mut self, bytes: u64, slot: Slot) -> Result<Region, Error> {
         let operation = Operation::Allocate(ObjectType::Untyped);
         let best = self
-            .regions
+            .places()
             .iter_mut()
             .flatten()
             .filter(|region| region.free >= bytes)

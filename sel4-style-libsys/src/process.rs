@@ -145,13 +145,7 @@ impl Creator {
             thread = thread.flags(TCB_FLAG_FP);
         }
         thread.build(tcb, entry.entry_point, stack.top, 0)?;
-        Ok(Process {
-            first,
-            cnode,
-            space,
-            tcb,
-            context,
-        })
+        Ok(Process::at(first))
     }
 
     fn map_segment(
@@ -222,6 +216,18 @@ const fn slot_at(first: Slot, position: u16) -> Slot {
 }
 
 impl Process {
+    /// The process whose run of slots begins at `first`.
+    #[must_use]
+    pub const fn at(first: Slot) -> Self {
+        Self {
+            first,
+            cnode: slot_at(first, CNODE).cap(),
+            space: slot_at(first, SPACE).cap(),
+            tcb: slot_at(first, TCB).cap(),
+            context: slot_at(first, CONTEXT).cap(),
+        }
+    }
+
     /// Lets the process run, with `argument` in x0 of its first thread.
     ///
     /// # Errors

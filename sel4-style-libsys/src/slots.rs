@@ -231,13 +231,18 @@ mod tests {
     #[test]
     fn what_is_full_is_passed_over_and_free_slots_are_counted() {
         let mut slots = Slots::new(Cap::at(Address::root(1)), 0, 130, 300);
-        assert_eq!((slots.free(), slots.take_run(4).unwrap().index()), (170, 130));
+        assert_eq!(
+            (slots.free(), slots.take_run(4).unwrap().index()),
+            (170, 130)
+        );
         let all: std::vec::Vec<_> = (0..166).map(|_| slots.take().unwrap()).collect();
         assert!(slots.take().is_err());
         assert_eq!(slots.free(), 0);
         // A run across the border of two words, of which the first is full below it.
         let middle = 192 - 134;
-        all[middle - 2..middle + 3].iter().for_each(|slot| slots.give_back(*slot));
+        all[middle - 2..middle + 3]
+            .iter()
+            .for_each(|slot| slots.give_back(*slot));
         assert_eq!((slots.free(), slots.take_run(5).unwrap().index()), (5, 190));
     }
 }

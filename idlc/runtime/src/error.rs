@@ -158,6 +158,8 @@ wire_errors! {
     BufferGone = 15 "buffer is gone"
     /// The reply has a tag that is no error of the protocol.
     UnknownResult = 16 "unknown result"
+    /// The component that served this is gone and will not be started again by itself.
+    Unavailable = 17 "nobody serves this any more"
 }
 
 impl WireError {

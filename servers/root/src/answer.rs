@@ -21,7 +21,7 @@ const LOOK: u32 = 16;
 /// The root task's own number.
 const ROOT: u32 = 0;
 
-impl Root<'_> {
+impl Root {
     /// The index of component `number`.
     fn indexed(&self, number: u32) -> Result<u16, SystemError> {
         number
@@ -32,7 +32,7 @@ impl Root<'_> {
     }
 
     fn root_task(&self) -> Component {
-        let info = self.creator.tcb.info().ok();
+        let info = self.shared.creator.tcb.info().ok();
         Component {
             memory_bytes: 0,
             used_bytes: 0,
@@ -46,7 +46,7 @@ impl Root<'_> {
     }
 }
 
-impl SystemServer for Root<'_> {
+impl SystemServer for Root {
     fn machine(&mut self, _caller: Caller) -> Result<Machine, SystemError> {
         let regions = self.info.untyped.iter().filter(|region| region.device == 0);
         Ok(Machine {
@@ -64,7 +64,11 @@ impl SystemServer for Root<'_> {
             return Ok(self.root_task());
         }
         let index = self.indexed(number)?;
-        let spec = self.system.component(index).ok_or(SystemError::NotFound)?;
+        let spec = self
+            .shared
+            .system
+            .component(index)
+            .ok_or(SystemError::NotFound)?;
         let component = *self.component_mut(index).map_err(refused)?;
         let thread = component
             .process
@@ -93,7 +97,7 @@ impl SystemServer for Root<'_> {
         if name.as_str() == "root" {
             return Ok(ROOT);
         }
-        let index = self.system.find(name.as_str());
+        let index = self.shared.system.find(name.as_str());
         index
             .map(|index| u32::from(index) + 1)
             .ok_or(SystemError::NotFound)
@@ -106,7 +110,11 @@ impl SystemServer for Root<'_> {
         first: u32,
     ) -> Result<SystemHeldReply, SystemError> {
         let index = self.indexed(number)?;
-        let spec = self.system.component(index).ok_or(SystemError::NotFound)?;
+        let spec = self
+            .shared
+            .system
+            .component(index)
+            .ok_or(SystemError::NotFound)?;
         let Some(process) = self.component_mut(index).map_err(refused)?.process else {
             return Err(SystemError::State);
         };
@@ -205,7 +213,7 @@ impl SystemServer for Root<'_> {
     }
 }
 
-impl Root<'_> {
+impl Root {
     /// The component `number`, if it is no longer to be what it is, and a place for
     /// who wants that.
     fn claim(
@@ -237,7 +245,7 @@ impl Root<'_> {
         }
         position
             .checked_sub(u32::from(slot::GRANT_FIRST))
-            .and_then(|grant| planned(&self.system, index).nth(grant as usize))
+            .and_then(|grant| planned(&self.shared.system, index).nth(grant as usize))
             .map_or("", |grant| grant.name)
     }
 }
@@ -266,9 +274,14 @@ fn text(name: &str) -> Text<31> {
 }
 
 pub(crate) fn refused(error: Error) -> SystemError {
+    refusal(error.status().ok())
+}
+
+/// What a failure for this reason is called here.
+pub(crate) fn refusal(status: Option<gritos_sys::abi::Status>) -> SystemError {
     use gritos_sys::abi::Status;
-    match error.status() {
-        Ok(Status::NoMemory | Status::NoTableMemory | Status::NoAsid) => SystemError::NoMemory,
+    match status {
+        Some(Status::NoMemory | Status::NoTableMemory | Status::NoAsid) => SystemError::NoMemory,
         _ => SystemError::Io,
     }
 }

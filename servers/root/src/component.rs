@@ -1,33 +1,87 @@
-//! A component: how it is made, started, stopped and cleaned up behind.
+//! A component as the root task keeps it, and how it comes to run.
 
-use gritos_sys::abi::boot_image::{Entry, EntryKind};
+use gritos_sys::abi::Rights;
+use gritos_sys::abi::Status;
 use gritos_sys::abi::cap::BADGE_CLIENT;
-use gritos_sys::abi::{Rights, Status};
 use gritos_sys::cap::Endpoint;
-use gritos_sys::environment::{self, Author, GrantKind};
+use gritos_sys::environment;
 use gritos_sys::error::Operation;
-use gritos_sys::invoke::Permissions;
 use gritos_sys::memory::Region;
-use gritos_sys::process::{PROCESS_SLOTS, Plan, Process, SCRATCH};
-use gritos_sys::shared::SharedBuf;
+use gritos_sys::process::{PROCESS_SLOTS, Process};
 use gritos_sys::slots::Slot;
 use gritos_sys::{Cap, Error, Mask};
-use gritos_system::Component as Spec;
-use gritos_system_api::ComponentState;
+use gritos_system::SERVICE_LIMIT;
+use gritos_system_api::{ComponentState, SystemError};
 
-use crate::grants::{Granting, Planned, planned, session_rights};
+use crate::grants::planned;
 use crate::leaving::Leaving;
+use crate::make::Making;
 use crate::policy::History;
+use crate::report::Fault;
 use crate::root::Root;
+use crate::worker::Shared;
 
 /// Name of the device whose driver takes the console over from the kernel.
 pub(crate) const CONSOLE_DEVICE: &str = "uart";
+
+/// What is looked up once, because to look through the table takes thousands of
+/// instructions, in which nobody else runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    /// How urgent its most urgent thread can be, and what is done for it is.
+    pub(crate) urgency: u8,
+    /// How many capabilities it is granted.
+    grants: u16,
+    /// The services that it offers: a bit each.
+    services: u64,
+    /// It drives the device of the console.
+    has_console: bool,
+    /// Number of its program's entry in the boot image.
+    pub(crate) entry: Option<u32>,
+}
+
+impl Facts {
+    const NONE: Self = Self {
+        urgency: u8::MAX,
+        grants: 0,
+        services: 0,
+        has_console: false,
+        entry: None,
+    };
+
+    /// What the table says of component `index`.
+    pub(crate) fn of(shared: &Shared, index: u16) -> Self {
+        const { assert!(SERVICE_LIMIT <= 64, "a bit for each service") };
+        let Some(spec) = shared.system.component(index) else {
+            return Self::NONE;
+        };
+        let services = shared.system.services_of(index);
+        Self {
+            urgency: spec.priority.min(spec.ceiling),
+            grants: planned(&shared.system, index).count() as u16,
+            services: services.fold(0, |bits, number| bits | 1 << number),
+            has_console: shared.has_console(index),
+            entry: shared.entry_number(&spec),
+        }
+    }
+
+    /// The numbers of the services that it offers.
+    pub(crate) fn services(self) -> impl Iterator<Item = u16> {
+        (0..SERVICE_LIMIT as u16).filter(move |number| self.services & 1 << number != 0)
+    }
+}
 
 /// A component as the root task keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component {
     /// What it does.
     pub(crate) state: ComponentState,
+    /// What the table says of it that is needed again and again.
+    pub(crate) facts: Facts,
+    /// It is to be made and started.
+    pub(crate) starting: bool,
+    /// How it failed, until that is reported.
+    pub(crate) fault: Option<Fault>,
     /// Its process, while it has one.
     pub(crate) process: Option<Process>,
     /// Its memory, from its first start on.
@@ -50,6 +104,9 @@ impl Component {
     /// One that was never started.
     pub(crate) const NEW: Self = Self {
         state: ComponentState::New,
+        facts: Facts::NONE,
+        starting: false,
+        fault: None,
         process: None,
         region: None,
         faults: None,
@@ -59,6 +116,20 @@ impl Component {
         leaving: None,
         due: None,
     };
+
+    /// Whether it runs, and is not about to end.
+    pub(crate) fn serves(&self) -> bool {
+        self.state == ComponentState::Running && self.leaving.is_none()
+    }
+
+    /// Whether it does or will do something.
+    pub(crate) fn is_alive(&self) -> bool {
+        let state = matches!(
+            self.state,
+            ComponentState::Running | ComponentState::Restarting
+        );
+        state || self.starting || self.leaving.is_some()
+    }
 }
 
 /// Badge of component `index`: at every service, and of its faults.
@@ -71,56 +142,34 @@ pub(crate) fn index_of(badge: u32) -> Option<u16> {
     u16::try_from((badge & !BADGE_CLIENT).checked_sub(1)?).ok()
 }
 
-impl Root<'_> {
-    /// Makes component `index` and lets it run. If that fails, nothing is left
-    /// of the attempt.
-    pub(crate) fn start(&mut self, index: u16) -> Result<(), Error> {
-        let started = self.try_start(index);
-        if started.is_err() {
-            self.take_back(index);
-        }
-        let component = self.component_mut(index)?;
-        component.due = None;
-        component.state = match started {
-            Ok(()) => ComponentState::Running,
-            Err(_) => ComponentState::Failed,
-        };
-        started
-    }
-
-    fn try_start(&mut self, index: u16) -> Result<(), Error> {
-        let spec = self.system.component(index).ok_or(missing())?;
-        let entry = self.entry_of(&spec).ok_or(missing())?;
-        let region = self.region_of(index, &spec)?;
-        let plan = Plan {
-            cnode_slots: spec.cnode_slots,
-            table_bytes: (64 << 10) + (spec.memory_bytes >> 8).next_multiple_of(4096),
-            priority: (spec.priority, spec.ceiling),
-            budget: (spec.budget_ns, spec.period_ns),
-            stack_bytes: u64::from(spec.stack_bytes),
-            fault: Some(self.faults_of(index)?),
-        };
+impl Root {
+    /// Sets aside what component `index` is made of, for the worker to make it.
+    pub(crate) fn set_aside(&mut self, index: u16) -> Result<Making, Error> {
+        let region = self.region_of(index)?;
+        let faults = self.faults_of(index)?;
         let run = self.slots.take_run(PROCESS_SLOTS)?;
         self.component_mut(index)?.run = Some(run);
-        let process = self
-            .creator
-            .make(&self.image, &entry, region.untyped, run, &plan)?;
-        self.component_mut(index)?.process = Some(process);
-        self.equip(index, &spec, &process, region)?;
-        process.start(environment::ADDRESS)
+        let count = self.component_mut(index)?.facts.grants.max(1);
+        let grants = self.slots.take_run(count)?;
+        let component = self.component_mut(index)?;
+        component.grants = Some((grants, count));
+        let generation = component.history.restarts;
+        Ok(Making {
+            index,
+            memory: region.untyped,
+            run,
+            grants,
+            scratch: self.scratch,
+            faults,
+            generation,
+        })
     }
 
-    /// The entry of its program in the boot image.
-    pub(crate) fn entry_of(&self, spec: &Spec<'_>) -> Option<Entry> {
-        self.image
-            .entries()
-            .find(|e| e.kind == EntryKind::Component as u32 && e.name() == spec.binary)
-    }
-
-    fn region_of(&mut self, index: u16, spec: &Spec<'_>) -> Result<Region, Error> {
+    fn region_of(&mut self, index: u16) -> Result<Region, Error> {
         if let Some(region) = self.component_mut(index)?.region {
             return Ok(region);
         }
+        let spec = self.shared.system.component(index).ok_or(missing())?;
         let region = self.pool.take(spec.memory_bytes, &mut self.slots)?;
         self.component_mut(index)?.region = Some(region);
         Ok(region)
@@ -138,113 +187,21 @@ impl Root<'_> {
         Ok(faults)
     }
 
-    /// Fills the component's CNode and its environment page.
-    fn equip(
-        &mut self,
-        index: u16,
-        spec: &Spec<'_>,
-        process: &Process,
-        region: Region,
-    ) -> Result<(), Error> {
-        use environment::slot;
-        let cnode = process.cnode;
-        cnode.copy(slot::CNODE, cnode, Mask::AS_HELD)?;
-        cnode.copy(slot::TCB, process.tcb, Mask::AS_HELD)?;
-        cnode.copy(slot::ADDRESS_SPACE, process.space, Mask::AS_HELD)?;
-
-        let count = planned(&self.system, index).count() as u16;
-        let run = self.slots.take_run(count.max(1))?;
-        let component = self.component_mut(index)?;
-        component.grants = Some((run, count.max(1)));
-        let generation = u64::from(component.history.restarts);
-        let author = Author::new(spec.name, badge(index), generation)?;
-        let mut granting = Granting::new(author, cnode, run);
-        for grant in planned(&self.system, index) {
-            self.grant(index, &mut granting, &grant)?;
+    /// Lets component `index` run, which was made.
+    pub(crate) fn let_run(&mut self, index: u16) -> Result<(), SystemError> {
+        let component = self.component_mut(index).map_err(crate::answer::refused)?;
+        let facts = component.facts;
+        if facts.has_console {
+            self.console.hand_over();
         }
-        let (mut author, first_free) = granting.finish();
-        let page = author.finish(first_free, spec.cnode_slots, spec.arguments)?;
-        self.put_page(process, region, page)?;
-        self.put_memory(process, region)
-    }
-
-    fn grant(
-        &mut self,
-        index: u16,
-        granting: &mut Granting,
-        grant: &Planned<'_>,
-    ) -> Result<(), Error> {
-        match grant.kind {
-            GrantKind::Endpoint => {
-                let endpoint = self.service_endpoint(grant.index)?;
-                granting.give(grant, endpoint, Mask::AS_HELD, 0)
-            }
-            GrantKind::Service => {
-                let endpoint = self.service_endpoint(grant.index)?;
-                let rights = session_rights(grant.values[0]);
-                granting.give(grant, endpoint, rights, badge(index))
-            }
-            GrantKind::Registers => {
-                let device = self.devices.get(grant.index).ok_or(missing())?;
-                if grant.name == CONSOLE_DEVICE {
-                    self.console.hand_over();
-                }
-                granting.give(grant, device.registers, Mask::AS_HELD, 0)
-            }
-            GrantKind::Interrupt => {
-                let device = self.devices.get(grant.index).ok_or(missing())?;
-                let handler = device.interrupts().nth(grant.position).ok_or(missing())?;
-                granting.give(grant, handler, Mask::AS_HELD, 0)
-            }
-            GrantKind::Platform => granting.give(grant, self.console.platform(), Mask::AS_HELD, 0),
-            GrantKind::Data => Err(missing()),
-        }
-    }
-
-    /// Writes the environment page and maps it for the component to read.
-    fn put_page(
-        &mut self,
-        process: &Process,
-        region: Region,
-        page: &[u8; environment::PAGE_BYTES],
-    ) -> Result<(), Error> {
-        let written = self.slots.take()?;
-        let read = self.slots.take()?;
-        let result = (|| {
-            let memory = region.untyped.create_memory(page.len() as u64, written)?;
-            memory.map_all(self.creator.space, SCRATCH, Permissions::ReadWrite)?;
-            let gone = Error::local(Status::NotMapped, Operation::Load);
-            SharedBuf::of(memory)?.write(0, page).map_err(|_| gone)?;
-            memory.unmap()?;
-            let rights = Mask::only(Rights::READ.union(Rights::MAP));
-            let mapped = read.copy(memory, rights)?;
-            mapped.map_all(process.space, environment::ADDRESS, Permissions::Read)?;
-            process
-                .cnode
-                .move_from(environment::slot::ENVIRONMENT, mapped)
-        })();
-        // Neither slot is needed any more; what failed goes with its region.
-        written.delete()?;
-        read.delete()?;
-        self.slots.give_back(written);
-        self.slots.give_back(read);
-        result
-    }
-
-    /// Gives the component what is left of its memory.
-    fn put_memory(&mut self, process: &Process, region: Region) -> Result<(), Error> {
-        let free = region.untyped.info()?.free & !0xfff;
-        if free == 0 {
-            return Err(Error::local(Status::NoMemory, Operation::Load));
-        }
-        let slot = self.slots.take()?;
-        let given = region
-            .untyped
-            .split(free, slot)
-            .and_then(|rest| process.cnode.move_from(environment::slot::MEMORY, rest));
-        slot.delete()?;
-        self.slots.give_back(slot);
-        given
+        self.dismiss_stand_ins(facts);
+        let component = self.component_mut(index).map_err(crate::answer::refused)?;
+        component.starting = false;
+        component.state = ComponentState::Running;
+        let process = component.process.ok_or(SystemError::State)?;
+        process
+            .start(environment::ADDRESS)
+            .map_err(crate::answer::refused)
     }
 
     /// The component's record.

@@ -1,5 +1,5 @@
-//! Where the root task prints: the kernel's console, also while a driver has
-//! the device, and a ring that the log reads.
+//! What the root task prints: into a ring, from which the log reads it and the
+//! [`printer`](crate::printer) shows it.
 
 use core::fmt;
 
@@ -9,32 +9,58 @@ use gritos_sys::cap::{Notification, Platform};
 use gritos_sys::debug::DebugConsole;
 use gritos_sys::slots::Slot;
 
-use crate::text::Ring;
+use crate::text::{Ring, SHOWN};
 
-/// The console and whether a component has it.
+/// Longest line of a report that is kept together.
+const LINE: usize = 256;
+
+/// The text, and who has the device.
 #[derive(Debug)]
 pub(crate) struct Console {
     platform: Cap<Platform>,
+    /// A component drives the device.
     handed_over: bool,
+    /// Its driver did not take text: the root task borrows the device.
+    mute: bool,
+    /// The device is borrowed for the piece that is being shown.
+    borrowed: bool,
+    /// Text is shown by the printer, not at once.
+    has_printer: bool,
+    /// The kernel may have text that nobody has shown.
+    replay: bool,
     ring: Ring,
+    /// A line of a report that is not complete.
+    line: ([u8; LINE], usize),
     /// Whom to tell that the ring has something.
     reader: Option<Slot>,
     /// It has something that the reader was not told of.
     untold: bool,
 }
 
-/// A text on its way to the device and into the ring.
+/// A text on its way into the ring, and to the device if that is shown at once.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     ring: &'a mut Ring,
     failure: bool,
+    at_once: bool,
 }
 
 impl fmt::Write for Writer<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.ring.push(self.failure, text.as_bytes());
-        DebugConsole.write_str(text)
+        match self.at_once {
+            true => DebugConsole.write_str(text),
+            false => Ok(()),
+        }
     }
+}
+
+/// A piece of text to be shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    pub(crate) text: Bytes<SHOWN>,
+    /// By way of the kernel; else by way of the component that has the device.
+    pub(crate) direct: bool,
 }
 
 impl Console {
@@ -43,7 +69,12 @@ impl Console {
         Self {
             platform,
             handed_over: false,
+            mute: false,
+            borrowed: false,
+            has_printer: false,
+            replay: false,
             ring: Ring::new(),
+            line: ([0; LINE], 0),
             reader: None,
             untold: false,
         }
@@ -54,9 +85,17 @@ impl Console {
         self.platform
     }
 
+    /// From now on the printer shows what is printed.
+    pub(crate) const fn use_printer(&mut self) {
+        self.ring.set_shown();
+        self.has_printer = true;
+    }
+
     /// A component drives the device from now on.
     pub(crate) fn hand_over(&mut self) {
         self.handed_over = self.platform.take_console(true).is_ok();
+        self.mute = false;
+        self.borrowed = false;
     }
 
     /// The component is gone.
@@ -65,6 +104,7 @@ impl Console {
             // The kernel refuses nobody who has the authority.
             let _ = self.platform.take_console(false);
             self.handed_over = false;
+            self.borrowed = false;
         }
     }
 
@@ -73,32 +113,92 @@ impl Console {
         self.print(true, text);
     }
 
-    /// Prints what `text` writes, before anybody else prints again. While a
-    /// component has the console the root task, which runs before all others,
-    /// borrows it for so long.
+    /// Prints what `text` writes, whole lines.
     pub(crate) fn say(&mut self, text: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
         self.print(false, text);
     }
 
     fn print(&mut self, failure: bool, text: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        let borrowed = self.handed_over;
-        if borrowed {
-            let _ = self.platform.take_console(false);
-            // The driver may be in the middle of a line.
-            let _ = fmt::Write::write_str(&mut DebugConsole, "\n");
-            self.replay(failure);
-        }
+        self.replay |= self.handed_over;
+        self.replay_piece();
+        let at_once = !self.has_printer;
         let ring = &mut self.ring;
-        // The device takes everything.
-        let _ = text(&mut Writer { ring, failure });
-        if borrowed {
+        // The ring takes everything, and so does the device.
+        let _ = text(&mut Writer {
+            ring,
+            failure,
+            at_once,
+        });
+        self.untold = true;
+    }
+
+    /// Takes a piece of what kernel and dying components wrote while a driver had
+    /// the device, so that it is shown.
+    fn replay_piece(&mut self) {
+        if !self.replay {
+            return;
+        }
+        match self.platform.read_log() {
+            Ok(text) if !text.bytes().is_empty() => self.ring.push(true, text.bytes()),
+            _ => self.replay = false,
+        }
+    }
+
+    /// A part of a report. Others print between its lines, not within them.
+    pub(crate) fn report(&mut self, part: &[u8]) {
+        for piece in part.split_inclusive(|&byte| byte == b'\n') {
+            if self.line.1 + piece.len() > LINE {
+                self.end_line();
+            }
+            let (line, length) = &mut self.line;
+            if let Some(places) = line.get_mut(*length..*length + piece.len()) {
+                places.copy_from_slice(piece);
+                *length += piece.len();
+            }
+            if piece.ends_with(b"\n") {
+                self.end_line();
+            }
+        }
+    }
+
+    /// Ends the line of a report, if one was begun.
+    fn end_line(&mut self) {
+        let (line, length) = &mut self.line;
+        self.ring.push(true, line.get(..*length).unwrap_or(&[]));
+        *length = 0;
+        self.untold = true;
+    }
+
+    /// What is to be shown next; nothing if everything was. `answers` says that
+    /// the component that has the device can be asked to.
+    pub(crate) fn show(&mut self, answers: bool) -> Option<Piece> {
+        if core::mem::take(&mut self.borrowed) {
             let _ = self.platform.take_console(true);
         }
-        self.untold = true;
+        let mut text = self.ring.show();
+        if text.is_empty() {
+            self.replay_piece();
+            text = self.ring.show();
+        }
+        if text.is_empty() {
+            return None;
+        }
+        let direct = !self.handed_over || self.mute || !answers;
+        if direct && self.handed_over {
+            self.borrowed = self.platform.take_console(false).is_ok();
+        }
+        Some(Piece { text, direct })
+    }
+
+    /// Who has the device did not take text. The root task shows what follows
+    /// itself, until the component is started again.
+    pub(crate) const fn set_mute(&mut self) {
+        self.mute = self.handed_over;
     }
 
     /// There may be something to read.
     pub(crate) const fn note_text(&mut self) {
+        self.replay |= self.handed_over;
         self.untold = true;
     }
 
@@ -109,20 +209,6 @@ impl Console {
             // A reader that is gone has its successor read what it missed.
             let _ = reader.cap::<Notification>().signal(1);
             self.untold = false;
-        }
-    }
-
-    /// Prints what the kernel and dying components wrote while a driver had the
-    /// device.
-    fn replay(&mut self, failure: bool) {
-        while let Ok(text) = self.platform.read_log() {
-            if text.bytes().is_empty() {
-                return;
-            }
-            self.ring.push(failure, text.bytes());
-            for &byte in text.bytes() {
-                DebugConsole.put(byte);
-            }
         }
     }
 

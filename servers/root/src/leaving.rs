@@ -1,16 +1,17 @@
-//! The end of a component, in two steps.
+//! The end of a component.
 //!
 //! First it is stopped: its threads and its devices. Then its servers are told,
 //! and when each has forgotten it, or had its time to, everything that it held
-//! is taken back. Servers are told by the [`messenger`](crate::messenger), so
-//! that the root task itself never waits for anybody: a server that hangs holds
-//! up nobody but the component whose end it does not take note of.
+//! is taken back. Servers are told by the [`messenger`](crate::messenger), and
+//! what takes long is done by the [`worker`](crate::worker), so that the root task
+//! itself never waits for anybody: a server that hangs holds up nobody but the
+//! component whose end it does not take note of.
 
 use core::fmt::Write;
 
 use gritos_service::Port;
 use gritos_service::idl::{ServerPort, Ticket};
-use gritos_sys::process::Process;
+use gritos_sys::process::PROCESS_SLOTS;
 use gritos_sys::time;
 use gritos_system_api::{ComponentState, SystemError, SystemKillTicket, SystemRestartTicket};
 
@@ -19,6 +20,7 @@ use crate::grants::nth;
 use crate::messenger;
 use crate::policy::End;
 use crate::root::{REPLIES, Root};
+use crate::worker::Remains;
 
 /// What becomes of a component when it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +31,15 @@ pub(crate) enum Next {
     Stopped,
     /// Somebody wants it anew.
     Started,
+    /// It could not be made.
+    Unmade(SystemError),
 }
 
 /// A component that was stopped and holds its memory still.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
+    /// Its AddressSpace is still there.
+    pub(crate) has_space: bool,
     /// Which of its uses have a server that is yet to be told: a bit each.
     untold: u32,
     pub(crate) next: Next,
@@ -58,46 +64,57 @@ pub(crate) struct Messenger {
     busy_with: Option<u16>,
 }
 
-impl Root<'_> {
+impl Root {
     /// Stops component `index` for good. The rest follows in [`turn`](Self::turn).
     pub(crate) fn leave(&mut self, index: u16, next: Next) {
+        self.has_work = true;
+        let uses = self.shared.system.uses_of(index).count().min(32);
         let Ok(component) = self.component_mut(index) else {
             return;
         };
         component.due = None;
+        component.starting = false;
         if let Some(leaving) = &mut component.leaving {
             leaving.next = next;
             return;
         }
         let process = component.process;
-        let mut untold = 0;
-        if let Some(process) = process {
+        let untold = process.map_or(0, |_| (0..uses).fold(0, |bits, at| bits | 1 << at));
+        component.leaving = Some(Leaving {
+            has_space: process.is_some(),
+            untold,
+            next,
+        });
+        if let Some(process) = process.filter(|_| component.fault.is_none()) {
             // It may have ended by itself.
             let _ = process.tcb.kill();
-            // No thread runs without the AddressSpace, however many it had.
-            let space = self.slots.slot(process.space.address().index());
-            let _ = space.revoke().and_then(|()| space.delete());
-            let uses = self.system.uses_of(index).count();
-            untold = (0..uses.min(32)).fold(0, |bits, at| bits | 1 << at);
-        }
-        self.stop_devices(index);
-        if let Ok(component) = self.component_mut(index) {
-            component.leaving = Some(Leaving { untold, next });
         }
     }
 
-    fn stop_devices(&mut self, index: u16) {
-        for number in self.system.devices_of(index) {
-            let made = self.devices.get(number);
+    /// Component `index` could not be made.
+    pub(crate) fn not_made(&mut self, index: u16, error: SystemError) {
+        self.leave(index, Next::Unmade(error));
+    }
+
+    /// No thread of component `index` runs any more: nor do its devices.
+    pub(crate) fn stopped(&mut self, index: u16) {
+        if let Ok(component) = self.component_mut(index)
+            && let Some(leaving) = &mut component.leaving
+        {
+            leaving.has_space = false;
+        }
+        let shared = self.shared;
+        for number in shared.system.devices_of(index) {
+            let made = shared.devices.get(number);
             for handler in made.iter().flat_map(|made| made.interrupts()) {
                 // A line that nobody bound needs no unbinding.
                 let _ = handler.unbind();
             }
-            let Some(device) = self.system.device(number) else {
+            let Some(device) = shared.system.device(number) else {
                 continue;
             };
             let stopped = match (device.stop, made) {
-                (Some(stop), Some(made)) => made.stop(stop, self.creator.space),
+                (Some(stop), Some(made)) => made.stop(stop, shared.creator.space),
                 _ => Ok(()),
             };
             if let Err(why) = stopped {
@@ -117,26 +134,29 @@ impl Root<'_> {
         self.messenger.idle = ticket;
     }
 
-    /// Goes on with all components that leave.
-    pub(crate) fn turn(&mut self, port: &mut Port<REPLIES>) {
+    /// Whether every server of component `index` that is to be told has been.
+    pub(crate) fn is_forgotten(&self, index: u16) -> bool {
+        let component = self.components.get(usize::from(index));
+        let leaving = component.and_then(|component| component.leaving);
+        leaving.is_some_and(|leaving| !leaving.has_space && leaving.untold == 0)
+            && self.messenger.busy_with != Some(index)
+    }
+
+    /// Has the messenger tell the next server of a component that leaves.
+    pub(crate) fn tell(&mut self, port: &mut Port<REPLIES>) {
         for index in 0..self.count() {
-            let leaving = |root: &Self| root.components.get(usize::from(index))?.leaving;
-            if leaving(self).is_none() {
-                continue;
-            }
-            self.tell_next(index, port);
-            if let Some(leaving) = leaving(self).filter(|leaving| leaving.untold == 0)
-                && self.messenger.busy_with != Some(index)
-            {
-                self.take_back(index);
-                self.go_on(index, leaving.next, port);
+            let component = self.components.get(usize::from(index));
+            let leaving = component.and_then(|component| component.leaving);
+            if leaving.is_some_and(|leaving| !leaving.has_space && leaving.untold != 0) {
+                self.tell_next(index, port);
             }
         }
     }
 
     /// Has the messenger tell the next server of component `index`, if both are ready.
     fn tell_next(&mut self, index: u16, port: &mut Port<REPLIES>) {
-        for (at, wanted) in self.system.uses_of(index).enumerate().take(32) {
+        let shared = self.shared;
+        for (at, wanted) in shared.system.uses_of(index).enumerate().take(32) {
             let administration = self.administration(wanted.service);
             let component = self.components.get_mut(usize::from(index));
             let Some(leaving) = component.and_then(|component| component.leaving.as_mut()) else {
@@ -164,41 +184,42 @@ impl Root<'_> {
         }
     }
 
-    /// Takes back everything that component `index` held: what it handed out,
-    /// its devices and its memory.
-    pub(crate) fn take_back(&mut self, index: u16) {
-        let Some(component) = self.components.get(usize::from(index)).copied() else {
+    /// What the worker takes back of component `index`.
+    pub(crate) fn remains(&self, index: u16) -> Remains {
+        let component = self.components.get(usize::from(index));
+        component.map_or_else(Remains::default, |component| Remains {
+            grants: component.grants,
+            memory: component
+                .region
+                .map(|region| self.slots.slot(region.untyped.address().index())),
+            run: component.run,
+        })
+    }
+
+    /// Everything that component `index` held was taken back, or, unless `clean`,
+    /// something could not be.
+    pub(crate) fn gone(&mut self, index: u16, clean: bool, port: &mut Port<REPLIES>) {
+        let remains = self.remains(index);
+        let Ok(component) = self.component_mut(index) else {
             return;
         };
-        if let Some((run, count)) = component.grants {
-            for slot in (0..count).map(|position| nth(run, position)) {
-                if slot.revoke().and_then(|()| slot.delete()).is_ok() {
-                    self.slots.give_back(slot);
-                }
+        let Some(leaving) = component.leaving.take() else {
+            return;
+        };
+        component.process = None;
+        component.run = None;
+        component.grants = None;
+        if clean {
+            let run = remains.run.map(|first| (first, PROCESS_SLOTS));
+            for (first, count) in run.into_iter().chain(remains.grants) {
+                (0..count).for_each(|position| self.slots.give_back(nth(first, position)));
             }
         }
-        if let Some(region) = component.region {
-            let slot = self.slots.slot(region.untyped.address().index());
-            if let Err(error) = slot.revoke() {
-                self.console
-                    .complain(|out| writeln!(out, "root: memory of a component: {error}"));
-            }
-        }
-        if let Some(run) = component.run {
-            // All of it went with the memory: the slots are empty.
-            let _ = Process::forget(run, &mut self.slots);
-        }
-        if let Ok(component) = self.component_mut(index) {
-            component.process = None;
-            component.run = None;
-            component.grants = None;
-            component.leaving = None;
-        }
+        self.go_on(index, leaving.next, port);
     }
 
     /// Does what is to be done about a component that is gone.
     fn go_on(&mut self, index: u16, next: Next, port: &mut Port<REPLIES>) {
-        let mut result = Ok(());
         match next {
             Next::Ended(end) => self.ended(index, end),
             Next::Stopped => {
@@ -209,10 +230,33 @@ impl Root<'_> {
             Next::Started => {
                 if let Ok(component) = self.component_mut(index) {
                     component.history.asked();
+                    component.starting = true;
+                    component.state = ComponentState::Restarting;
                 }
-                result = self.start(index).map_err(crate::answer::refused);
+                return;
+            }
+            Next::Unmade(error) => {
+                if let Ok(component) = self.component_mut(index) {
+                    component.state = ComponentState::Failed;
+                }
+                self.want_stand_ins(index);
+                return self.answer_waiting(index, Err(error), port);
             }
         }
+        let component = self.components.get(usize::from(index));
+        if component.is_some_and(|component| !component.is_alive()) {
+            self.want_stand_ins(index);
+        }
+        self.answer_waiting(index, Ok(()), port);
+    }
+
+    /// Answers all who wait for something to become of component `index`.
+    pub(crate) fn answer_waiting(
+        &mut self,
+        index: u16,
+        result: Result<(), SystemError>,
+        port: &mut Port<REPLIES>,
+    ) {
         for place in &mut self.waiting {
             let Some((_, waiting)) = place.take_if(|(of, _)| *of == index) else {
                 continue;
@@ -227,7 +271,7 @@ impl Root<'_> {
 
     /// Decides what becomes of a component that ended by itself.
     fn ended(&mut self, index: u16, end: End) {
-        let Some(spec) = self.system.component(index) else {
+        let Some(spec) = self.shared.system.component(index) else {
             return;
         };
         let now = time::nanoseconds(time::now());

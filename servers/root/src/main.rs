@@ -18,17 +18,29 @@ mod devices;
 #[cfg(target_os = "none")]
 mod grants;
 #[cfg(target_os = "none")]
+mod helper;
+#[cfg(target_os = "none")]
 mod leaving;
+#[cfg(target_os = "none")]
+mod make;
 #[cfg(target_os = "none")]
 mod messenger;
 #[cfg(any(target_os = "none", test))]
 mod policy;
 #[cfg(target_os = "none")]
+mod printer;
+#[cfg(target_os = "none")]
 mod report;
 #[cfg(target_os = "none")]
 mod root;
+#[cfg(target_os = "none")]
+mod stand_in;
+#[cfg(target_os = "none")]
+mod tasks;
 #[cfg(any(target_os = "none", test))]
 mod text;
+#[cfg(target_os = "none")]
+mod worker;
 
 #[cfg(target_os = "none")]
 gritos_sys::root_entry!(root::main);

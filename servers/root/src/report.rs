@@ -8,9 +8,11 @@ use gritos_sys::abi::boot_image::{BootImage, Entry, EntryKind, Segment};
 use gritos_sys::abi::boot_info::{Board, BootInfo, UNTYPED_LIMIT};
 use gritos_sys::abi::fault::FaultKind;
 use gritos_sys::abi::message::DATA_WORDS;
-use gritos_sys::process::{Process, STACK_TOP};
-use gritos_sys::rt;
+use gritos_sys::cap::Tcb;
+use gritos_sys::process::STACK_TOP;
 use gritos_sys::thread::PAGE_BYTES;
+use gritos_sys::{Cap, rt};
+use gritos_system::Component;
 
 const MIB: u64 = 1 << 20;
 const KIB: u64 = 1 << 10;
@@ -80,26 +82,58 @@ pub(crate) fn image(out: &mut dyn Write, image: &BootImage<'_>) -> Result {
 /// A fault as it was reported.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
+    /// The first thread of the component.
+    tcb: Cap<Tcb>,
     tag: u64,
     address: u64,
-    /// Where it happened.
-    pub(crate) pc: u64,
-    /// The stack pointer.
-    pub(crate) sp: u64,
+    pc: u64,
+    sp: u64,
     syndrome: u64,
 }
 
 impl Fault {
-    /// Reads the words of a fault message.
-    pub(crate) fn decode(incoming: &Incoming) -> Self {
+    /// Reads a fault message about a thread of the component whose first one is `tcb`.
+    pub(crate) fn decode(tcb: Cap<Tcb>, incoming: &Incoming) -> Self {
         let [address, pc, sp, syndrome, ..] = incoming.words;
+        Self::new(tcb, incoming.tag, [address, pc, sp, syndrome])
+    }
+
+    /// The fault whose message has this tag and these words.
+    pub(crate) const fn new(tcb: Cap<Tcb>, tag: u64, words: [u64; 4]) -> Self {
+        let [address, pc, sp, syndrome] = words;
         Self {
-            tag: incoming.tag,
+            tcb,
+            tag,
             address,
             pc,
             sp,
             syndrome,
         }
+    }
+
+    /// The first thread of the component.
+    pub(crate) const fn tcb(&self) -> Cap<Tcb> {
+        self.tcb
+    }
+
+    /// Where it happened.
+    pub(crate) const fn pc(&self) -> u64 {
+        self.pc
+    }
+
+    /// The stack pointer.
+    pub(crate) const fn sp(&self) -> u64 {
+        self.sp
+    }
+
+    /// The tag of its message.
+    pub(crate) const fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// The words of its message.
+    pub(crate) const fn words(&self) -> [u64; 4] {
+        [self.address, self.pc, self.sp, self.syndrome]
     }
 
     /// The immediate of the `brk` that caused it, if one did.
@@ -145,13 +179,13 @@ pub(crate) fn text<'a>(entry: &Entry, image: &BootImage<'a>) -> Option<(&'a [u8]
 /// Prints how a component failed.
 pub(crate) fn fault(
     out: &mut dyn Write,
-    name: &str,
+    spec: &Component<'_>,
     entry: Option<&Entry>,
-    (process, stack_bytes): (Option<Process>, u64),
     fault: &Fault,
 ) -> Result {
+    let name = spec.name;
     if fault.breakpoint() == Some(rt::PANIC) {
-        return last_words(out, name, process);
+        return last_words(out, name, fault.tcb);
     }
     let program = entry.map_or(&[][..], |entry| entry.segments());
     let start = |segment: &Segment| segment.address;
@@ -165,25 +199,21 @@ pub(crate) fn fault(
     writeln!(
         out,
         "{} at address {:#x} (pc {:#x}, sp {:#x}, syndrome {:#x})",
-        fault.what(stack_bytes),
+        fault.what(u64::from(spec.stack_bytes)),
         fault.address,
         fault.pc,
         fault.sp,
         fault.syndrome
     )?;
-    match process {
-        Some(process) => registers(out, process.tcb),
-        None => Ok(()),
-    }
+    registers(out, fault.tcb)
 }
 
 /// Prints the message of a panic, which a component leaves in its registers.
-fn last_words(out: &mut dyn Write, name: &str, process: Option<Process>) -> Result {
+fn last_words(out: &mut dyn Write, name: &str, tcb: Cap<Tcb>) -> Result {
     write!(out, "root: {name} panicked at ")?;
-    let tcb = process.map(|process| process.tcb);
     for first in (0..REGISTERS).step_by(DATA_WORDS) {
         let count = (REGISTERS - first).min(DATA_WORDS as u64);
-        let Some(Ok(words)) = tcb.map(|tcb| tcb.read_registers(first, count)) else {
+        let Ok(words) = tcb.read_registers(first, count) else {
             break;
         };
         for byte in words
@@ -202,7 +232,7 @@ fn last_words(out: &mut dyn Write, name: &str, process: Option<Process>) -> Resu
 }
 
 /// Prints x0–x30, four to a line.
-fn registers(out: &mut dyn Write, tcb: gritos_sys::Cap<gritos_sys::cap::Tcb>) -> Result {
+fn registers(out: &mut dyn Write, tcb: Cap<Tcb>) -> Result {
     for first in (0..REGISTERS).step_by(DATA_WORDS) {
         let count = (REGISTERS - first).min(DATA_WORDS as u64);
         let Ok(values) = tcb.read_registers(first, count) else {

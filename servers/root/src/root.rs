@@ -4,28 +4,30 @@
 use core::fmt::{self, Write};
 
 use gritos_service::Port;
-use gritos_service::idl::{Answer, Dispatch, Incoming, Kind, Outgoing, ServerPort, Status};
+use gritos_service::idl::{Answer, Dispatch, Incoming, Kind, Outgoing, ServerPort, Ticket};
 use gritos_sys::abi::boot_image::{self, BootImage, EntryKind, FLAG_SEMIHOSTING, ImageError};
 use gritos_sys::abi::boot_info::{BootInfo, ROOT_CNODE_SLOTS, slot};
 use gritos_sys::abi::fault::FaultReply;
 use gritos_sys::abi::{Address, Rights};
-use gritos_sys::cap::{AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply};
-use gritos_sys::error::Operation;
+use gritos_sys::cap::{AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply, Untyped};
 use gritos_sys::invoke::Permissions;
 use gritos_sys::memory::Pool;
 use gritos_sys::process::Creator;
-use gritos_sys::slots::Slots;
+use gritos_sys::slots::{Slot, Slots};
 use gritos_sys::{Cap, Error, Mask, debug_println, ipc, rt, shared, time};
 use gritos_system::{COMPONENT_LIMIT, Provider, SERVICE_LIMIT, System, SystemError};
 use gritos_system_api::ComponentState;
 
-use crate::component::{Component, index_of};
+use crate::component::{Component, Facts, index_of};
 use crate::console::Console;
 use crate::devices::Devices;
+use crate::helper::{Helper, PRIORITY};
 use crate::leaving::{Messenger, Next, WaitPlace};
-use crate::messenger;
 use crate::policy::End;
-use crate::report;
+use crate::stand_in::StandIn;
+use crate::tasks::Worker;
+use crate::worker::{self, Service, Shared};
+use crate::{messenger, printer, report};
 
 /// Where the boot image is mapped.
 const IMAGE_ADDRESS: u64 = rt::IMMUTABLE_BASE;
@@ -33,12 +35,14 @@ const IMAGE_ADDRESS: u64 = rt::IMMUTABLE_BASE;
 /// Memory for translation tables of the root task's own AddressSpace.
 const TABLE_BYTES: u64 = 64 << 10;
 /// Memory for the endpoints of services and the root task's own objects.
-const OBJECT_BYTES: u64 = 64 << 10;
+const OBJECT_BYTES: u64 = 128 << 10;
 
 /// Most callers that wait for the end of a component at a time.
 const WAIT_LIMIT: usize = 4;
-/// Those, the messenger, and the call in hand.
-pub(crate) const REPLIES: usize = WAIT_LIMIT + 2;
+/// Those, the three helpers, and the call in hand.
+pub(crate) const REPLIES: usize = WAIT_LIMIT + 4;
+/// Name of the service that shows text.
+const CONSOLE_SERVICE: &str = "console";
 
 /// Why the root task cannot go on.
 enum Trouble {
@@ -63,32 +67,32 @@ impl From<Error> for Trouble {
     }
 }
 
-/// The ends of a service that the root task holds.
-#[derive(Clone, Copy, Debug)]
-struct Service {
-    /// Every other capability to it comes from this one.
-    all: Cap<Endpoint>,
-    /// What the root task calls it by.
-    administration: Cap<Endpoint>,
-}
-
 /// Everything that the root task knows.
-pub(crate) struct Root<'a> {
-    pub(crate) info: &'a BootInfo,
-    pub(crate) image: BootImage<'a>,
-    pub(crate) system: System<'a>,
-    pub(crate) creator: Creator,
+pub(crate) struct Root {
+    pub(crate) info: &'static BootInfo,
+    /// What does not change.
+    pub(crate) shared: &'static Shared,
     pub(crate) pool: Pool,
     pub(crate) slots: Slots,
+    /// Two slots for the making of components.
+    pub(crate) scratch: Slot,
     /// Where faults and calls of the service `system` arrive.
     pub(crate) endpoint: Cap<Endpoint>,
-    services: [Option<Service>; SERVICE_LIMIT],
-    pub(crate) devices: Devices,
     pub(crate) components: [Component; COMPONENT_LIMIT],
+    pub(crate) stand_ins: [StandIn; SERVICE_LIMIT],
     pub(crate) console: Console,
+    /// The service that shows text, if the device of the console has a driver.
+    pub(crate) console_service: Option<u16>,
     pub(crate) messenger: Messenger,
+    pub(crate) worker: Worker,
+    /// The printer, when it waits for text.
+    pub(crate) printer: Option<Ticket>,
     /// Who waits for the end of which component.
     pub(crate) waiting: [WaitPlace; WAIT_LIMIT],
+    /// Something happened after which there may be work for worker or messenger.
+    pub(crate) has_work: bool,
+    /// When the next component is to be started, as a counter value.
+    due: Option<u64>,
 }
 
 /// Runs the system until no component runs any more.
@@ -116,7 +120,8 @@ pub(crate) fn main(info: &'static BootInfo) {
 
 /// Starts the components and watches them; the number that failed.
 fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
-    let mut console = Console::new(Cap::at(Address::root(slot::PLATFORM)));
+    let platform = Cap::at(Address::root(slot::PLATFORM));
+    let mut console = Console::new(platform);
     console.say(|out| report::machine(out, info));
     let cnode = Cap::<CNode>::at(Address::root(slot::CNODE));
     let first_free = u16::try_from(info.first_free_slot).unwrap_or(ROOT_CNODE_SLOTS);
@@ -145,51 +150,93 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
         *reply = own.create::<Reply>(slots.take()?)?;
     }
     let window = slots.take()?;
+    let helper_faults =
+        slots
+            .take()?
+            .mint(endpoint, Mask::only(Rights::SEND), Helper::Messenger as u32)?;
     let services = services(&system, own, endpoint, &mut slots)?;
     let devices = Devices::make(info, &system, &mut slots, |device, error| {
         console.complain(|out| writeln!(out, "root: device {}: {error}", device.name));
     });
-    let mut root = Root {
-        info,
+    let creator = Creator {
+        space,
+        tcb: Cap::at(Address::root(slot::TCB)),
+        asids: Cap::at(Address::root(slot::ASID_CONTROL)),
+        budgets: Cap::at(Address::root(slot::SCHED_CONTROL)),
+        image: image_memory,
+    };
+    let shared = worker::share(Shared {
         image,
         system,
-        creator: Creator {
-            space,
-            tcb: Cap::at(Address::root(slot::TCB)),
-            asids: Cap::at(Address::root(slot::ASID_CONTROL)),
-            budgets: Cap::at(Address::root(slot::SCHED_CONTROL)),
-            image: image_memory,
-        },
-        pool,
-        slots,
-        endpoint,
+        creator,
+        cnode,
+        platform,
         services,
         devices,
-        components: [Component::NEW; COMPONENT_LIMIT],
-        console,
-        messenger: Messenger::default(),
-        waiting: [const { None }; WAIT_LIMIT],
+        helper_faults,
+    });
+    let console_service = console_service(shared);
+    let text_priority = console_service.map_or(PRIORITY, |(_, priority)| priority.max(PRIORITY));
+    let objects = (cnode, own, endpoint);
+    let mut helper = |helper: Helper, entry: extern "C" fn(u64) -> !, priority| {
+        helper.start(&shared.creator, objects, &mut slots, entry, priority)
     };
-    root.start_all();
-    messenger::start(&root.creator, cnode, own, endpoint, &mut root.slots)?;
+    helper(Helper::Messenger, messenger::run, PRIORITY)?;
+    helper(Helper::Printer, printer::run, text_priority)?;
+    let worker = helper(Helper::Worker, worker::run, PRIORITY)?;
+    let mut root = Root {
+        info,
+        shared,
+        pool,
+        scratch: slots.take_run(2)?,
+        slots,
+        endpoint,
+        components: [Component::NEW; COMPONENT_LIMIT],
+        stand_ins: [StandIn::NONE; SERVICE_LIMIT],
+        console,
+        console_service: console_service.map(|(service, _)| service),
+        messenger: Messenger::default(),
+        worker: Worker::new(worker, PRIORITY),
+        printer: None,
+        waiting: [const { None }; WAIT_LIMIT],
+        has_work: true,
+        due: None,
+    };
+    root.console.use_printer();
+    root.begin();
     let port = Port::with_replies((endpoint, quiet), replies);
     root.watch(&mut port.with_window(window.address(), 1));
     Ok(root.failed())
+}
+
+/// The service that shows text, and the priority of who serves it: the driver of
+/// the console's device.
+fn console_service(shared: &Shared) -> Option<(u16, u8)> {
+    (0..)
+        .zip(shared.system.services())
+        .find_map(|(number, service)| {
+            let Provider::Component(index) = service.provider else {
+                return None;
+            };
+            let wanted = service.name == CONSOLE_SERVICE && shared.has_console(index);
+            let component = shared.system.component(index).filter(|_| wanted)?;
+            Some((number, component.priority))
+        })
 }
 
 /// Makes the endpoint of each service; those of the root task itself share its
 /// own.
 fn services(
     system: &System<'_>,
-    own: Cap<gritos_sys::cap::Untyped>,
+    own: Cap<Untyped>,
     endpoint: Cap<Endpoint>,
     slots: &mut Slots,
 ) -> Result<[Option<Service>; SERVICE_LIMIT], Error> {
     let mut services = [None; SERVICE_LIMIT];
     for (place, service) in services.iter_mut().zip(system.services()) {
-        let all = match service.provider {
-            Provider::Root => endpoint,
-            Provider::Component(_) => own.create::<Endpoint>(slots.take()?)?,
+        let (all, provider) = match service.provider {
+            Provider::Root => (endpoint, None),
+            Provider::Component(index) => (own.create::<Endpoint>(slots.take()?)?, Some(index)),
         };
         let rights = Rights::SEND | gritos_base_api::Supervision::ADMINISTER;
         let administration =
@@ -199,59 +246,44 @@ fn services(
         *place = Some(Service {
             all,
             administration,
+            provider,
         });
     }
     Ok(services)
 }
 
-impl Root<'_> {
+impl Root {
     /// How many components the table has.
     pub(crate) const fn count(&self) -> u16 {
-        self.system.component_count()
+        self.shared.system.component_count()
     }
 
-    fn start_all(&mut self) {
-        for index in 0..self.count() {
-            self.start_and_report(index);
+    /// Has every component started, the most urgent first.
+    fn begin(&mut self) {
+        for (index, component) in (0..self.count()).zip(&mut self.components) {
+            component.facts = Facts::of(self.shared, index);
+            component.starting = true;
         }
-    }
-
-    /// Starts a component. One that cannot be started is reported and counts as
-    /// failed; the others start all the same.
-    pub(crate) fn start_and_report(&mut self, index: u16) {
-        let name = self.system.component(index).map_or("?", |spec| spec.name);
-        if let Err(error) = self.start(index) {
-            self.console
-                .complain(|out| writeln!(out, "root: {name} was not started: {error}"));
-        }
-    }
-
-    /// The capability that all others to a service come from.
-    pub(crate) fn service_endpoint(&self, service: u16) -> Result<Cap<Endpoint>, Error> {
-        self.services
-            .get(usize::from(service))
-            .copied()
-            .flatten()
-            .map(|service| service.all)
-            .ok_or(Error::local(Status::OutOfRange, Operation::Load))
     }
 
     /// What to call a service by that a running component offers.
     pub(crate) fn administration(&self, service: u16) -> Option<Cap<Endpoint>> {
-        let Provider::Component(provider) = self.system.service(service)?.provider else {
-            return None;
-        };
+        let provider = self.provider(service)?;
         let provider = self.components.get(usize::from(provider))?;
-        let ends = self.services.get(usize::from(service)).copied().flatten()?;
-        let runs = provider.state == ComponentState::Running && provider.leaving.is_none();
-        runs.then_some(ends.administration)
+        let ends = self
+            .shared
+            .services
+            .get(usize::from(service))
+            .copied()
+            .flatten()?;
+        provider.serves().then_some(ends.administration)
     }
 
     /// Serves faults and calls until no component runs or will.
     fn watch(&mut self, port: &mut Port<REPLIES>) {
         let mut reply = None;
-        while self.is_alive() {
-            port.set_deadline(self.next_due());
+        while self.is_alive() || self.is_busy() {
+            port.set_deadline(self.due);
             self.console.tell_reader();
             let incoming = match reply {
                 Some(reply) => port.reply_recv(reply),
@@ -259,7 +291,15 @@ impl Root<'_> {
             };
             reply = self.handle(port, &incoming);
             self.start_due();
-            self.turn(port);
+            while core::mem::take(&mut self.has_work) {
+                self.tell(port);
+                self.give_work(port);
+                self.due = self.next_due();
+            }
+            // Whoever writes a report calls again: not all that it costs at a time.
+            if !is_report(&incoming) {
+                self.give_text(port);
+            }
         }
         if let Some(reply) = reply {
             // Whoever called last may be gone with its component.
@@ -276,14 +316,10 @@ impl Root<'_> {
             Ok(Kind::Call) => {}
             _ => return None,
         }
-        let answer = if incoming.badge() == messenger::BADGE {
-            let ticket = port.ticket();
-            self.messenger_is_idle(ticket);
-            Answer::Kept
-        } else {
-            gritos_system_api::System::dispatch(self, incoming, || port.ticket())
-        };
-        match answer {
+        if let Some(helper) = Helper::of(incoming.badge()) {
+            return self.help(port, helper, incoming);
+        }
+        match gritos_system_api::System::dispatch(self, incoming, || port.ticket()) {
             Answer::Words(reply) => Some(reply),
             Answer::Refused(error) => Some(Outgoing::refusal(error)),
             Answer::Kept => {
@@ -294,56 +330,86 @@ impl Root<'_> {
         }
     }
 
+    /// Serves a helper: takes what it has done and keeps it waiting for more.
+    fn help(
+        &mut self,
+        port: &mut Port<REPLIES>,
+        helper: Helper,
+        incoming: &Incoming,
+    ) -> Option<Outgoing<0>> {
+        if is_report(incoming) {
+            let (bytes, length) = worker::part(incoming.words);
+            self.console.report(bytes.get(..length).unwrap_or(&[]));
+            return Some(Outgoing::new(0, [0; 8], 0));
+        }
+        let ticket = port.ticket();
+        port.keep();
+        self.has_work |= helper != Helper::Printer;
+        match helper {
+            Helper::Messenger => self.messenger_is_idle(ticket),
+            Helper::Worker => self.worker_is_idle(ticket, incoming.words[0], port),
+            Helper::Printer => {
+                if incoming.tag == printer::REFUSED {
+                    self.console.set_mute();
+                }
+                self.printer = ticket;
+            }
+        }
+        None
+    }
+
     /// Decides about a fault: the answer to the thread, if it goes on.
     fn fault(&mut self, incoming: &Incoming) -> Option<Outgoing<0>> {
-        let fault = report::Fault::decode(incoming);
+        if Helper::of(incoming.badge()).is_some() {
+            self.console
+                .complain(|out| writeln!(out, "root: a helper of the root task failed"));
+            return None;
+        }
         let index = index_of(incoming.badge())?;
-        let spec = self.system.component(index)?;
-        let entry = self.entry_of(&spec);
-        let text = entry.and_then(|entry| report::text(&entry, &self.image));
-        let exit = text.and_then(|(bytes, base)| shared::error_exit(bytes, base, fault.pc));
-        if let Some(exit) = exit {
-            let words = [exit, fault.sp, 0, 0, 0, 0, 0, 0];
+        let component = self.components.get_mut(usize::from(index))?;
+        let process = component.process?;
+        let fault = report::Fault::decode(process.tcb, incoming);
+        if let Some(exit) = error_exit(self.shared, component.facts.entry, fault.pc()) {
+            let words = [exit, fault.sp(), 0, 0, 0, 0, 0, 0];
             return Some(Outgoing::new(FaultReply::Jump as u64, words, 2));
         }
-        let end = match fault.breakpoint() {
-            Some(rt::EXIT) => End::Returned,
-            _ => End::Failed,
-        };
-        let process = self.component_mut(index).ok()?.process;
-        if end == End::Failed {
-            let remains = (process, u64::from(spec.stack_bytes));
-            self.console
-                .complain(|out| report::fault(out, spec.name, entry.as_ref(), remains, &fault));
+        // The first thing that goes wrong is what matters.
+        if component.leaving.is_none() {
+            let end = match fault.breakpoint() {
+                Some(rt::EXIT) => End::Returned,
+                _ => End::Failed,
+            };
+            component.fault = (end == End::Failed).then_some(fault);
+            self.leave(index, Next::Ended(end));
         }
         // What it wrote on the debug console, if it did, lies with the kernel.
         self.console.note_text();
-        self.leave(index, Next::Ended(end));
         None
     }
 
     /// When the next component is to be started, as a counter value.
     fn next_due(&self) -> Option<u64> {
-        let due = self.components.iter().filter_map(|c| c.due).min()?;
+        let components = self.components.iter().take(usize::from(self.count()));
+        let due = components.filter_map(|component| component.due).min()?;
         Some(time::ticks(due))
     }
 
     fn start_due(&mut self) {
         let now = time::now();
-        for index in 0..self.count() {
-            let due = self.components.get(usize::from(index)).and_then(|c| c.due);
-            if due.is_some_and(|due| time::ticks(due) <= now) {
-                self.start_and_report(index);
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.has_work = true;
+        for component in &mut self.components {
+            if component.due.is_some_and(|due| time::ticks(due) <= now) {
+                component.due = None;
+                component.starting = true;
             }
         }
     }
 
     fn is_alive(&self) -> bool {
-        self.components.iter().any(|component| {
-            let state = component.state;
-            component.leaving.is_some()
-                || matches!(state, ComponentState::Running | ComponentState::Restarting)
-        })
+        self.components.iter().any(Component::is_alive)
     }
 
     fn failed(&self) -> usize {
@@ -352,4 +418,18 @@ impl Root<'_> {
             .filter(|component| component.state == ComponentState::Failed)
             .count()
     }
+}
+
+/// Whether a message is a part of a report.
+fn is_report(incoming: &Incoming) -> bool {
+    incoming.outcome.is_ok()
+        && incoming.badge() == Helper::Worker as u32
+        && incoming.tag == worker::REPORT
+}
+
+/// Where a thread of a component goes on that faulted at `pc` because memory that it shares is gone.
+fn error_exit(shared: &Shared, entry: Option<u32>, pc: u64) -> Option<u64> {
+    let entry = shared.image.entry(entry?)?;
+    let (bytes, base) = report::text(&entry, &shared.image)?;
+    shared::error_exit(bytes, base, pc)
 }

@@ -1,4 +1,4 @@
-//! What was printed, until the log has read it.
+//! What was printed, until the log and the console have read it.
 
 use gritos_idl_runtime::Bytes;
 
@@ -6,6 +6,8 @@ use gritos_idl_runtime::Bytes;
 pub(crate) const RING: usize = 4 << 10;
 /// Most bytes of a piece.
 const PIECE: usize = 61;
+/// Most bytes of a piece for the console.
+pub(crate) const SHOWN: usize = 56;
 
 // Marks in the ring: what follows tells of a failure, or does not. Text has neither.
 const FAILURE: u8 = 1;
@@ -16,6 +18,8 @@ const ORDINARY: u8 = 2;
 pub(crate) struct Ring {
     bytes: [u8; RING],
     read: usize,
+    /// What is before this is on the console.
+    shown: usize,
     written: usize,
     /// What the next byte written is, and the next read.
     kinds: (bool, bool),
@@ -27,6 +31,7 @@ impl Ring {
         Self {
             bytes: [0; RING],
             read: 0,
+            shown: 0,
             written: 0,
             kinds: (false, false),
         }
@@ -38,14 +43,42 @@ impl Ring {
             self.kinds.0 = failure;
             self.put(if failure { FAILURE } else { ORDINARY });
         }
-        for &byte in text.iter().filter(|&&byte| byte > ORDINARY) {
-            self.put(byte);
+        // All at a time, for nobody else runs meanwhile.
+        for part in text.split(|&byte| byte <= ORDINARY) {
+            self.append(part);
         }
+    }
+
+    /// Adds text without marks; of more than the ring holds, the end.
+    fn append(&mut self, text: &[u8]) {
+        let text = text.get(text.len().saturating_sub(RING)..).unwrap_or(text);
+        let used = self.written.wrapping_sub(self.read);
+        // What is dropped may have marks among it.
+        let end = self
+            .read
+            .wrapping_add((used + text.len()).saturating_sub(RING));
+        while end.wrapping_sub(self.read) as isize > 0 && self.next().is_some() {}
+        let unseen = self.written.wrapping_sub(self.shown) + text.len();
+        self.shown = self.shown.wrapping_add(unseen.saturating_sub(RING));
+        let start = self.written % RING;
+        let (head, tail) = text.split_at(text.len().min(RING - start));
+        let places = self.bytes.get_mut(start..start + head.len());
+        places
+            .into_iter()
+            .for_each(|places| places.copy_from_slice(head));
+        let places = self.bytes.get_mut(..tail.len());
+        places
+            .into_iter()
+            .for_each(|places| places.copy_from_slice(tail));
+        self.written = self.written.wrapping_add(text.len());
     }
 
     fn put(&mut self, byte: u8) {
         if self.written.wrapping_sub(self.read) == RING {
             self.next();
+        }
+        if self.written.wrapping_sub(self.shown) == RING {
+            self.shown = self.shown.wrapping_add(1);
         }
         if let Some(place) = self.bytes.get_mut(self.written % RING) {
             *place = byte;
@@ -65,6 +98,29 @@ impl Ring {
             }
         }
         None
+    }
+
+    /// Takes a piece for the console, which is empty if it has everything.
+    pub(crate) fn show(&mut self) -> Bytes<SHOWN> {
+        let mut text = [0; SHOWN];
+        let mut count = 0;
+        while let Some(place) = text.get_mut(count) {
+            if self.shown == self.written {
+                break;
+            }
+            let byte = self.bytes.get(self.shown % RING).copied().unwrap_or(0);
+            self.shown = self.shown.wrapping_add(1);
+            if byte > ORDINARY {
+                *place = byte;
+                count += 1;
+            }
+        }
+        Bytes::new(text.get(..count).unwrap_or(&[])).unwrap_or_default()
+    }
+
+    /// Everything so far was shown.
+    pub(crate) const fn set_shown(&mut self) {
+        self.shown = self.written;
     }
 
     /// Takes a piece: whether it tells of a failure, and the text, which is empty if there is none.
@@ -119,6 +175,35 @@ mod tests {
         assert_eq!(all(&mut ring), wanted);
         ring.push(true, b"\x01\x02d");
         assert_eq!(all(&mut ring), [(true, "d".to_string())]);
+    }
+
+    #[test]
+    fn the_console_reads_the_same_text_without_its_marks() {
+        let mut ring = Ring::new();
+        ring.push(false, b"shown already");
+        ring.set_shown();
+        let long = "0123456789".repeat(20);
+        for (failure, text) in [(true, "a"), (false, "b"), (true, &long)] {
+            ring.push(failure, text.as_bytes());
+        }
+        let mut shown = Vec::new();
+        while let text = ring.show()
+            && !text.is_empty()
+        {
+            shown.extend(text.to_vec());
+        }
+        assert_eq!(shown, format!("ab{long}").into_bytes());
+        // The log has not read anything of it yet.
+        assert_eq!(all(&mut ring).len(), 4);
+        ring.push(false, &[b'x'; RING]);
+        ring.push(false, b"yz");
+        let mut shown = Vec::new();
+        while let text = ring.show()
+            && !text.is_empty()
+        {
+            shown.extend(text.to_vec());
+        }
+        assert!(shown.ends_with(b"xyz") && shown.len() >= RING - 2);
     }
 
     #[test]

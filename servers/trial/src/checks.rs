@@ -3,13 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 
-use gritos_idl_runtime::{Cap, Error, Status};
+use gritos_idl_runtime::{Cap, Error, Status, WireError};
 use gritos_service::Kernel;
 use gritos_sys::environment::Environment;
-use gritos_sys::time;
+use gritos_sys::{ipc, time};
 use gritos_trial_api::{Failure, Thing, ThingClient};
 
-use crate::component::trial;
+use crate::component::{session, trial};
 
 /// How long the server does not answer before it dies: others queue meanwhile, and the next life serves them.
 const STALL: u64 = 20_000_000;
@@ -19,6 +19,7 @@ pub(crate) fn run(name: &str, environment: &Environment<'_>) {
         "death" => death(environment),
         "retry" => retry(environment),
         "speed" => speed(environment),
+        "gone" => gone(environment),
         other => Err(format!("there is no check `{other}`")),
     };
     match result {
@@ -74,6 +75,31 @@ fn retry(environment: &Environment<'_>) -> Result<(), String> {
         Ok(life) if life == before.life + 1 => Ok(()),
         other => Err(came_to("the idempotent call", &other)),
     }
+}
+
+/// How long calls are made to a service that nobody serves for most of the time.
+const GONE_FOR: u64 = 2_000_000_000;
+/// Pause between them.
+const GONE_PAUSE: u64 = 5_000_000;
+
+/// Calls to a service whose component has ended for good fail and say so; those that wait for a next life that does not
+/// come fail when that is known.
+fn gone(environment: &Environment<'_>) -> Result<(), String> {
+    let mut service = session(environment, "gone");
+    let end = time::after(GONE_FOR);
+    let (mut calls, mut longest) = (0_u32, 0);
+    while time::now() < end {
+        let start = time::now();
+        match service.count() {
+            Err(Error::Refused(WireError::Unavailable) | Error::Call(Status::ServerDied)) => {}
+            other => return Err(came_to("a call to nobody", &other)),
+        }
+        calls += 1;
+        longest = time::nanoseconds(time::now() - start).max(longest);
+        let _ = ipc::sleep_until(time::after(GONE_PAUSE));
+    }
+    log::info!("{calls} calls failed, the slowest after {longest} ns");
+    Ok(())
 }
 
 /// How long it takes from a fault of the server to the first answer of its next life.

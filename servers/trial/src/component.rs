@@ -46,7 +46,12 @@ fn run() -> Result<(), Error> {
 
 /// The session with the trial service.
 pub(crate) fn trial(environment: &Environment<'_>) -> TrialClient<Kernel> {
-    let session = environment.service("trial");
+    session(environment, "trial")
+}
+
+/// The session with the service of this name.
+pub(crate) fn session(environment: &Environment<'_>, name: &str) -> TrialClient<Kernel> {
+    let session = environment.service(name);
     let session = session.map_or(
         StubCap::<Trial>::new(gritos_sys::abi::Address::NULL),
         call_cap,

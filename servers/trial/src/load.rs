@@ -3,7 +3,7 @@
 //! Between two lives of the server a call may fail with `ServerDied`, and nothing else may happen: in each life the numbers
 //! of its calls grow, lives only follow each other, and no call waits for ever.
 
-use gritos_idl_runtime::{Error, Status};
+use gritos_idl_runtime::{Error, Status, WireError};
 use gritos_sys::environment::Environment;
 use gritos_sys::{ipc, time};
 
@@ -42,6 +42,8 @@ pub(crate) fn run(environment: &Environment<'_>) {
                 }
             }
             Err(Error::Call(Status::ServerDied)) => died += 1,
+            // Somebody has stopped it and may start it again.
+            Err(Error::Refused(WireError::Unavailable)) => {}
             Err(error) => {
                 log::error!("a call came to {error:?}");
                 return;

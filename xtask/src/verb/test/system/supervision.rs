@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Case, Guest, Setting};
 use crate::qemu::Clock;
+use crate::report;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("supervision/the_console_is_started_again", console).alone(),
@@ -18,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .with(TRIAL),
     Case::new("supervision/callers_of_a_server_that_dies", callers).with(TRIAL),
+    Case::new("supervision/callers_of_a_server_that_stays_dead", gone).with(TRIAL),
     Case::new(
         "supervision/nothing_leaks_when_a_server_dies_20_times",
         leaks,
@@ -29,6 +31,12 @@ pub(super) const CASES: &[Case] = &[
     Case::new("supervision/a_rogue_delays_nobody_more_urgent", rogue)
         .with(COUNTED)
         .alone(),
+    Case::new(
+        "supervision/one_that_fails_without_end_delays_nobody_more_urgent",
+        crashing,
+    )
+    .with(COUNTED)
+    .alone(),
 ];
 
 /// The system of `servers/trial`.
@@ -51,6 +59,9 @@ const RESTART_LIMIT: u64 = 700_000;
 /// The same while a rogue does its worst: the kernel's longest stretch with interrupts masked, and one answer of the root
 /// task, which is more urgent than everybody.
 const HARASSED_LIMIT: u64 = 5000;
+/// The same beside one that fails without end, is reported and made anew: the longest of the steps in which the root task
+/// does its part of that.
+const FAILING_LIMIT: u64 = 12_000;
 
 fn console(guest: &mut Guest<'_>) -> Result<()> {
     guest.succeed("echo before")?;
@@ -173,6 +184,28 @@ fn callers(guest: &mut Guest<'_>) -> Result<()> {
     Ok(())
 }
 
+fn gone(guest: &mut Guest<'_>) -> Result<()> {
+    // It ended at once when the system started: its callers are told so.
+    guest.succeed("restart check-gone")?;
+    guest.succeed("sleep 0.2")?;
+    guest.succeed("restart fail-always")?;
+    until_state(guest, "check-gone", "ended")?;
+    let log = guest.expect("log check-gone", "gone: passed")?;
+    // Two pauses of the policy, in which calls waited in the queue.
+    let longest = number_between(&log, "the slowest after ", " ns")?;
+    ensure!(longest >= 100_000_000, "{log}");
+    // The same for one that somebody stops, and no longer when it is started again.
+    guest.succeed("kill serve")?;
+    guest.succeed("restart check-retry")?;
+    until_state(guest, "check-retry", "ended")?;
+    guest.expect("log check-retry", "Unavailable")?;
+    guest.succeed("restart serve && restart load")?;
+    guest.succeed("restart check-death")?;
+    until_state(guest, "check-death", "ended")?;
+    guest.expect("log check-death", "death: passed")?;
+    Ok(())
+}
+
 /// What `mem` says: memory that `serve` uses, and slots of the root task.
 fn holdings(guest: &mut Guest<'_>) -> Result<(String, String)> {
     let mem = guest.succeed("mem")?;
@@ -196,12 +229,23 @@ fn leaks(guest: &mut Guest<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Until all that is to end when the system starts has ended: it is as urgent as what is measured.
+fn settle(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("sleep 1")?;
+    Ok(())
+}
+
 fn speed(guest: &mut Guest<'_>) -> Result<()> {
+    settle(guest)?;
     guest.succeed("kill load")?;
     guest.succeed("restart check-speed")?;
     until_state(guest, "check-speed", "ended")?;
     let log = guest.expect("log check-speed", "speed: passed")?;
     let taken = number_between(&log, "an answer ", " ns")? / NS_PER_INSTRUCTION;
+    report::step(
+        "Measured",
+        format!("an answer {taken} instructions after a fault"),
+    );
     ensure!(
         taken <= RESTART_LIMIT,
         "{taken} instructions from the fault to the first answer"
@@ -218,16 +262,45 @@ fn number_between(text: &str, before: &str, behind: &str) -> Result<u64> {
 }
 
 fn rogue(guest: &mut Guest<'_>) -> Result<()> {
+    settle(guest)?;
     let alone = lateness(guest)?;
     guest.succeed("restart rogue")?;
     let harassed = lateness(guest)?;
     guest.succeed("sleep 1")?;
     guest.expect("log rogue", "could do no more")?;
+    measured(alone, harassed, "a rogue");
     ensure!(
         alone <= LATENESS_LIMIT && harassed <= HARASSED_LIMIT,
         "{alone} instructions late without the rogue, {harassed} with it"
     );
     Ok(())
+}
+
+fn crashing(guest: &mut Guest<'_>) -> Result<()> {
+    settle(guest)?;
+    let alone = lateness(guest)?;
+    guest.succeed("restart crashing")?;
+    let beside = lateness(guest)?;
+    guest.succeed("kill crashing")?;
+    // It was reported and started again all the time.
+    let state = line_of(&guest.succeed("ps")?, "crashing")?;
+    let restarts: Option<u32> = state
+        .split_whitespace()
+        .rev()
+        .nth(2)
+        .and_then(|n| n.parse().ok());
+    ensure!(restarts.is_some_and(|restarts| restarts >= 20), "{state}");
+    measured(alone, beside, "one that fails without end");
+    ensure!(
+        alone <= LATENESS_LIMIT && beside <= FAILING_LIMIT,
+        "{alone} instructions late alone, {beside} beside one that fails without end"
+    );
+    Ok(())
+}
+
+fn measured(alone: u64, beside: u64, whom: &str) {
+    let text = format!("at most {alone} instructions late alone, {beside} beside {whom}");
+    report::step("Measured", text);
 }
 
 /// The most that a thread of high priority ran behind its deadlines, in instructions.
