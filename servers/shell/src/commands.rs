@@ -15,12 +15,14 @@ pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod net;
 pub(crate) mod system;
+pub(crate) mod test;
 pub(crate) mod time;
 
 /// All tables. The first command of a name counts.
 pub(crate) static TABLES: &[&[Command]] = &[
     builtins::COMMANDS,
     system::COMMANDS,
+    test::COMMANDS,
     files::COMMANDS,
     bench::COMMANDS,
     board::COMMANDS,

@@ -8,6 +8,7 @@ use gritos_idl_runtime::Text;
 use gritos_service::Kernel;
 use gritos_shell_core::builtins::{no_arguments, one_argument};
 use gritos_shell_core::{Command, Completes, Context, Failure, status};
+use gritos_sys::abi::cap::BADGE_CLIENT;
 use gritos_sys::abi::{ObjectType, Rights};
 use gritos_sys::environment::Environment;
 use gritos_system_api::{Component, ComponentState, System, SystemClient, ThreadState};
@@ -296,7 +297,7 @@ fn caps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
     let number = number(&mut system, name)?;
     writeln!(
         context,
-        "{:>5}  {:<21} {:<14} {:>10} {:>12}  NAME",
+        "{:>5}  {:<21} {:<14} {:>17} {:>12}  NAME",
         "SLOT", "OBJECT", "RIGHTS", "BADGE", "SIZE"
     )?;
     let (mut next, mut more) = (0, true);
@@ -315,11 +316,11 @@ fn caps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
         let dma = is_memory && !held.device && held.rights & Rights::DMA.bits() != 0;
         writeln!(
             context,
-            "{:>5}  {object:<21} {:<14} {:>10} {:>12}  {}{}",
+            "{:>5}  {object:<21} {:<14} {:>17} {:>12}  {}{}",
             slot,
             rights(held.rights),
-            dash(held.badge.into(), 16),
-            dash(held.size, 10),
+            badge(held.badge),
+            dash(held.size),
             held.name.as_str(),
             if dma { "  [DMA]" } else { "" }
         )?;
@@ -328,11 +329,19 @@ fn caps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
 }
 
 /// A number, or a dash for none.
-fn dash(number: u64, base: u32) -> String {
-    match (number, base) {
+fn dash(number: u64) -> String {
+    match number {
+        0 => "-".to_string(),
+        number => number.to_string(),
+    }
+}
+
+/// What a badge stands for: the component of this number as a client, or an object of the server.
+fn badge(badge: u32) -> String {
+    match (badge, badge & !BADGE_CLIENT) {
         (0, _) => "-".to_string(),
-        (number, 16) => alloc::format!("{number:#x}"),
-        (number, _) => number.to_string(),
+        (badge, object) if badge == object => alloc::format!("object {object:#x}"),
+        (_, client) => alloc::format!("client {client}"),
     }
 }
 

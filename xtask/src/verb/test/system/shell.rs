@@ -13,6 +13,11 @@ pub(super) const CASES: &[Case] = &[
     Case::new("shell/output_and_status_are_exact", output_and_status)
         .on(&[Board::Virt, Board::Rpi4]),
     Case::new("shell/every_command_explains_itself", help),
+    Case::new(
+        "shell/the_test_of_a_running_system_passes_and_can_fail",
+        self_test,
+    )
+    .on(&[Board::Virt, Board::Rpi4]),
     Case::new("shell/commands_leave_no_memory_behind", no_leaks)
         .with(EVERYTHING)
         .alone(),
@@ -47,6 +52,31 @@ fn output_and_status(guest: &mut Guest<'_>) -> Result<()> {
     guest.refuse("true; false && echo no", 1, "")?;
     guest.refuse("echo 'no end", 2, "shell: ")?;
     guest.expect("ps", "shell")?;
+    Ok(())
+}
+
+fn self_test(guest: &mut Guest<'_>) -> Result<()> {
+    let text = guest.succeed("test")?;
+    ensure!(text.ends_with("7 passed, 0 failed\n"), "{text}");
+    ensure!(
+        guest
+            .expect("test log time", "2 passed, 0 failed")?
+            .lines()
+            .count()
+            == 3
+    );
+    guest.refuse("test nonsense", 2, "there is no check `nonsense`")?;
+    // A service that is gone for good is found missing, not waited for.
+    guest.succeed("kill time")?;
+    let ran = guest.run("test time memory")?;
+    let text = &ran.stdout;
+    ensure!(ran.status == 1 && text.contains("FAIL  time: "), "{ran:?}");
+    ensure!(
+        text.contains("ok    memory: ") && text.ends_with("1 passed, 1 failed\n"),
+        "{text}"
+    );
+    guest.succeed("restart time")?;
+    guest.expect("test time", "1 passed, 0 failed")?;
     Ok(())
 }
 
@@ -103,6 +133,7 @@ const OFTEN: &[(&str, u8)] = &[
     ("stat /data/leak/file", 0),
     ("sync", 0),
     ("tail", 0),
+    ("test", 0),
     ("time true", 0),
     ("touch /data/leak/file", 0),
     ("tree /data/leak", 0),
