@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::qemu::{Board, Gic, Machine};
 use crate::workspace::Workspace;
 
+mod annotate;
 mod card;
 mod compile;
 mod disk;

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 pub(crate) use self::devices::{Devices, Disk, Forward, Network};
+use crate::annotate;
+use crate::symbols::Symbols;
 use crate::system::units;
 use crate::toolchain::QEMU;
 use crate::verb::image::Destination;
@@ -197,10 +199,27 @@ fn write_device_tree(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Runs with serial line and QEMU's monitor on this terminal until the guest or the user ends it,
-/// or the time is over. Returns the exit status.
-pub(crate) fn interactive(mut command: Command, timeout: Option<Duration>) -> Result<u8> {
-    let mut child = Running::start(command.args(["-serial", "mon:stdio"]))?;
+/// or the time is over. Returns the exit status. What is typed goes to QEMU itself; what the guest
+/// writes passes through here, so that reports of failures are explained with `symbols`.
+pub(crate) fn interactive(
+    mut command: Command,
+    symbols: Symbols,
+    timeout: Option<Duration>,
+) -> Result<u8> {
+    command
+        .args(["-serial", "mon:stdio"])
+        .stdout(Stdio::piped());
+    let mut child = Running::start(&mut command)?;
+    let output = child.serial()?;
+    let copier = std::thread::spawn(move || {
+        annotate::copy(output, std::io::stdout().lock(), |line| {
+            symbols.explain(line)
+        });
+    });
     let code = child.wait(timeout)?;
+    child.kill();
+    // It has written everything by now, or failed at that.
+    let _ = copier.join();
     Ok(code.unwrap_or(TIMED_OUT))
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
             format!("http://127.0.0.1:{port}/ from the guest's port 80"),
         );
     }
-    interactive(command, timeout)
+    interactive(command, built.symbols, timeout)
 }
 
 /// Ports of the host that are tried for the guest's web page, the first first.
