@@ -10,7 +10,7 @@ use gritos_sys::memory::Region;
 use gritos_sys::process::{PROCESS_SLOTS, Process};
 use gritos_sys::slots::Slot;
 use gritos_sys::{Cap, Error, Mask};
-use gritos_system::SERVICE_LIMIT;
+use gritos_system::{Restart, SERVICE_LIMIT};
 use gritos_system_api::{ComponentState, SystemError};
 
 use crate::grants::planned;
@@ -34,6 +34,11 @@ pub(crate) struct Facts {
     grants: u16,
     /// The services that it offers: a bit each.
     services: u64,
+    /// Those that it uses.
+    pub(crate) uses: u64,
+    /// What happens when it ends.
+    pub(crate) restart: Option<Restart>,
+    pub(crate) has_devices: bool,
     /// It drives the device of the console.
     has_console: bool,
     /// Number of its program's entry in the boot image.
@@ -45,6 +50,9 @@ impl Facts {
         urgency: u8::MAX,
         grants: 0,
         services: 0,
+        uses: 0,
+        restart: None,
+        has_devices: false,
         has_console: false,
         entry: None,
     };
@@ -60,6 +68,12 @@ impl Facts {
             urgency: spec.priority.min(spec.ceiling),
             grants: planned(&shared.system, index).count() as u16,
             services: services.fold(0, |bits, number| bits | 1 << number),
+            uses: shared
+                .system
+                .uses_of(index)
+                .fold(0, |bits, wanted| bits | 1 << wanted.service),
+            restart: Some(spec.restart),
+            has_devices: shared.system.devices_of(index).next().is_some(),
             has_console: shared.has_console(index),
             entry: shared.entry_number(&spec),
         }
@@ -67,8 +81,17 @@ impl Facts {
 
     /// The numbers of the services that it offers.
     pub(crate) fn services(self) -> impl Iterator<Item = u16> {
-        (0..SERVICE_LIMIT as u16).filter(move |number| self.services & 1 << number != 0)
+        bits(self.services)
     }
+}
+
+/// The numbers of the bits that are set.
+pub(crate) fn bits(mut set: u64) -> impl Iterator<Item = u16> {
+    core::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros() as u16)?;
+        set &= set - 1;
+        Some(lowest)
+    })
 }
 
 /// A component as the root task keeps it.

@@ -15,7 +15,7 @@ use gritos_sys::process::PROCESS_SLOTS;
 use gritos_sys::time;
 use gritos_system_api::{ComponentState, SystemError, SystemKillTicket, SystemRestartTicket};
 
-use crate::component::{CONSOLE_DEVICE, badge};
+use crate::component::{CONSOLE_DEVICE, badge, bits};
 use crate::grants::nth;
 use crate::messenger;
 use crate::policy::End;
@@ -40,8 +40,8 @@ pub(crate) enum Next {
 pub(crate) struct Leaving {
     /// Its AddressSpace is still there.
     pub(crate) has_space: bool,
-    /// Which of its uses have a server that is yet to be told: a bit each.
-    untold: u32,
+    /// Services that it used and whose server is yet to be told: a bit each.
+    untold: u64,
     pub(crate) next: Next,
 }
 
@@ -68,7 +68,6 @@ impl Root {
     /// Stops component `index` for good. The rest follows in [`turn`](Self::turn).
     pub(crate) fn leave(&mut self, index: u16, next: Next) {
         self.has_work = true;
-        let uses = self.shared.system.uses_of(index).count().min(32);
         let Ok(component) = self.component_mut(index) else {
             return;
         };
@@ -79,7 +78,7 @@ impl Root {
             return;
         }
         let process = component.process;
-        let untold = process.map_or(0, |_| (0..uses).fold(0, |bits, at| bits | 1 << at));
+        let untold = process.map_or(0, |_| component.facts.uses);
         component.leaving = Some(Leaving {
             has_space: process.is_some(),
             untold,
@@ -98,10 +97,14 @@ impl Root {
 
     /// No thread of component `index` runs any more: nor do its devices.
     pub(crate) fn stopped(&mut self, index: u16) {
-        if let Ok(component) = self.component_mut(index)
-            && let Some(leaving) = &mut component.leaving
-        {
+        let Ok(component) = self.component_mut(index) else {
+            return;
+        };
+        if let Some(leaving) = &mut component.leaving {
             leaving.has_space = false;
+        }
+        if !component.facts.has_devices {
+            return;
         }
         let shared = self.shared;
         for number in shared.system.devices_of(index) {
@@ -155,25 +158,24 @@ impl Root {
 
     /// Has the messenger tell the next server of component `index`, if both are ready.
     fn tell_next(&mut self, index: u16, port: &mut Port<REPLIES>) {
-        let shared = self.shared;
-        for (at, wanted) in shared.system.uses_of(index).enumerate().take(32) {
-            let administration = self.administration(wanted.service);
+        let component = self.components.get(usize::from(index));
+        let leaving = component.and_then(|component| component.leaving);
+        let untold = leaving.map_or(0, |leaving| leaving.untold);
+        for service in bits(untold) {
+            let administration = self.administration(service);
             let component = self.components.get_mut(usize::from(index));
             let Some(leaving) = component.and_then(|component| component.leaving.as_mut()) else {
                 return;
             };
-            if leaving.untold & 1 << at == 0 {
-                continue;
-            }
             // A server that does not run knows nobody.
             let Some(endpoint) = administration else {
-                leaving.untold &= !(1 << at);
+                leaving.untold &= !(1 << service);
                 continue;
             };
             let Some(ticket) = self.messenger.idle.take() else {
                 return;
             };
-            leaving.untold &= !(1 << at);
+            leaving.untold &= !(1 << service);
             self.messenger.busy_with = Some(index);
             let job = messenger::job(endpoint, badge(index));
             if port.answer(ticket, job).is_err() {
@@ -271,21 +273,24 @@ impl Root {
 
     /// Decides what becomes of a component that ended by itself.
     fn ended(&mut self, index: u16, end: End) {
-        let Some(spec) = self.shared.system.component(index) else {
-            return;
-        };
         let now = time::nanoseconds(time::now());
         let Ok(component) = self.component_mut(index) else {
             return;
         };
-        component.due = component.history.next(end, &spec.restart, now);
+        let history = &mut component.history;
+        let restart = component.facts.restart.as_ref();
+        component.due = restart.and_then(|restart| history.next(end, restart, now));
         component.state = match (component.due, end) {
             (Some(_), _) => ComponentState::Restarting,
             (None, End::Returned) => ComponentState::Ended,
             (None, End::Failed) => ComponentState::Failed,
         };
         if component.state == ComponentState::Failed {
-            let name = spec.name;
+            let name = self
+                .shared
+                .system
+                .component(index)
+                .map_or("?", |spec| spec.name);
             self.console
                 .complain(|out| writeln!(out, "root: {name} is not started again"));
         }
