@@ -356,21 +356,34 @@ impl Chain {
         &self,
         f: impl for<'a> FnOnce(&'a [&'a [u8]], &'a mut [&'a mut [u8]]) -> R,
     ) -> R {
-        let (readable, writable) = self.ranges[..self.count].split_at(self.readable);
-        let mut inputs: [&[u8]; CHAIN_LIMIT] = [&[]; CHAIN_LIMIT];
-        for (slice, range) in inputs.iter_mut().zip(readable) {
+        let input = |range: &DmaRange| -> &[u8] {
             let start = core::ptr::with_exposed_provenance(range.address);
             // SAFETY: a range lies in a `DmaMemory`, which stays mapped; nothing
             // is read through the slice.
-            *slice = unsafe { core::slice::from_raw_parts(start, range.len as usize) };
-        }
-        let mut outputs: [&mut [u8]; CHAIN_LIMIT] =
-            core::array::from_fn(|_| -> &mut [u8] { &mut [] });
-        for (slice, range) in outputs.iter_mut().zip(writable) {
+            unsafe { core::slice::from_raw_parts(start, range.len as usize) }
+        };
+        let output = |range: &DmaRange| -> &mut [u8] {
             let start = core::ptr::with_exposed_provenance_mut(range.address);
             // SAFETY: as above; nothing is read or written through the slice.
-            *slice = unsafe { core::slice::from_raw_parts_mut(start, range.len as usize) };
+            unsafe { core::slice::from_raw_parts_mut(start, range.len as usize) }
+        };
+        let (readable, writable) = self.ranges[..self.count].split_at(self.readable);
+        // What networks use comes without filling places that stay empty.
+        match (readable, writable) {
+            ([], [one]) => f(&[], &mut [output(one)]),
+            ([one, two], []) => f(&[input(one), input(two)], &mut []),
+            _ => {
+                let mut inputs: [&[u8]; CHAIN_LIMIT] = [&[]; CHAIN_LIMIT];
+                for (slice, range) in inputs.iter_mut().zip(readable) {
+                    *slice = input(range);
+                }
+                let mut outputs: [&mut [u8]; CHAIN_LIMIT] =
+                    core::array::from_fn(|_| -> &mut [u8] { &mut [] });
+                for (slice, range) in outputs.iter_mut().zip(writable) {
+                    *slice = output(range);
+                }
+                f(&inputs[..readable.len()], &mut outputs[..writable.len()])
+            }
         }
-        f(&inputs[..readable.len()], &mut outputs[..writable.len()])
     }
 }

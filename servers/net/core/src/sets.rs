@@ -123,6 +123,8 @@ pub(crate) struct Sets {
     own: Vec<Own>,
     /// The places of those that were touched or moved lately.
     active: Vec<usize>,
+    /// The place that a frame was found to be for.
+    found: usize,
     shadow: Box<Interface>,
     asks_routers: bool,
     /// Some group is touched.
@@ -144,6 +146,7 @@ impl Sets {
             common: Group::new(),
             own: Vec::new(),
             active: Vec::new(),
+            found: 0,
             shadow: Box::new(shadow),
             asks_routers,
             touched: true,
@@ -345,9 +348,9 @@ impl Sets {
 
     /// Gives the frame that the link has fetched to whom it is for.
     pub(crate) fn take_in<D: FrameDevice>(&mut self, outside: &mut Outside<'_, D>) {
-        let seen = outside.link.seen;
+        let transport = outside.link.seen.transport;
         let now = outside.now();
-        let at = self.find(&seen);
+        let at = self.find(&outside.link.seen);
         let own = at.and_then(|at| Some((at, self.own.get_mut(at)?)));
         let set = match own {
             Some((at, own)) => {
@@ -365,7 +368,7 @@ impl Sets {
         outside
             .interface
             .poll_ingress_single(now, outside.link, set);
-        match seen.transport {
+        match transport {
             // Nothing of ours answers.
             Transport::Tcp { .. } => {}
             Transport::Udp { to } if to != DHCP_PORT => {}
@@ -382,14 +385,20 @@ impl Sets {
     }
 
     /// The place of the TCP socket that a frame is for.
-    fn find(&self, seen: &Seen) -> Option<usize> {
+    fn find(&mut self, seen: &Seen) -> Option<usize> {
         let (Transport::Tcp { from, to }, Some((source, destination))) =
             (seen.transport, seen.addresses)
         else {
             return None;
         };
         let wanted = Key::Peer([to, from], [destination, source]);
+        // Frames of a connection often follow each other.
+        let found = self.own.get(self.found);
+        if found.is_some_and(|own| own.key == wanted) {
+            return Some(self.found);
+        }
         let known = self.own.iter().position(|own| own.key == wanted);
+        self.found = known.unwrap_or(self.found);
         known.or_else(|| {
             self.own.iter().position(|own| match own.key {
                 Key::Port(port, at) => port == to && at.is_none_or(|at| at == destination),

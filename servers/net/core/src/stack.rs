@@ -263,7 +263,6 @@ impl<D: FrameDevice> Stack<D> {
             any = true;
             self.moved = true;
             self.armed = false;
-            let seen = self.link.seen;
             if fetched == Fetched::Frame {
                 self.set.take_in(&mut Outside {
                     interface: &mut self.interface,
@@ -271,10 +270,12 @@ impl<D: FrameDevice> Stack<D> {
                     now_ns: self.now_ns,
                 });
             }
+            let seen = &self.link.seen;
+            let unreachable = seen.unreachable;
             if let Some(port) = seen.opens_port() {
                 self.tend_port(port);
             }
-            if let Some(packet) = seen.unreachable {
+            if let Some(packet) = unreachable {
                 self.note_unreachable(packet);
             }
         }

@@ -159,8 +159,12 @@ fn sum(bytes: &[u8]) -> u64 {
 
 /// The sum of a few bytes.
 fn pairs(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<2>();
+    let (longer, rest) = bytes.as_chunks::<4>();
+    let (words, rest) = rest.as_chunks::<2>();
     let mut total = 0;
+    for word in longer {
+        total += u64::from(u32::from_ne_bytes(*word));
+    }
     for word in words {
         total += u64::from(u16::from_ne_bytes(*word));
     }
