@@ -173,8 +173,8 @@ pub enum BlockOperation {
     Read,
     /// Copies from the data area to blocks of the disk.
     Write,
-    /// Makes every write durable that had completed before this request was published. Names no blocks
-    /// and no data.
+    /// Makes every write durable that this client put before it, completed or not: it waits for them, and
+    /// what comes behind it waits for it to begin. Names no blocks and no data.
     Flush,
     /// A number that this build does not know.
     Unlisted(u8),

@@ -71,6 +71,23 @@ impl fmt::Display for DiskError {
 
 impl core::error::Error for DiskError {}
 
+/// Neighbouring blocks whose bytes are neighbours in the data area.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    block: u64,
+    count: u32,
+    data: u32,
+}
+
+impl Run {
+    /// Whether a block and its bytes come right behind it.
+    fn is_before(&self, block: u64, data: u32, unit: u32) -> bool {
+        self.count > 0
+            && self.block + u64::from(self.count) == block
+            && u64::from(self.data) + u64::from(self.count) * u64::from(unit) == u64::from(data)
+    }
+}
+
 /// An attached disk with up to `DEPTH` outstanding requests.
 ///
 /// [`read`](Self::read), [`write`](Self::write) and [`flush`](Self::flush) copy
@@ -172,7 +189,7 @@ impl<M: Memory + Clone, S: Signals, const DEPTH: usize> Disk<M, S, DEPTH> {
         self.start(BlockOperation::Write, block, count, data)
     }
 
-    /// Starts making every write durable that has ended.
+    /// Starts making every write durable that was started before.
     ///
     /// # Errors
     /// As [`start_read`](Self::start_read).
@@ -307,7 +324,84 @@ impl<M: Memory + Clone, S: Signals, const DEPTH: usize> Disk<M, S, DEPTH> {
         Ok(())
     }
 
-    /// Makes every write durable that has ended.
+    /// Writes whole blocks in several places, each from a block on. The device is told of all
+    /// of them at once, as far as the data area holds them, and may do them in any order. If
+    /// `durable`, they and all writes before are durable afterwards.
+    ///
+    /// # Errors
+    /// [`DiskError`]; each block then has its old or its new content.
+    pub fn write_all<'a>(
+        &mut self,
+        writes: impl Iterator<Item = (u64, &'a [u8])> + Clone,
+        durable: bool,
+    ) -> Result<(), DiskError> {
+        for (block, bytes) in writes.clone() {
+            self.check(block, bytes.len())?;
+        }
+        let unit = self.geometry.block_bytes;
+        let area = self.layout.data_bytes / unit * unit;
+        let mut run = Run::default();
+        let mut used = 0;
+        for (first, bytes) in writes {
+            let mut block = first;
+            for piece in bytes.chunks(area as usize) {
+                // It fits the data area, whose size has 32 bits.
+                let length = piece.len() as u32;
+                if area - used < length {
+                    self.put_run(&mut run)?;
+                    self.finish()?;
+                    used = 0;
+                }
+                self.write_data(used, piece)?;
+                if !run.is_before(block, used, unit) {
+                    self.put_run(&mut run)?;
+                    run = Run {
+                        block,
+                        count: 0,
+                        data: used,
+                    };
+                }
+                let count = length / unit;
+                run.count += count;
+                block += u64::from(count);
+                used += length;
+            }
+        }
+        self.put_run(&mut run)?;
+        if durable {
+            self.put_or_wait(BlockOperation::Flush, 0, 0, 0)?;
+        }
+        self.finish()
+    }
+
+    /// Puts requests for neighbouring blocks.
+    fn put_run(&mut self, run: &mut Run) -> Result<(), DiskError> {
+        let most = self.geometry.request_blocks.max(1);
+        while run.count > 0 {
+            let count = run.count.min(most);
+            self.put_or_wait(BlockOperation::Write, run.block, count, run.data)?;
+            run.block += u64::from(count);
+            run.data += count * self.geometry.block_bytes;
+            run.count -= count;
+        }
+        Ok(())
+    }
+
+    /// Puts a request, if need be when others have ended.
+    fn put_or_wait(
+        &mut self,
+        operation: BlockOperation,
+        block: u64,
+        count: u32,
+        data: u32,
+    ) -> Result<(), DiskError> {
+        if self.outstanding() as usize >= DEPTH {
+            self.finish()?;
+        }
+        self.put(operation, block, count, data).map(drop)
+    }
+
+    /// Makes every write durable that was started.
     ///
     /// # Errors
     /// [`DiskError`]; nothing is known about earlier writes then.

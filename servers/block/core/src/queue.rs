@@ -3,7 +3,7 @@
 use gritos_block_api::BlockStatus;
 use gritos_ring::{Memory, RingError};
 
-use crate::{Attachment, Job};
+use crate::{Attachment, Job, Operation};
 
 /// Which job of which client; what a [`Backend`] keeps while it works on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ struct Place<M> {
     /// Its client is gone: it stays until its last job has ended, because the
     /// device still uses the memory.
     closing: bool,
-    /// A job that the backend had no room for.
+    /// A job that the backend had no room for, or a flush that waits for its writes.
     held: Option<Job>,
 }
 
@@ -190,6 +190,11 @@ impl<M: Memory + Clone> Place<M> {
                 None => self.attachment.take()?,
             };
             let Some(job) = job else { break };
+            if job.operation == Operation::Flush && self.attachment.under_way() > 1 {
+                // It is for the writes before it too, whose ends bring this up again.
+                self.held = Some(job);
+                return Ok(false);
+            }
             let tag = Tag { place, id: job.id };
             if backend.start(&job, self.attachment.memory(), tag).is_err() {
                 // The end of a job, which is signalled, brings this up again.

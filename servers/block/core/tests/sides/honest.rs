@@ -192,3 +192,67 @@ fn what_a_client_left_at_the_device_ends_before_anything_new_begins() {
     assert_eq!(driver.borrow_mut().queue.reap(), Some(0));
     assert_eq!(device.begun, [1, 1, 2]);
 }
+
+#[test]
+fn a_flush_begins_when_the_writes_before_it_have_ended() {
+    let driver = driver();
+    let (mut disk, ..) = attach(&driver, 4096, geometry());
+    let mut device = Slow::default();
+    let pass = |device: &mut Slow| {
+        let mut driver = driver.borrow_mut();
+        let queue: &mut Queue<_, 2> = &mut driver.queue;
+        queue.run(device, |_| {})
+    };
+    disk.start_write(1, 1, 0).unwrap();
+    disk.start_write(9, 1, 512).unwrap();
+    disk.start_flush().unwrap();
+    disk.start_write(7, 1, 1024).unwrap();
+    disk.submit().unwrap();
+    assert!(!pass(&mut device), "the end of a write wakes the driver");
+    assert_eq!(device.begun, [1, 9]);
+    device.ends = true;
+    while pass(&mut device) {}
+    assert_eq!(
+        device.begun,
+        [1, 9, 0, 7],
+        "the flush, and what was put behind it"
+    );
+    disk.finish().unwrap();
+}
+
+#[test]
+fn writes_in_many_places_go_together_and_are_durable() {
+    let driver = driver();
+    // A data area of eight blocks, and more requests than the rings hold.
+    let (mut disk, ..) = attach(&driver, 4096, geometry());
+    let bytes: Vec<u8> = (0..64 * BLOCK).map(|i| (i / 3) as u8 | 1).collect();
+    let pieces = |at: usize, blocks: usize| &bytes[at * BLOCK..(at + blocks) * BLOCK];
+    let writes = [
+        (3, pieces(0, 1)),
+        (4, pieces(1, 2)),
+        (9, pieces(3, 1)),
+        (100, pieces(4, 11)),
+    ];
+    let many = (0..20).map(|i| (200 + 2 * i as u64, pieces(20 + i, 1)));
+    disk.write_all(writes.into_iter().chain(many.clone()), true)
+        .unwrap();
+    for (block, bytes) in writes.into_iter().chain(many) {
+        let at = block as usize * BLOCK;
+        assert_eq!(&driver.borrow().disk.durable[at..at + bytes.len()], bytes);
+    }
+    // Neighbours are one request; nothing of an impossible batch is begun.
+    let before = driver.borrow().disk.started;
+    disk.write_all([(3, pieces(0, 1)), (4, pieces(1, 2))].into_iter(), false)
+        .unwrap();
+    assert_eq!(driver.borrow().disk.started, before + 1);
+    let beyond = [(3, pieces(0, 1)), (BLOCKS - 1, pieces(0, 2))];
+    assert_eq!(
+        disk.write_all(beyond.into_iter(), true),
+        Err(DiskError::OutOfRange)
+    );
+    assert_eq!(driver.borrow().disk.started, before + 1);
+    // The error of one write is that of all.
+    driver.borrow_mut().disk.bad = Some(9);
+    let failed = disk.write_all([(8, pieces(5, 1)), (9, pieces(6, 1))].into_iter(), true);
+    assert_eq!(failed, Err(DiskError::Status(BlockStatus::IoError)));
+}
