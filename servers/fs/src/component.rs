@@ -7,6 +7,7 @@ use gritos_service::{Buffers, Port, SharedMapper};
 use gritos_sys::Error;
 use gritos_sys::heap::Heap;
 
+use crate::timed::TimedPort;
 use crate::{clock, mounts};
 
 #[global_allocator]
@@ -38,7 +39,8 @@ fn run() -> Result<(), Error> {
         log::error!("the system table must let it offer the service `files`");
         return Ok(());
     };
-    let mut port = Port::<REPLIES>::new(endpoint, WINDOW)?;
+    let port = Port::<REPLIES>::new(endpoint, WINDOW)?;
+    let mut port = TimedPort::new(port, &environment)?;
     clock::set(&environment);
     let vfs = mounts::mount_all(&environment, clock::now);
     let buffers =

@@ -6,7 +6,7 @@
 
 use gritos_block_api::{BlockDevice as Protocol, BlockDeviceClient, BlockFeatures, BlockStatus};
 use gritos_block_core::{Disk, DiskError};
-use gritos_fs_core::block::{BlockDevice, BlockError, Geometry, SECTOR_BYTES};
+use gritos_fs_core::block::{BlockDevice, BlockError, Extent, Geometry, SECTOR_BYTES};
 use gritos_idl_runtime::{
     Address, Cap as StubCap, Error as CallError, Incoming, Outcome, Outgoing, Rights, Transport,
 };
@@ -36,7 +36,7 @@ const MEMORY_AT: u64 = SHARED_BASE;
 
 /// Calls that end, even if nobody answers.
 #[derive(Clone, Copy, Debug, Default)]
-struct Patient(Kernel);
+pub(crate) struct Patient(Kernel);
 
 impl Transport for Patient {
     fn call<const CAPS: usize, const WINDOW: usize>(
@@ -209,6 +209,11 @@ impl BlockDevice for DriverDisk {
 
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         self.with(|disk| disk.write(sector, from))
+    }
+
+    fn write_all(&mut self, extents: &[Extent<'_>], durable: bool) -> Result<(), BlockError> {
+        let writes = extents.iter().map(|extent| (extent.sector, extent.bytes));
+        self.with(|disk| disk.write_all(writes.clone(), durable))
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {

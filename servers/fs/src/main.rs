@@ -17,6 +17,8 @@ mod disk;
 #[cfg(target_os = "none")]
 mod mounts;
 #[cfg(target_os = "none")]
+mod timed;
+#[cfg(target_os = "none")]
 mod wires;
 
 #[cfg(target_os = "none")]

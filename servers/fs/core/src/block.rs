@@ -47,6 +47,15 @@ pub struct Geometry {
     pub flushes: bool,
 }
 
+/// Bytes for whole sectors.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent<'a> {
+    /// The first of them.
+    pub sector: u64,
+    /// What is to be in them.
+    pub bytes: &'a [u8],
+}
+
 /// A device that stores sectors. Calls return when the device has answered.
 ///
 /// Writes are durable, and ordered, only by [`flush`](Self::flush): until it has
@@ -93,7 +102,36 @@ pub trait BlockDevice {
     /// Any [`BlockError`]; after `Io` the sectors may hold old, new or mixed bytes.
     fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError>;
 
-    /// The same for sectors that will not be read soon: no cache needs to keep them.
+    /// Writes sectors from `sector` on that `fill` puts in their place: it is called with
+    /// room for them, in order and in pieces of whole sectors, until it says that it could
+    /// not. Returns how many were written; what is in a piece that it failed at is not.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn write_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        fill: &mut dyn FnMut(&mut [u8]) -> bool,
+    ) -> Result<u64, BlockError> {
+        let mut piece = [0; 8 * SECTOR_BYTES];
+        let mut done = 0;
+        while done < count {
+            let sectors = (count - done).min(8);
+            let at = sector.checked_add(done).ok_or(BlockError::OutOfRange)?;
+            let now = piece.get_mut(..sectors as usize * SECTOR_BYTES);
+            let now = now.unwrap_or(&mut []);
+            if !fill(now) {
+                break;
+            }
+            self.write(at, now)?;
+            done += sectors;
+        }
+        Ok(done)
+    }
+
+    /// The same as [`write`](Self::write) for sectors that will not be read soon: no cache
+    /// needs to keep them.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -101,11 +139,39 @@ pub trait BlockDevice {
         self.write(sector, from)
     }
 
+    /// Writes all of `extents`, which do not overlap, in any order and past caches; if
+    /// `durable`, returns when they and all earlier writes are.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write) and [`flush`](Self::flush): of all extents.
+    fn write_all(&mut self, extents: &[Extent<'_>], durable: bool) -> Result<(), BlockError> {
+        let mut joined = Vec::new();
+        let mut start = 0;
+        for extent in extents {
+            if start + sectors_in(&joined) != extent.sector && !joined.is_empty() {
+                self.write_past(start, &joined)?;
+                joined.clear();
+            }
+            if joined.is_empty() {
+                start = extent.sector;
+            }
+            joined.extend_from_slice(extent.bytes);
+        }
+        if !joined.is_empty() {
+            self.write_past(start, &joined)?;
+        }
+        if durable { self.flush() } else { Ok(()) }
+    }
+
     /// Returns when all earlier writes are durable.
     ///
     /// # Errors
     /// [`BlockError::Io`]: which writes are durable is not known.
     fn flush(&mut self) -> Result<(), BlockError>;
+}
+
+const fn sectors_in(bytes: &[u8]) -> u64 {
+    (bytes.len() / SECTOR_BYTES) as u64
 }
 
 impl<D: BlockDevice + ?Sized> BlockDevice for Box<D> {
@@ -130,8 +196,21 @@ impl<D: BlockDevice + ?Sized> BlockDevice for Box<D> {
         (**self).write(sector, from)
     }
 
+    fn write_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        fill: &mut dyn FnMut(&mut [u8]) -> bool,
+    ) -> Result<u64, BlockError> {
+        (**self).write_with(sector, count, fill)
+    }
+
     fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         (**self).write_past(sector, from)
+    }
+
+    fn write_all(&mut self, extents: &[Extent<'_>], durable: bool) -> Result<(), BlockError> {
+        (**self).write_all(extents, durable)
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {
@@ -187,8 +266,21 @@ impl<D: BlockDevice> BlockDevice for Shared<D> {
         self.0.borrow_mut().write(sector, from)
     }
 
+    fn write_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        fill: &mut dyn FnMut(&mut [u8]) -> bool,
+    ) -> Result<u64, BlockError> {
+        self.0.borrow_mut().write_with(sector, count, fill)
+    }
+
     fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         self.0.borrow_mut().write_past(sector, from)
+    }
+
+    fn write_all(&mut self, extents: &[Extent<'_>], durable: bool) -> Result<(), BlockError> {
+        self.0.borrow_mut().write_all(extents, durable)
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {

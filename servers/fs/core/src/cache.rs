@@ -12,19 +12,18 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
+use smallvec::SmallVec;
 
-use crate::block::{BlockDevice, BlockError, Geometry, SECTOR_BYTES, sectors_of};
+use crate::block::{BlockDevice, BlockError, Extent, Geometry, SECTOR_BYTES, sectors_of};
+use crate::numbers::NumberMap;
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 4096;
 /// Sectors of a block.
 const SECTORS: usize = BLOCK_BYTES / SECTOR_BYTES;
-/// All sectors of a block.
-const ALL: u8 = 0xff;
 /// Requests of this many blocks go past the cache, which they would only sweep clean.
 const BULK_BLOCKS: usize = 64;
-/// Most blocks that one request to the device joins.
+/// Most blocks that one read from the device joins.
 const JOINED_BLOCKS: usize = 64;
 /// Blocks that are read at once when requests follow one another.
 const AHEAD_BLOCKS: u64 = 16;
@@ -59,7 +58,7 @@ pub struct Cache<D> {
     geometry: Geometry,
     capacity: usize,
     slots: Vec<Slot>,
-    places: HashMap<u64, usize>,
+    places: NumberMap<u64, usize>,
     /// Blocks with dirty sectors.
     dirty: BTreeSet<u64>,
     hand: usize,
@@ -80,7 +79,7 @@ impl<D: BlockDevice> Cache<D> {
             device,
             capacity: (bytes / BLOCK_BYTES).max(8),
             slots: Vec::new(),
-            places: HashMap::new(),
+            places: NumberMap::default(),
             dirty: BTreeSet::new(),
             hand: 0,
             unflushed: false,
@@ -157,7 +156,7 @@ impl<D: BlockDevice> Cache<D> {
                 && !core::mem::take(&mut slot.used)
             {
                 if slot.dirty != 0 {
-                    self.write_back()?;
+                    self.put_out(&[], false)?;
                 }
                 return Ok(self.hand);
             }
@@ -165,59 +164,44 @@ impl<D: BlockDevice> Cache<D> {
         Err(BlockError::Io)
     }
 
-    /// Writes everything dirty to the device, in order and joined.
-    fn write_back(&mut self) -> Result<(), BlockError> {
-        while let Some(first) = self.dirty.first().copied() {
-            let whole = |cache: &Self, block: u64| {
-                let place = cache.places.get(&block);
-                let slot = place.and_then(|place| cache.slots.get(*place));
-                slot.is_some_and(|slot| slot.dirty == ALL)
+    /// Writes to the device what is dirty, and `more`, of which nothing is dirty; if
+    /// `durable`, that and everything before it is durable afterwards. If it fails, what is
+    /// dirty stays so.
+    fn put_out(&mut self, more: &[Extent<'_>], durable: bool) -> Result<(), BlockError> {
+        let mut all: SmallVec<[Extent<'_>; 8]> = SmallVec::new();
+        for block in &self.dirty {
+            let extent = self.extent(*block);
+            let place = self.places.get(block);
+            let Some(slot) = place.and_then(|place| self.slots.get(*place)) else {
+                continue;
             };
-            let mut end = first + 1;
-            if whole(self, first) {
-                while end - first < JOINED_BLOCKS as u64 && whole(self, end) {
-                    end += 1;
-                }
-            }
-            self.write_run(first, end)?;
-        }
-        Ok(())
-    }
-
-    /// Writes neighbouring blocks: whole ones in one request, a single one by its
-    /// dirty sectors.
-    fn write_run(&mut self, first: u64, end: u64) -> Result<(), BlockError> {
-        let sector = first * SECTORS as u64;
-        let extent = self.extent(first);
-        self.unflushed = true;
-        let slots = &self.slots;
-        let places = &self.places;
-        let slot_of = |block: u64| places.get(&block).and_then(|place| slots.get(*place));
-        if end - first > 1 {
-            self.joined.clear();
-            for slot in (first..end).filter_map(slot_of) {
-                self.joined.extend_from_slice(&slot.data[..]);
-            }
-            self.device.write(sector, &self.joined)?;
-        } else if let Some(slot) = slot_of(first) {
             let mut at = 0;
             while let Some((from, count)) = next_run(slot.dirty, at, extent) {
                 let bytes = from * SECTOR_BYTES..(from + count) * SECTOR_BYTES;
-                let data = slot.data.get(bytes).unwrap_or(&[]);
-                self.device.write(sector + from as u64, data)?;
+                all.push(Extent {
+                    sector: block * SECTORS as u64 + from as u64,
+                    bytes: slot.data.get(bytes).unwrap_or(&[]),
+                });
                 at = from + count;
             }
         }
-        for block in first..end {
-            if let Some(slot) = self
-                .places
-                .get(&block)
-                .and_then(|place| self.slots.get_mut(*place))
-            {
+        all.extend_from_slice(more);
+        let flushes = durable && (self.unflushed || !all.is_empty());
+        self.unflushed |= !all.is_empty();
+        if flushes || !all.is_empty() {
+            self.device.write_all(&all, flushes)?;
+        }
+        drop(all);
+        if flushes {
+            self.statistics.flushes += 1;
+            self.unflushed = false;
+        }
+        while let Some(block) = self.dirty.pop_first() {
+            let place = self.places.get(&block);
+            if let Some(slot) = place.and_then(|place| self.slots.get_mut(*place)) {
                 slot.dirty = 0;
                 self.statistics.written += 1;
             }
-            self.dirty.remove(&block);
         }
         Ok(())
     }
@@ -347,8 +331,14 @@ impl<D: BlockDevice> Cache<D> {
     fn write_bulk(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         self.unflushed = true;
         self.device.write(sector, from)?;
-        self.statistics.written += (from.len() / BLOCK_BYTES) as u64;
-        let end = sector + (from.len() / SECTOR_BYTES) as u64;
+        self.forget(sector, from.len());
+        Ok(())
+    }
+
+    /// Forgets what it has of so many bytes from `sector` on: the device has newer ones.
+    fn forget(&mut self, sector: u64, bytes: usize) {
+        self.statistics.written += (bytes / BLOCK_BYTES) as u64;
+        let end = sector + (bytes / SECTOR_BYTES) as u64;
         for block in sector / SECTORS as u64..end.div_ceil(SECTORS as u64) {
             let Some(place) = self.places.get(&block) else {
                 continue;
@@ -366,7 +356,6 @@ impl<D: BlockDevice> Cache<D> {
                 self.dirty.remove(&block);
             }
         }
-        Ok(())
     }
 }
 
@@ -424,29 +413,50 @@ impl<D: BlockDevice> BlockDevice for Cache<D> {
         if from.len() >= BULK_BLOCKS * BLOCK_BYTES {
             return self.write_bulk(sector, from);
         }
-        let end = sector + count;
-        let mut at = sector;
         let mut rest = from;
+        self.write_with(sector, count, &mut |to| {
+            let (now, later) = rest.split_at(to.len().min(rest.len()));
+            rest = later;
+            to.copy_from_slice(now);
+            true
+        })?;
+        Ok(())
+    }
+
+    fn write_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        fill: &mut dyn FnMut(&mut [u8]) -> bool,
+    ) -> Result<u64, BlockError> {
+        let end = sector.checked_add(count).ok_or(BlockError::OutOfRange)?;
+        if end > self.geometry.sectors {
+            return Err(BlockError::OutOfRange);
+        }
+        if self.geometry.read_only {
+            return Err(BlockError::ReadOnly);
+        }
+        let mut at = sector;
         while at < end {
             let (block, low, count) = piece(at, end - at);
-            let (now, later) = rest.split_at(count * SECTOR_BYTES);
             let place = self.slot(block)?;
             let slot = self.slots.get_mut(place).ok_or(BlockError::Io)?;
             let bytes = low * SECTOR_BYTES..(low + count) * SECTOR_BYTES;
-            slot.data
-                .get_mut(bytes)
-                .ok_or(BlockError::Io)?
-                .copy_from_slice(now);
+            let changed = mask(low, count);
+            slot.used = true;
+            if !fill(slot.data.get_mut(bytes).ok_or(BlockError::Io)?) {
+                // What was in between is read again, unless it is nowhere else.
+                slot.valid &= !(changed & !slot.dirty);
+                break;
+            }
             if slot.dirty == 0 {
                 self.dirty.insert(block);
             }
-            slot.dirty |= mask(low, count);
-            slot.valid |= mask(low, count);
-            slot.used = true;
+            slot.dirty |= changed;
+            slot.valid |= changed;
             at += count as u64;
-            rest = later;
         }
-        Ok(())
+        Ok(at - sector)
     }
 
     fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
@@ -457,14 +467,27 @@ impl<D: BlockDevice> BlockDevice for Cache<D> {
         self.write_bulk(sector, from)
     }
 
-    fn flush(&mut self) -> Result<(), BlockError> {
-        self.write_back()?;
-        if self.unflushed {
-            self.device.flush()?;
-            self.statistics.flushes += 1;
-            self.unflushed = false;
+    fn write_all(&mut self, extents: &[Extent<'_>], durable: bool) -> Result<(), BlockError> {
+        for extent in extents {
+            sectors_of(self.geometry, extent.sector, extent.bytes.len())?;
         }
-        Ok(())
+        if self.geometry.read_only && !extents.is_empty() {
+            return Err(BlockError::ReadOnly);
+        }
+        // First, since what it has of them is older. If they cannot be written, their owner
+        // writes them again.
+        for extent in extents {
+            self.forget(extent.sector, extent.bytes.len());
+        }
+        if durable {
+            return self.put_out(extents, true);
+        }
+        self.unflushed |= !extents.is_empty();
+        self.device.write_all(extents, false)
+    }
+
+    fn flush(&mut self) -> Result<(), BlockError> {
+        self.put_out(&[], true)
     }
 }
 

@@ -22,10 +22,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
-use hashbrown::HashMap;
 
 use crate::block::BlockDevice;
-use crate::volume::{Attributes, Entry, Found, NodeId, Now, Space, Volume, VolumeInfo};
+use crate::numbers::NumberMap;
+use crate::volume::{Attributes, Entry, Found, NodeId, Now, Source, Space, Volume, VolumeInfo};
 use buffers::{Buffers, Sums};
 use device::Disk;
 use groups::Group;
@@ -71,7 +71,7 @@ pub struct Ext4Volume<D: BlockDevice> {
     buffers: Buffers,
     /// Blocks that the journal has and that are none of metadata any more.
     revoked: BTreeSet<u64>,
-    inodes: HashMap<u32, Inode>,
+    inodes: NumberMap<u32, Inode>,
     /// How many inodes are in memory when some are forgotten next.
     trim_inodes_at: usize,
     dirty_inodes: BTreeSet<u32>,
@@ -128,7 +128,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             freed: Vec::new(),
             buffers: Buffers::default(),
             revoked: BTreeSet::new(),
-            inodes: HashMap::new(),
+            inodes: NumberMap::default(),
             trim_inodes_at: 0,
             dirty_inodes: BTreeSet::new(),
             table_blocks: BTreeSet::new(),
@@ -301,11 +301,31 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
     }
 
     fn write(&mut self, node: NodeId, offset: u64, from: &[u8]) -> Result<usize, FsError> {
+        let source = |at: u64, to: &mut [u8]| {
+            let from = from.get(at as usize..).and_then(|f| f.get(..to.len()));
+            from.is_some_and(|from| {
+                to.copy_from_slice(from);
+                true
+            })
+        };
+        let length = from.len() as u64;
+        let taken = self.write_with(node, offset, length, &source, &mut [])?;
+        Ok(taken as usize)
+    }
+
+    fn write_with(
+        &mut self,
+        node: NodeId,
+        offset: u64,
+        length: u64,
+        source: &Source<'_>,
+        _: &mut [u8],
+    ) -> Result<u64, FsError> {
         let number = number(node)?;
         if !self.inode(number)?.is_regular() {
             return Err(FsError::Corrupted);
         }
-        self.write_contents(number, offset, from)
+        self.write_contents(number, offset, length, source)
     }
 
     fn truncate(&mut self, node: NodeId, size: u64) -> Result<(), FsError> {

@@ -20,6 +20,7 @@ pub mod fat;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod memfs;
+mod numbers;
 pub mod partition;
 pub mod service;
 pub mod vfs;

@@ -2,11 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry as MapEntry;
 use alloc::vec::Vec;
 
 use gritos_fs_api::{FileType, FsError};
 
-use crate::volume::{Attributes, Entry, Found, NodeId, Now, Space, Volume, VolumeInfo};
+use crate::volume::{Attributes, Entry, Found, NodeId, Now, Source, Space, Volume, VolumeInfo};
 
 const PAGE_BYTES: usize = 4096;
 /// What a node is taken to cost, besides its pages.
@@ -339,6 +340,26 @@ impl Volume for MemoryVolume {
     }
 
     fn write(&mut self, node: NodeId, offset: u64, from: &[u8]) -> Result<usize, FsError> {
+        let source = |at: u64, to: &mut [u8]| {
+            let from = from.get(at as usize..).and_then(|f| f.get(..to.len()));
+            from.is_some_and(|from| {
+                to.copy_from_slice(from);
+                true
+            })
+        };
+        let length = from.len() as u64;
+        let taken = self.write_with(node, offset, length, &source, &mut [])?;
+        Ok(taken as usize)
+    }
+
+    fn write_with(
+        &mut self,
+        node: NodeId,
+        offset: u64,
+        length: u64,
+        source: &Source<'_>,
+        _: &mut [u8],
+    ) -> Result<u64, FsError> {
         let now = (self.now)();
         let mut room = self.limit.saturating_sub(self.used) / PAGE_BYTES as u64;
         let open = self.nodes.get_mut(&node).ok_or(FsError::NotFound)?;
@@ -346,32 +367,38 @@ impl Volume for MemoryVolume {
             return Err(FsError::IsDirectory);
         };
         offset
-            .checked_add(from.len() as u64)
+            .checked_add(length)
             .filter(|end| *end <= MAX_FILE)
             .ok_or(FsError::FileTooLarge)?;
         let before = pages.len();
         let mut done = 0;
-        while let Some(rest) = from.get(done..).filter(|rest| !rest.is_empty()) {
-            let (page, low, count) = piece(offset + done as u64, rest.len());
-            if !pages.contains_key(&page) {
-                if room == 0 {
-                    break;
+        let mut failure = FsError::NoSpace;
+        while done < length {
+            let rest = (length - done).min(PAGE_BYTES as u64) as usize;
+            let (page, low, count) = piece(offset + done, rest);
+            let page = match pages.entry(page) {
+                MapEntry::Occupied(page) => page.into_mut(),
+                MapEntry::Vacant(_) if room == 0 => break,
+                MapEntry::Vacant(place) => {
+                    room -= 1;
+                    place.insert(Box::new([0; PAGE_BYTES]))
                 }
-                room -= 1;
+            };
+            let to = page.get_mut(low..low + count).unwrap_or(&mut []);
+            if !source(done, to) {
+                // Behind the end of the file there is nothing but zeros.
+                let kept = size.saturating_sub(offset + done).min(count as u64);
+                to.get_mut(kept as usize..).unwrap_or(&mut []).fill(0);
+                failure = FsError::BadBuffer;
+                break;
             }
-            let page = pages
-                .entry(page)
-                .or_insert_with(|| Box::new([0; PAGE_BYTES]));
-            if let (Some(to), Some(now)) = (page.get_mut(low..low + count), rest.get(..count)) {
-                to.copy_from_slice(now);
-            }
-            done += count;
+            done += count as u64;
         }
         self.used += ((pages.len() - before) * PAGE_BYTES) as u64;
-        if done == 0 && !from.is_empty() {
-            return Err(FsError::NoSpace);
+        if done == 0 && length > 0 {
+            return Err(failure);
         }
-        *size = (*size).max(offset + done as u64);
+        *size = (*size).max(offset + done);
         open.touch(now);
         Ok(done)
     }

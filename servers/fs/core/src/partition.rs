@@ -3,7 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::block::{BlockDevice, BlockError, Geometry, SECTOR_BYTES, sectors_of};
+use smallvec::SmallVec;
+
+use crate::block::{BlockDevice, BlockError, Extent, Geometry, SECTOR_BYTES, sectors_of};
 
 /// Most partitions that are looked at.
 const MAX_PARTITIONS: u32 = 128;
@@ -254,9 +256,34 @@ impl<D: BlockDevice> BlockDevice for PartitionView<D> {
         self.disk.read_with(self.first + sector, count, take)
     }
 
+    fn write_with(
+        &mut self,
+        sector: u64,
+        count: u64,
+        fill: &mut dyn FnMut(&mut [u8]) -> bool,
+    ) -> Result<u64, BlockError> {
+        let end = sector.checked_add(count).ok_or(BlockError::OutOfRange)?;
+        if end > self.sectors {
+            return Err(BlockError::OutOfRange);
+        }
+        self.disk.write_with(self.first + sector, count, fill)
+    }
+
     fn write_past(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
         sectors_of(self.geometry(), sector, from.len())?;
         self.disk.write_past(self.first + sector, from)
+    }
+
+    fn write_all(&mut self, extents: &[Extent<'_>], durable: bool) -> Result<(), BlockError> {
+        let mut moved: SmallVec<[Extent<'_>; 8]> = SmallVec::new();
+        for extent in extents {
+            sectors_of(self.geometry(), extent.sector, extent.bytes.len())?;
+            moved.push(Extent {
+                sector: self.first + extent.sector,
+                bytes: extent.bytes,
+            });
+        }
+        self.disk.write_all(&moved, durable)
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {

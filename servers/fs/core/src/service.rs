@@ -6,7 +6,7 @@
 //! closed file never reaches the next one in its place.
 //!
 //! Memory of clients is touched only through [`Buffers`]: a path is copied once and then
-//! checked, data is copied to and from a buffer of the server's own.
+//! checked; data is copied between them and the file systems.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ pub use files::Limits;
 /// A path; few are too long for this.
 type Path = SmallVec<[u8; 128]>;
 
-/// Bytes that are copied at a time between clients and file systems.
+/// Bytes that are copied at a time for file systems that cannot take them from clients.
 const CHUNK: usize = 64 * 1024;
 /// Callers that wait for one commit; when there are so many, it is made.
 const GROUP: usize = 12;
@@ -46,15 +46,11 @@ const COMMIT_AFTER_NS: u64 = 5_000_000_000;
 /// A port that can end its next wait early.
 pub trait Alarm {
     /// From now on waits end after so many nanoseconds, 0 meaning that they only take
-    /// what is there, or never.
+    /// what is there, or never. An alarm may come early, when an earlier one was due.
     fn alarm(&mut self, after_ns: Option<u64>);
-}
 
-#[cfg(target_os = "none")]
-impl<const REPLIES: usize> Alarm for gritos_service::Port<REPLIES> {
-    fn alarm(&mut self, after_ns: Option<u64>) {
-        self.set_deadline(after_ns.map(gritos_sys::time::after));
-    }
+    /// The notification of the server's thread was signalled: that was the alarm.
+    fn rang(&mut self) {}
 }
 
 /// A caller that waits until something is durable.
@@ -327,20 +323,8 @@ impl<P: MapMemory, const N: usize> FileServer for FileService<P, N> {
             ..
         } = self;
         let copied = buffers.with(&data, Use::Read, |memory| {
-            let mut done = 0;
-            while done < memory.len() {
-                let count = (memory.len() - done).min(CHUNK as u64) as usize;
-                let from = chunk.get_mut(..count).ok_or(FsError::NoMemory)?;
-                memory.read(done, from).map_err(|_| FsError::BadBuffer)?;
-                // Offsets beyond the largest are too large, whatever is added.
-                match vfs.write(file, offset.saturating_add(done), from) {
-                    Ok(0) => break,
-                    Ok(taken) => done += taken as u64,
-                    Err(error) if done == 0 => return Err(error),
-                    Err(_) => break,
-                }
-            }
-            Ok(done)
+            let source = |at, to: &mut [u8]| memory.read(at, to).is_ok();
+            vfs.write_with(file, offset, memory.len(), &source, chunk)
         });
         copied.map_err(answers::refused)?
     }
@@ -491,6 +475,12 @@ impl<P: MapMemory, const N: usize> SupervisionServer for FileService<P, N> {
 }
 
 impl<P: MapMemory, const N: usize, Q: ServerPort + Alarm> Hooks<Q> for FileService<P, N> {
+    fn notified(&mut self, port: &mut Q, _: u64) {
+        port.rang();
+        // Whatever is dirty is committed now, and the next alarm is a new one.
+        self.alarm = None;
+    }
+
     /// Commits when callers wait for it and no further request is there that could
     /// join them; and some time after the first change that nobody committed, as soon
     /// as there is no request.

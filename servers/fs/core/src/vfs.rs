@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use gritos_fs_api::{FileType, FsError, OpenFlags};
 
-use crate::volume::{Attributes, Entry, NodeId, Space, Volume, VolumeInfo};
+use crate::volume::{Attributes, Entry, NodeId, Source, Space, Volume, VolumeInfo};
 
 mod names;
 mod walk;
@@ -189,18 +189,28 @@ impl Vfs {
         {
             return Err(FsError::Invalid);
         }
-        let target = self.walk(start, path, !has(OpenFlags::EXCLUSIVE))?;
-        let (place, kind) = match target.found {
-            Some(_) if has(OpenFlags::EXCLUSIVE) => return Err(FsError::Exists),
-            Some(found) => (found.place, found.kind),
-            None if !creates => return Err(FsError::NotFound),
-            None if target.slash => return Err(FsError::IsDirectory),
+        let exclusive = has(OpenFlags::EXCLUSIVE);
+        let there = match exclusive {
+            true => None,
+            false => self.plain(start, path),
+        };
+        let (place, kind, is_new) = match there {
+            Some(found) => (found.place, found.kind, false),
             None => {
-                let dir = target.dir();
-                let name = target.new_name()?;
-                let node = self.writable(dir)?.create(dir.node, name, mode & 0o777)?;
-                let mount = dir.mount;
-                (Place { mount, node }, FileType::Regular)
+                let target = self.walk(start, path, !exclusive)?;
+                match target.found {
+                    Some(_) if exclusive => return Err(FsError::Exists),
+                    Some(found) => (found.place, found.kind, false),
+                    None if !creates => return Err(FsError::NotFound),
+                    None if target.slash => return Err(FsError::IsDirectory),
+                    None => {
+                        let dir = target.dir();
+                        let name = target.new_name()?;
+                        let node = self.writable(dir)?.create(dir.node, name, mode & 0o777)?;
+                        let mount = dir.mount;
+                        (Place { mount, node }, FileType::Regular, true)
+                    }
+                }
             }
         };
         match kind {
@@ -217,7 +227,7 @@ impl Vfs {
         }
         self.volume(place)?.open(place.node)?;
         if has(OpenFlags::TRUNCATE)
-            && target.found.is_some()
+            && !is_new
             && let Err(error) = self.truncate_node(place, 0)
         {
             self.volume(place)?.close(place.node);
@@ -280,25 +290,61 @@ impl Vfs {
     /// # Errors
     /// `IsDirectory`, `FileTooLarge`, `NoSpace`, and those of the file system.
     pub fn write(&mut self, file: Handle, offset: u64, from: &[u8]) -> Result<usize, FsError> {
+        let Some((offset, length)) = self.place_for(file, offset, from.len() as u64)? else {
+            return Ok(0);
+        };
+        let from = from.get(..length as usize).unwrap_or(from);
+        self.volume(file.place)?
+            .write(file.place.node, offset, from)
+    }
+
+    /// Writes `length` bytes, as [`write`](Self::write) does; `piece` is room that a file
+    /// system may need.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); see [`Volume::write_with`].
+    pub fn write_with(
+        &mut self,
+        file: Handle,
+        offset: u64,
+        length: u64,
+        source: &Source<'_>,
+        piece: &mut [u8],
+    ) -> Result<u64, FsError> {
+        let Some((offset, length)) = self.place_for(file, offset, length)? else {
+            return Ok(0);
+        };
+        let volume = self.volume(file.place)?;
+        volume.write_with(file.place.node, offset, length, source, piece)
+    }
+
+    /// Where in a file so many bytes go, and how many of them; nowhere if there are none.
+    fn place_for(
+        &mut self,
+        file: Handle,
+        offset: u64,
+        length: u64,
+    ) -> Result<Option<(u64, u64)>, FsError> {
         if file.is_folder() {
             return Err(FsError::IsDirectory);
         }
-        let volume = self.writable(file.place)?;
-        if from.is_empty() {
-            return Ok(0);
+        let volume = self.volume(file.place)?;
+        let info = volume.info();
+        if info.read_only {
+            return Err(FsError::ReadOnly);
+        }
+        if length == 0 {
+            return Ok(None);
         }
         let offset = if file.append {
             volume.attributes(file.place.node)?.size
         } else {
             offset
         };
-        let room = volume.info().max_file.saturating_sub(offset);
-        let length = (from.len() as u64).min(room) as usize;
-        if length == 0 {
-            return Err(FsError::FileTooLarge);
+        match info.max_file.saturating_sub(offset).min(length) {
+            0 => Err(FsError::FileTooLarge),
+            length => Ok(Some((offset, length))),
         }
-        let from = from.get(..length).unwrap_or(from);
-        volume.write(file.place.node, offset, from)
     }
 
     /// Cuts a file or extends it with zeros.

@@ -21,6 +21,10 @@ pub struct Found {
     pub kind: FileType,
 }
 
+/// Bytes that are to be written: puts those from an offset on, counted from the first of
+/// them, where it is told. Says whether it could: what a client holds may be taken away.
+pub type Source<'a> = dyn Fn(u64, &mut [u8]) -> bool + 'a;
+
 /// What is known of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
@@ -172,6 +176,39 @@ pub trait Volume {
     /// # Errors
     /// `FileTooLarge`; `NoSpace` only if nothing was written.
     fn write(&mut self, node: NodeId, offset: u64, from: &[u8]) -> Result<usize, FsError>;
+
+    /// Writes `length` bytes, which may be copied straight to where they belong. `piece` is
+    /// room for those that are not.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); `BadBuffer` if `source` could not, and nothing was written.
+    fn write_with(
+        &mut self,
+        node: NodeId,
+        offset: u64,
+        length: u64,
+        source: &Source<'_>,
+        piece: &mut [u8],
+    ) -> Result<u64, FsError> {
+        let mut done = 0;
+        while done < length {
+            let count = (length - done).min(piece.len() as u64) as usize;
+            let from = piece.get_mut(..count).unwrap_or(&mut []);
+            let result = if source(done, from) {
+                // Offsets beyond the largest are too large, whatever is added.
+                self.write(node, offset.saturating_add(done), from)
+            } else {
+                Err(FsError::BadBuffer)
+            };
+            match result {
+                Ok(0) => break,
+                Ok(taken) => done += taken as u64,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
 
     /// Cuts a file or extends it with zeros.
     ///

@@ -11,12 +11,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
-use hashbrown::HashMap;
 
 use super::Ext4Volume;
 use super::bytes::{le16, le32, part, put32};
 use super::checksum::crc;
 use crate::block::BlockDevice;
+use crate::numbers::NumberMap;
 
 /// What a block holds: nobody may take it for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ struct Buffer {
 
 #[derive(Default)]
 pub(super) struct Buffers {
-    map: HashMap<u64, Buffer>,
+    map: NumberMap<u64, Buffer>,
     /// Blocks that changed since the last commit.
     dirty: BTreeSet<u64>,
     logged: usize,

@@ -8,7 +8,7 @@
 use gritos_fs_api::FsError;
 
 use super::superblock::{self, BYTES, Superblock};
-use crate::block::{BlockDevice, BlockError, SECTOR_BYTES};
+use crate::block::{BlockDevice, BlockError, Extent, SECTOR_BYTES};
 
 /// First sector of the superblock.
 const PRIMARY: u64 = (BYTES / SECTOR_BYTES) as u64;
@@ -78,10 +78,35 @@ impl<D: BlockDevice> Disk<D> {
         self.device.write(sector, from).map_err(failure)
     }
 
+    /// Writes whole sectors that `fill` provides.
+    ///
+    /// # Errors
+    /// `BadBuffer` if it could not.
+    pub(super) fn write_with(
+        &mut self,
+        block: u64,
+        skip: u64,
+        count: u64,
+        fill: &mut dyn FnMut(&mut [u8]) -> bool,
+    ) -> Result<(), FsError> {
+        let sector = self.sector(block) + skip;
+        match self.device.write_with(sector, count, fill) {
+            Ok(written) if written == count => Ok(()),
+            Ok(_) => Err(FsError::BadBuffer),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
     /// Writes whole blocks that will not be read soon.
     pub(super) fn write_past(&mut self, block: u64, from: &[u8]) -> Result<(), FsError> {
         let sector = self.sector(block);
         self.device.write_past(sector, from).map_err(failure)
+    }
+
+    /// Writes all of `extents` in any order. They and everything before them are durable
+    /// afterwards.
+    pub(super) fn write_durably(&mut self, extents: &[Extent<'_>]) -> Result<(), FsError> {
+        self.device.write_all(extents, true).map_err(failure)
     }
 
     pub(super) fn flush(&mut self) -> Result<(), FsError> {

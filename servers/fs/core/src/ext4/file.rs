@@ -9,39 +9,90 @@ use gritos_fs_api::FsError;
 use super::Ext4Volume;
 use super::extents::{Extent, Mapped};
 use crate::block::{BlockDevice, SECTOR_BYTES};
+use crate::volume::Source;
 
 /// Bytes of a sector, as an offset.
 const SECTOR: u64 = SECTOR_BYTES as u64;
 /// Most bytes that are written in one step of a transaction.
-const STEP: usize = 256 * 1024;
+const STEP: u64 = 256 * 1024;
+
+/// Part of what is to be written.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    source: &'a Source<'a>,
+    /// Where in it this begins.
+    start: u64,
+    length: u64,
+}
+
+impl Part<'_> {
+    /// What comes behind so many bytes.
+    const fn behind(self, bytes: u64) -> Self {
+        Self {
+            start: self.start + bytes,
+            length: self.length.saturating_sub(bytes),
+            ..self
+        }
+    }
+
+    /// So many bytes at most.
+    fn first(self, bytes: u64) -> Self {
+        Self {
+            length: self.length.min(bytes),
+            ..self
+        }
+    }
+
+    /// Puts bytes from `at` on into their place.
+    fn copy(self, at: u64, to: &mut [u8]) -> Result<(), FsError> {
+        if (self.source)(self.start + at, to) {
+            Ok(())
+        } else {
+            Err(FsError::BadBuffer)
+        }
+    }
+}
 
 impl<D: BlockDevice> Ext4Volume<D> {
     /// Writes bytes from `at` bytes behind the start of a block; the rest of the sectors
     /// that they touch stays.
-    fn write_bytes(&mut self, block: u64, at: u64, from: &[u8]) -> Result<(), FsError> {
+    fn write_bytes(&mut self, block: u64, at: u64, from: Part<'_>) -> Result<(), FsError> {
         let mut done = 0;
-        while done < from.len() {
-            let here = at + done as u64;
-            let skip = (here % SECTOR) as usize;
-            let rest = from.get(done..).unwrap_or(&[]);
-            let whole = rest.len() / SECTOR_BYTES * SECTOR_BYTES;
+        while done < from.length {
+            let here = at + done;
+            let skip = here % SECTOR;
+            let rest = from.length - done;
+            let whole = rest / SECTOR;
             if skip == 0 && whole > 0 {
-                self.disk
-                    .write(block, here / SECTOR, rest.get(..whole).unwrap_or(&[]))?;
-                done += whole;
+                self.write_sectors(block, here / SECTOR, whole, from.behind(done))?;
+                done += whole * SECTOR;
                 continue;
             }
             let mut sector = [0; SECTOR_BYTES];
             self.disk.read(block, here / SECTOR, &mut sector)?;
-            let count = (SECTOR_BYTES - skip).min(rest.len());
-            if let (Some(to), Some(from)) = (sector.get_mut(skip..skip + count), rest.get(..count))
-            {
-                to.copy_from_slice(from);
-            }
+            let count = (SECTOR - skip).min(rest);
+            let to = sector.get_mut(skip as usize..(skip + count) as usize);
+            from.copy(done, to.unwrap_or(&mut []))?;
             self.disk.write(block, here / SECTOR, &sector)?;
             done += count;
         }
         Ok(())
+    }
+
+    /// Writes whole sectors, `skip` of them behind the start of a block.
+    fn write_sectors(
+        &mut self,
+        block: u64,
+        skip: u64,
+        count: u64,
+        from: Part<'_>,
+    ) -> Result<(), FsError> {
+        let mut done = 0;
+        self.disk.write_with(block, skip, count, &mut |to| {
+            let at = done;
+            done += to.len() as u64;
+            from.copy(at, to).is_ok()
+        })
     }
 
     /// What is at a place in a file.
@@ -153,12 +204,18 @@ impl<D: BlockDevice> Ext4Volume<D> {
         &mut self,
         number: u32,
         offset: u64,
-        from: &[u8],
-    ) -> Result<usize, FsError> {
+        length: u64,
+        source: &Source<'_>,
+    ) -> Result<u64, FsError> {
         let mut done = 0;
-        for step in from.chunks(STEP) {
-            match self.write_step(number, offset + done as u64, step) {
-                Ok(count) if count == step.len() => done += count,
+        while done < length {
+            let step = Part {
+                source,
+                start: done,
+                length: (length - done).min(STEP),
+            };
+            match self.write_step(number, offset + done, step) {
+                Ok(count) if count == step.length => done += count,
                 Ok(count) => return Ok(done + count),
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
@@ -167,16 +224,16 @@ impl<D: BlockDevice> Ext4Volume<D> {
         Ok(done)
     }
 
-    fn write_step(&mut self, number: u32, offset: u64, from: &[u8]) -> Result<usize, FsError> {
+    fn write_step(&mut self, number: u32, offset: u64, from: Part<'_>) -> Result<u64, FsError> {
         self.begin()?;
         let size = self.any_inode(number)?.size;
         self.clear_gap(number, size, offset)?;
         let mut done = 0;
         let result = loop {
-            let Some(rest) = from.get(done..).filter(|rest| !rest.is_empty()) else {
+            if done == from.length {
                 break Ok(());
-            };
-            match self.write_run(number, offset + done as u64, rest) {
+            }
+            match self.write_run(number, offset + done, from.behind(done)) {
                 Ok(count) => done += count,
                 Err(FsError::NoSpace) if !self.freed.is_empty() => {
                     self.written_to(number, size, offset, done)?;
@@ -197,7 +254,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         number: u32,
         size: u64,
         offset: u64,
-        done: usize,
+        done: u64,
     ) -> Result<(), FsError> {
         if done == 0 {
             return Ok(());
@@ -205,7 +262,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         let now = self.time();
         let inode = self.inode_mut(number)?;
         inode.touch(now);
-        inode.size = size.max(offset + done as u64);
+        inode.size = size.max(offset + done);
         Ok(())
     }
 
@@ -224,22 +281,29 @@ impl<D: BlockDevice> Ext4Volume<D> {
             ..
         } = self.map(number, index)?
         {
-            self.write_zeros(start, size % unit, (end - size) as usize)?;
+            self.write_zeros(start, size % unit, end - size)?;
         }
         Ok(())
     }
 
-    fn write_zeros(&mut self, block: u64, at: u64, count: usize) -> Result<(), FsError> {
-        let zeros = [0; 4096];
-        self.write_bytes(block, at, zeros.get(..count).unwrap_or(&zeros))
+    fn write_zeros(&mut self, block: u64, at: u64, count: u64) -> Result<(), FsError> {
+        let zeros = Part {
+            source: &|_, to| {
+                to.fill(0);
+                true
+            },
+            start: 0,
+            length: count,
+        };
+        self.write_bytes(block, at, zeros)
     }
 
     /// Writes as far as one extent goes, or a new one.
-    fn write_run(&mut self, number: u32, offset: u64, from: &[u8]) -> Result<usize, FsError> {
+    fn write_run(&mut self, number: u32, offset: u64, from: Part<'_>) -> Result<u64, FsError> {
         let unit = self.sb.block_bytes as u64;
         let index = u32::try_from(offset / unit).map_err(|_| FsError::FileTooLarge)?;
         let skip = offset % unit;
-        let want = (skip + from.len() as u64).div_ceil(unit) as u32;
+        let want = (skip + from.length).div_ceil(unit) as u32;
         match self.map(number, index)? {
             Mapped::Blocks {
                 start,
@@ -247,21 +311,19 @@ impl<D: BlockDevice> Ext4Volume<D> {
                 written,
             } => {
                 let count = count.min(want);
-                let bytes = (u64::from(count) * unit - skip).min(from.len() as u64) as usize;
-                let now = from.get(..bytes).unwrap_or(&[]);
+                let now = from.first(u64::from(count) * unit - skip);
                 if written {
                     self.write_bytes(start, skip, now)?;
                 } else {
                     self.write_fresh(start, count, skip, now)?;
                     self.mark_written(number, index, count)?;
                 }
-                Ok(bytes)
+                Ok(now.length)
             }
             Mapped::Hole(room) => {
                 let goal = self.goal(number, index)?;
                 let (start, count) = self.take_blocks(goal, want.min(room).min(STEP as u32))?;
-                let bytes = (u64::from(count) * unit - skip).min(from.len() as u64) as usize;
-                let now = from.get(..bytes).unwrap_or(&[]);
+                let now = from.first(u64::from(count) * unit - skip);
                 let extent = Extent {
                     first: index,
                     count,
@@ -275,7 +337,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
                     self.free_blocks(start, count, true)?;
                     return Err(error);
                 }
-                Ok(bytes)
+                Ok(now.length)
             }
         }
     }
@@ -286,32 +348,33 @@ impl<D: BlockDevice> Ext4Volume<D> {
         start: u64,
         count: u32,
         skip: u64,
-        from: &[u8],
+        from: Part<'_>,
     ) -> Result<(), FsError> {
-        let unit = self.sb.block_bytes;
+        let unit = self.sb.block_bytes as u64;
         let mut block = start;
         let mut rest = from;
         if skip > 0 {
-            let first = (unit - skip as usize).min(rest.len());
-            let (now, later) = rest.split_at(first);
-            self.write_padded(block, skip as usize, now)?;
-            rest = later;
+            let now = rest.first(unit - skip);
+            self.write_padded(block, skip, now)?;
+            rest = rest.behind(now.length);
             block += 1;
         }
-        let (whole, tail) = rest.split_at(rest.len() / unit * unit);
-        if !whole.is_empty() {
-            self.disk.write(block, 0, whole)?;
-            block += (whole.len() / unit) as u64;
+        let whole = rest.length / unit;
+        if whole > 0 {
+            self.write_sectors(block, 0, whole * (unit / SECTOR), rest)?;
+            rest = rest.behind(whole * unit);
+            block += whole;
         }
-        if !tail.is_empty() && block < start + u64::from(count) {
-            self.write_padded(block, 0, tail)?;
+        if rest.length > 0 && block < start + u64::from(count) {
+            self.write_padded(block, 0, rest)?;
         }
         Ok(())
     }
 
-    fn write_padded(&mut self, block: u64, at: usize, bytes: &[u8]) -> Result<(), FsError> {
+    fn write_padded(&mut self, block: u64, at: u64, from: Part<'_>) -> Result<(), FsError> {
         let mut whole = [0; 4096];
-        super::bytes::put(&mut whole, at, bytes);
+        let to = whole.get_mut(at as usize..(at + from.length) as usize);
+        from.copy(0, to.unwrap_or(&mut []))?;
         let unit = self.sb.block_bytes;
         self.disk
             .write(block, 0, whole.get(..unit).unwrap_or(&whole))
@@ -334,7 +397,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             } = self.map(number, index)?
             {
                 let count = unit - size % unit;
-                self.write_zeros(start, size % unit, count as usize)?;
+                self.write_zeros(start, size % unit, count)?;
             }
         }
         let now = self.time();

@@ -10,13 +10,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
+use smallvec::SmallVec;
 
 use super::Ext4Volume;
 use super::buffers::Kind;
 use super::bytes::{be32, part, put, put_be32};
 use super::extents::Mapped;
 use super::superblock;
-use crate::block::BlockDevice;
+use crate::block::{BlockDevice, Extent, SECTOR_BYTES};
 
 pub(super) const MAGIC: u32 = 0xc03b_3998;
 /// Kinds of blocks.
@@ -48,8 +49,9 @@ const AT_FEATURES: usize = 0x24;
 const MIN_BLOCKS: u32 = 1000;
 /// Blocks of metadata that may wait for their own places, in memory.
 const MAX_WAITING: usize = 512;
-/// Most blocks that are written in one request.
-const JOINED: usize = 32;
+/// Bytes of the block that ends a commit which mean something: one sector, which is
+/// written whole or not at all.
+const COMMIT_BYTES: usize = SECTOR_BYTES;
 
 /// Where the journal is, and how far it is written.
 pub(super) struct Log {
@@ -95,13 +97,6 @@ impl Log {
     const fn blocks(&self) -> u32 {
         self.end - self.first
     }
-}
-
-/// Blocks of a commit on their way into the journal, neighbours joined.
-struct Writer {
-    at: u32,
-    bytes: Vec<u8>,
-    start: u64,
 }
 
 impl<D: BlockDevice> Ext4Volume<D> {
@@ -182,8 +177,11 @@ impl<D: BlockDevice> Ext4Volume<D> {
             unused.fill(0);
         }
         let place = log.place(0)?;
-        self.disk.write_past(place, &log.raw)?;
-        self.disk.flush()
+        let extent = Extent {
+            sector: self.disk.sector(place),
+            bytes: &log.raw,
+        };
+        self.disk.write_durably(&[extent])
     }
 
     /// Has room for one more operation in the transaction.
@@ -237,11 +235,9 @@ impl<D: BlockDevice> Ext4Volume<D> {
             return Err(FsError::Io);
         }
         let head = self.write_log(&blocks, tags)?;
-        self.disk.flush()?;
         // From here on nobody knows whether the commit counts, unless this succeeds.
         self.failed = true;
         self.write_commit(head)?;
-        self.disk.flush()?;
         self.failed = false;
         if let Some(log) = self.log.as_mut() {
             log.head = log.next(head);
@@ -281,87 +277,86 @@ impl<D: BlockDevice> Ext4Volume<D> {
             .to_vec()
     }
 
-    /// Writes all of a commit but its end; returns where that belongs.
+    /// Makes all of a commit durable but its end, and contents of files with it; returns
+    /// where the end belongs.
     fn write_log(&mut self, blocks: &[u64], tags: usize) -> Result<u32, FsError> {
         let unit = self.sb.block_bytes;
         let log = self.log.as_ref().ok_or(FsError::ReadOnly)?;
-        let sequence = log.sequence;
-        let uuid: Vec<u8> = part(&log.raw, 0x30, 0x40).to_vec();
-        let mut writer = Writer {
-            at: log.head,
-            bytes: Vec::with_capacity(JOINED * unit),
-            start: 0,
-        };
+        let uuid = part(&log.raw, 0x30, 0x40);
+        // What is not in memory as it belongs there, in the order in which it is used.
+        let mut made: SmallVec<[Vec<u8>; 1]> = SmallVec::new();
         let revoked: Vec<u64> = self.revoked.iter().copied().collect();
         for some in revoked.chunks((unit - HEAD - 4) / 4) {
-            let mut block = head(unit, REVOKE, sequence);
+            let mut block = head(unit, REVOKE, log.sequence);
             put_be32(&mut block, HEAD, (HEAD + 4 + 4 * some.len()) as u32);
             for (index, number) in some.iter().enumerate() {
                 put_be32(&mut block, HEAD + 4 + 4 * index, *number as u32);
             }
-            self.append(&mut writer, &block)?;
+            made.push(block);
         }
         for some in blocks.chunks(tags) {
-            let mut block = head(unit, DESCRIPTOR, sequence);
+            let mut block = head(unit, DESCRIPTOR, log.sequence);
+            let mut escaped: Vec<Vec<u8>> = Vec::new();
             let mut at = HEAD;
             for (index, number) in some.iter().enumerate() {
-                let escaped = be32(self.buffers.data(*number), 0) == MAGIC;
+                let data = self.buffers.data(*number);
+                let is_escaped = be32(data, 0) == MAGIC;
                 let mark = |is: bool, mark: u32| if is { mark } else { 0 };
-                let marks = mark(escaped, ESCAPED)
+                let marks = mark(is_escaped, ESCAPED)
                     | mark(index > 0, SAME_UUID)
                     | mark(index + 1 == some.len(), LAST);
                 put_be32(&mut block, at, *number as u32);
                 put_be32(&mut block, at + 4, marks);
                 at += TAG;
                 if index == 0 {
-                    put(&mut block, at, &uuid);
+                    put(&mut block, at, uuid);
                     at += UUID;
                 }
-            }
-            self.append(&mut writer, &block)?;
-            for number in some {
-                let mut data = self.buffers.data(*number).to_vec();
-                if be32(&data, 0) == MAGIC {
+                if is_escaped {
+                    let mut data = data.to_vec();
                     put_be32(&mut data, 0, 0);
+                    escaped.push(data);
                 }
-                self.append(&mut writer, &data)?;
+            }
+            made.push(block);
+            made.extend(escaped);
+        }
+        let mut made = made.iter().map(Vec::as_slice);
+        let mut at = log.head;
+        let mut extents: SmallVec<[Extent<'_>; 8]> = SmallVec::new();
+        let mut add = |bytes| {
+            let sector = self.disk.sector(log.place(at)?);
+            extents.push(Extent { sector, bytes });
+            at = log.next(at);
+            Ok::<(), FsError>(())
+        };
+        let revokes = revoked.len().div_ceil((unit - HEAD - 4) / 4);
+        made.by_ref().take(revokes).try_for_each(&mut add)?;
+        for some in blocks.chunks(tags) {
+            made.by_ref().take(1).try_for_each(&mut add)?;
+            for number in some {
+                let data = self.buffers.data(*number);
+                match be32(data, 0) {
+                    MAGIC => made.by_ref().take(1).try_for_each(&mut add)?,
+                    _ => add(data)?,
+                }
             }
         }
-        self.write_out(&mut writer)?;
-        Ok(writer.at)
+        self.disk.write_durably(&extents)?;
+        Ok(at)
     }
 
-    fn append(&mut self, writer: &mut Writer, block: &[u8]) -> Result<(), FsError> {
-        let log = self.log.as_ref().ok_or(FsError::ReadOnly)?;
-        let place = log.place(writer.at)?;
-        let next = log.next(writer.at);
-        let unit = self.sb.block_bytes;
-        let joined = writer.bytes.len() / unit;
-        if writer.start + joined as u64 != place || joined == JOINED {
-            self.write_out(writer)?;
-            writer.start = place;
-        }
-        writer.bytes.extend_from_slice(block);
-        writer.at = next;
-        Ok(())
-    }
-
-    fn write_out(&mut self, writer: &mut Writer) -> Result<(), FsError> {
-        if !writer.bytes.is_empty() {
-            self.disk.write_past(writer.start, &writer.bytes)?;
-            writer.bytes.clear();
-        }
-        Ok(())
-    }
-
+    /// Makes the end of a commit durable.
     fn write_commit(&mut self, at: u32) -> Result<(), FsError> {
         let now = self.time();
         let log = self.log.as_ref().ok_or(FsError::ReadOnly)?;
-        let mut block = head(self.sb.block_bytes, COMMIT, log.sequence);
+        let mut block = [0; COMMIT_BYTES];
+        put_head(&mut block, COMMIT, log.sequence);
         put(&mut block, 0x30, &(now / 1_000_000_000).to_be_bytes());
         put_be32(&mut block, 0x38, (now % 1_000_000_000) as u32);
-        let place = log.place(at)?;
-        self.disk.write_past(place, &block)
+        let sector = self.disk.sector(log.place(at)?);
+        let bytes = &block;
+        self.disk.write_durably(&[Extent { sector, bytes }])
     }
 
     /// Writes to their own places what is in the journal, which is empty afterwards.
@@ -371,30 +366,20 @@ impl<D: BlockDevice> Ext4Volume<D> {
     /// `Io`; it can be tried again.
     pub(super) fn checkpoint(&mut self) -> Result<(), FsError> {
         let (superblock, at) = self.sb.place();
-        let mut run: Vec<u8> = Vec::new();
-        let mut start = 0;
-        let unit = self.sb.block_bytes;
-        for block in self.buffers.logged_blocks() {
-            if block == superblock {
-                let bytes: Vec<u8> =
-                    part(self.buffers.data(block), at, at + superblock::BYTES).to_vec();
-                self.disk.write_superblock(&bytes)?;
-                continue;
-            }
-            let joined = run.len() / unit;
-            if joined > 0 && (start + joined as u64 != block || joined == JOINED) {
-                self.disk.write_past(start, &run)?;
-                run.clear();
-            }
-            if run.is_empty() {
-                start = block;
-            }
-            run.extend_from_slice(self.buffers.data(block));
+        let blocks = self.buffers.logged_blocks();
+        if blocks.contains(&superblock) {
+            let bytes: Vec<u8> =
+                part(self.buffers.data(superblock), at, at + superblock::BYTES).to_vec();
+            self.disk.write_superblock(&bytes)?;
         }
-        if !run.is_empty() {
-            self.disk.write_past(start, &run)?;
-        }
-        self.disk.flush()?;
+        let others = blocks.iter().filter(|block| **block != superblock);
+        let extents: Vec<Extent<'_>> = others
+            .map(|block| Extent {
+                sector: self.disk.sector(*block),
+                bytes: self.buffers.data(*block),
+            })
+            .collect();
+        self.disk.write_durably(&extents)?;
         self.write_log_start(true)?;
         if let Some(log) = self.log.as_mut() {
             log.used = 0;
@@ -406,8 +391,12 @@ impl<D: BlockDevice> Ext4Volume<D> {
 
 fn head(unit: usize, kind: u32, sequence: u32) -> Vec<u8> {
     let mut block = vec![0; unit];
-    put_be32(&mut block, 0, MAGIC);
-    put_be32(&mut block, 4, kind);
-    put_be32(&mut block, 8, sequence);
+    put_head(&mut block, kind, sequence);
     block
+}
+
+fn put_head(block: &mut [u8], kind: u32, sequence: u32) {
+    put_be32(block, 0, MAGIC);
+    put_be32(block, 4, kind);
+    put_be32(block, 8, sequence);
 }

@@ -195,8 +195,36 @@ impl Vfs {
         Ok(Step { place, kind })
     }
 
+    /// What a path names if it is a plain one: names of what is there, and no symbolic
+    /// links. Of all others [`walk`](Self::walk) says what they are.
+    pub(super) fn plain(&mut self, start: Place, path: &[u8]) -> Option<Step> {
+        if path.len() > MAX_PATH as usize {
+            return None;
+        }
+        let mut place = start;
+        let mut at = 0;
+        loop {
+            let (name, end) = component(path, at);
+            if matches!(name, b"" | b"." | b"..") || name.len() > MAX_NAME as usize {
+                return None;
+            }
+            let step = self.step(place, name).ok()?;
+            if step.kind == FileType::Symlink {
+                return None;
+            }
+            if end == path.len() {
+                return Some(step);
+            }
+            place = step.place;
+            at = end;
+        }
+    }
+
     /// What a path names, symbolic links followed.
     pub(super) fn find(&mut self, start: Place, path: &[u8]) -> Result<Step, FsError> {
+        if let Some(step) = self.plain(start, path) {
+            return Ok(step);
+        }
         self.walk(start, path, true)?.found.ok_or(FsError::NotFound)
     }
 }
@@ -220,11 +248,13 @@ fn last_name<'a>(text: &Cow<'a, [u8]>, name: &[u8]) -> Cow<'a, [u8]> {
 /// The next part of a path from `at` on, and where it ends. It is empty only if
 /// nothing but `/` is left.
 fn component(text: &[u8], at: usize) -> (&[u8], usize) {
-    let rest = text.get(at..).unwrap_or(&[]);
-    let skipped = rest.iter().position(|byte| *byte != b'/');
-    let skipped = skipped.unwrap_or(rest.len());
-    let rest = rest.get(skipped..).unwrap_or(&[]);
-    let length = rest.iter().position(|byte| *byte == b'/');
-    let length = length.unwrap_or(rest.len());
-    (rest.get(..length).unwrap_or(&[]), at + skipped + length)
+    let mut start = at;
+    while text.get(start) == Some(&b'/') {
+        start += 1;
+    }
+    let mut end = start;
+    while text.get(end).is_some_and(|byte| *byte != b'/') {
+        end += 1;
+    }
+    (text.get(start..end).unwrap_or(&[]), end)
 }

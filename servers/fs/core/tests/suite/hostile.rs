@@ -9,7 +9,7 @@ use gritos_fs_core::service::Limits;
 use gritos_idl_runtime::{Address, Buffer, Cap, Error, Incoming, Rights, WireError};
 use gritos_service::BufferMemory;
 
-use crate::support::Random;
+use crate::support::{Paths, Random, each};
 use crate::wire::{MEMORY_RIGHTS, Wire, client, world};
 
 const MODE: Mode = Mode::from_bits_retain(0o644);
@@ -319,4 +319,46 @@ fn messages_of_any_shape_are_survived() {
     assert_eq!(steady.read(file, 0, &mut bytes), Ok(9));
     assert_eq!(&bytes, b"untouched");
     steady.open("/m/new", NEW, MODE).expect("it still serves");
+}
+
+#[test]
+fn a_write_whose_bytes_are_taken_away_leaves_none_of_others() {
+    each(|vfs, abilities| {
+        let name = abilities.name;
+        // Blocks that are free again, and hold what was somebody else's.
+        vfs.put("/m/old", &[0xee; 80_000]).expect("write");
+        vfs.sync().expect("sync");
+        vfs.rm("/m/old").expect("unlink");
+        vfs.sync().expect("sync");
+        let file = vfs.at("/m/new", NEW).expect("open");
+        let mut piece = [0; 4096];
+        for (offset, length, good) in [
+            (0, 12_000, 4096),
+            (100, 9000, 0),
+            (5000, 9000, 5000),
+            (30_000, 5000, 4300),
+            (29_000, 9000, 3000),
+        ] {
+            // The first byte that is missing is in a piece that is half there.
+            let source = |at: u64, to: &mut [u8]| {
+                to.fill(0x11);
+                at + to.len() as u64 <= good
+            };
+            let result = vfs.write_with(file, offset, length, &source, &mut piece);
+            match result {
+                Ok(taken) => assert!(taken <= good, "{name}: {taken} at {offset}"),
+                Err(error) => assert_eq!(error, FsError::BadBuffer, "{name} at {offset}"),
+            }
+        }
+        let size = vfs.attributes(file).expect("attributes").1.size as usize;
+        vfs.truncate(file, 70_000).expect("truncate");
+        let mut all = vec![0xaa; 70_000];
+        assert_eq!(vfs.read(file, 0, &mut all), Ok(70_000));
+        assert!(all.iter().all(|byte| matches!(byte, 0 | 0x11)), "{name}");
+        assert!(
+            all[size..].iter().all(|byte| *byte == 0),
+            "{name}: behind the end"
+        );
+        vfs.close(file);
+    });
 }
