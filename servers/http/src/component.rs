@@ -20,6 +20,7 @@ use gritos_sys::{Cap, Error, Wait, ipc, time};
 
 use crate::guests::{Bells, Guests, LISTENER};
 use crate::site::Files;
+use crate::storage::Door;
 
 #[global_allocator]
 static HEAP: Heap = Heap::new();
@@ -60,7 +61,8 @@ fn run() -> Result<(), Error> {
     let shared = SharedMemory(SharedBuf::of(memory)?);
     let events = Environment::MEMORY.create::<Notification>(own::take()?)?;
     let bells = Bells::new(events)?;
-    let mut site = Files::new(environment.service("system").map(call_cap));
+    let storage = Door::new(&environment)?;
+    let mut site = Files::new(storage, environment.service("system").map(call_cap));
     loop {
         match open(session, memory, shared, &bells) {
             Ok(listener) => serve(&listener, events, &bells, &mut site),
@@ -120,22 +122,32 @@ fn serve(
             sweep_ns = now_ns + SWEEP_NS;
         }
         // Places may have become free for those who wait, and the service may be another one.
-        let asks = bits & LISTENER != 0 || sweeps;
-        if asks && !admit_all(listener, bells, &mut guests, site, now_ns) {
+        let mut is_there = true;
+        if (bits & LISTENER != 0 || sweeps) && guests.has_place() {
+            is_there = admit(listener, bells, &mut guests, site, now_ns);
+            bits &= !LISTENER;
+        }
+        if sweeps {
+            is_there &= listener.poll().is_ok();
+        }
+        if !is_there {
             guests.dismiss_all(site);
             return;
         }
+        // Who found no place is remembered until there is one.
+        let unheard = bits & LISTENER;
         let rung = match more {
             true => events.poll(),
             false => events.wait(&Wait::until(time::ticks(sweep_ns))),
         };
         // A wait that timed out brings no bits.
-        bits = rung.unwrap_or(0);
+        bits = rung.unwrap_or(0) | unheard;
     }
 }
 
-/// Takes in everybody who waits, as far as there are places. False if the network service is gone.
-fn admit_all(
+/// Takes in one who waits, if there is a place; the listener rings again if others do. False if the network
+/// service is gone.
+fn admit(
     listener: &Socket<SharedMemory>,
     bells: &Bells,
     guests: &mut Guests<OpenFile>,
@@ -144,7 +156,10 @@ fn admit_all(
 ) -> bool {
     while guests.has_place() {
         match listener.accept(MessageFlags::DONT_WAIT) {
-            Ok((socket, _)) => guests.admit(socket, bells, site, now_ns),
+            Ok((socket, _)) => {
+                guests.admit(socket, bells, site, now_ns);
+                return true;
+            }
             Err(error) => match error.net() {
                 // That one was reset while it waited.
                 Some(NetError::Aborted) => {}
@@ -153,5 +168,5 @@ fn admit_all(
             },
         }
     }
-    listener.poll().is_ok()
+    true
 }

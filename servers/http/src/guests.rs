@@ -63,8 +63,9 @@ impl Stream for Wire {
         self.0.recv(into, MessageFlags::DONT_WAIT).map_err(stopped)
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Stopped> {
-        self.0.send(bytes, MessageFlags::DONT_WAIT).map_err(stopped)
+    fn send(&mut self, first: &[u8], second: &[u8]) -> Result<usize, Stopped> {
+        let sent = self.0.send_both(first, second, MessageFlags::DONT_WAIT);
+        sent.map_err(stopped)
     }
 }
 
@@ -79,6 +80,8 @@ fn stopped(error: Error) -> Stopped {
 pub(crate) struct Guests<F> {
     places: Vec<Option<Guest<F>>>,
     count: usize,
+    /// Bits of groups some of which had more to do.
+    more: u64,
 }
 
 const fn bit_of(place: usize) -> usize {
@@ -90,7 +93,11 @@ impl<F> Guests<F> {
     pub(crate) fn new() -> Self {
         let mut places = Vec::new();
         places.resize_with(LIMIT, || None);
-        Self { places, count: 0 }
+        Self {
+            places,
+            count: 0,
+            more: 0,
+        }
     }
 
     /// Whether there is place for another.
@@ -131,29 +138,32 @@ impl<F> Guests<F> {
         site: &mut S,
         now_ns: u64,
     ) -> bool {
-        let mut more = false;
-        for place in 0..self.places.len() {
-            let rung = bits & 1 << bit_of(place) != 0;
-            let wanted = self.places[place]
-                .as_ref()
-                .is_some_and(|guest| rung || guest.more);
-            if wanted {
-                more |= self.serve_place(place, site, now_ns);
+        let more = core::mem::take(&mut self.more);
+        let mut groups = (bits & !LISTENER | more) & ((1 << BITS) - 1);
+        while groups != 0 {
+            let bit = groups.trailing_zeros() as usize;
+            groups &= groups - 1;
+            for place in (bit - 1..LIMIT).step_by(GROUPS) {
+                let wanted = |guest: &Guest<F>| bits & 1 << bit != 0 || guest.more;
+                if self.places[place].as_ref().is_some_and(wanted) {
+                    self.serve_place(place, site, now_ns);
+                }
             }
         }
-        more
+        self.more != 0
     }
 
-    fn serve_place<S: Site<File = F>>(&mut self, place: usize, site: &mut S, now_ns: u64) -> bool {
+    fn serve_place<S: Site<File = F>>(&mut self, place: usize, site: &mut S, now_ns: u64) {
         let Some(Some(guest)) = self.places.get_mut(place) else {
-            return false;
+            return;
         };
         let progress = guest.connection.work(&mut guest.socket, site, now_ns);
         guest.more = progress == Progress::More;
-        if progress == Progress::Close {
-            self.dismiss(place, site);
+        match progress {
+            Progress::Wait => {}
+            Progress::More => self.more |= 1 << bit_of(place),
+            Progress::Close => self.dismiss(place, site),
         }
-        progress == Progress::More
     }
 
     /// Closes those that have been silent for too long.

@@ -18,6 +18,8 @@ mod guests;
 mod site;
 #[cfg(target_os = "none")]
 mod state;
+#[cfg(target_os = "none")]
+mod storage;
 
 #[cfg(target_os = "none")]
 gritos_sys::entry!(component::main);

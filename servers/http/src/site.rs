@@ -1,89 +1,169 @@
 //! What is served: files, the state of the system, and a first page.
 
+use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec;
 
-use gritos_fs_client::{ComponentClient, Errno, FileType, Mode, OpenFile, OpenFlags, connect};
-use gritos_http_core::{FIRST_PAGE, Found, Site, Status, media_type};
+use gritos_fs_client::{Errno, FileType, Mode, OpenFile, OpenFlags, Stat};
+use gritos_http_core::{
+    Bytes, Cache, FILE_LIMIT, FIRST_PAGE, FRESH_NS, Found, Kept, Site, Stamp, Status, media_type,
+};
 use gritos_idl_runtime::Cap as StubCap;
 use gritos_system_api::System;
 
 use crate::state;
+use crate::storage::Door;
 
 /// The folder whose files are served.
 const ROOT: &str = "/data/www";
 /// What a folder shows.
 const INDEX: &str = "index.html";
 
+/// What is at `/` where the site has nothing.
+const FIRST: Found<OpenFile> = Found::Bytes {
+    media_type: "text/html; charset=utf-8",
+    changes: false,
+    bytes: Bytes::Static(FIRST_PAGE),
+};
+
 /// The site.
 pub(crate) struct Files {
-    fs: Option<ComponentClient>,
+    fs: Option<Door>,
     system: Option<StubCap<System>>,
+    cache: Cache,
+    /// Until when it is believed that the site has no page of its own at `/`.
+    bare_until_ns: u64,
 }
 
 impl Files {
     /// Files of the service `fs` if the component may use it.
-    pub(crate) fn new(system: Option<StubCap<System>>) -> Self {
+    pub(crate) fn new(fs: Option<Door>, system: Option<StubCap<System>>) -> Self {
         Self {
-            fs: connect("fs").ok(),
+            fs,
             system,
+            cache: Cache::default(),
+            bare_until_ns: 0,
         }
     }
 
-    fn find_file(&mut self, path: &str) -> Result<Found<OpenFile>, Status> {
-        let fs = self.fs.as_mut().ok_or(Status::NotFound)?;
-        let mut name = String::from(ROOT);
-        name.push_str(path);
-        if path.ends_with('/') {
-            name.push_str(INDEX);
-        }
-        let open = fs.open(&name, OpenFlags::READ, Mode::empty());
-        let file = open.map_err(status)?;
-        let found = match fs.fstat(file) {
-            Ok(stat) if stat.file_type == FileType::Directory => Ok(Found::Folder),
-            Ok(stat) => {
-                return Ok(Found::File {
-                    media_type: media_type(&name),
-                    file,
-                    length: stat.size,
-                });
+    /// A file or folder, from memory if it is known there and nothing has changed.
+    fn find_file(&mut self, path: &str, now_ns: u64) -> Result<Found<OpenFile>, Status> {
+        match self.cache.get(path, now_ns) {
+            Kept::Fresh(bytes, media_type) => return Ok(shared(bytes, media_type)),
+            Kept::Stale(_) => {
+                let fs = self.fs.as_mut().ok_or(Status::NotFound)?;
+                let found = fs.open(now_ns).and_then(|fs| fs.stat(&name_of(path)));
+                let known = match fs.note(found) {
+                    Ok(stat) => self.cache.confirm(path, stamp(&stat), now_ns),
+                    Err(_) => None,
+                };
+                if let Some((bytes, media_type)) = known {
+                    return Ok(shared(bytes, media_type));
+                }
+                self.cache.forget(path);
             }
-            Err(error) => Err(status(error)),
+            Kept::Nothing => {}
+        }
+        self.open_file(path, now_ns)
+    }
+
+    fn open_file(&mut self, path: &str, now_ns: u64) -> Result<Found<OpenFile>, Status> {
+        let door = self.fs.as_mut().ok_or(Status::NotFound)?;
+        let name = name_of(path);
+        let open = door
+            .open(now_ns)
+            .and_then(|fs| fs.open(&name, OpenFlags::READ, Mode::empty()));
+        let file = door.note(open).map_err(status)?;
+        let fs = door.opened().map_err(status)?;
+        let stat = match fs.fstat(file) {
+            Ok(stat) if stat.file_type != FileType::Directory => stat,
+            result => {
+                // It was opened a moment ago; what comes of closing it concerns nobody.
+                let _ = fs.close(file);
+                return result.map(|_| Found::Folder).map_err(status);
+            }
         };
-        // It was opened a moment ago; what comes of closing it concerns nobody.
-        let _ = fs.close(file);
-        found
+        let media_type = media_type(&name);
+        if stat.size <= FILE_LIMIT {
+            let mut bytes = vec![0; stat.size as usize];
+            // What cannot be read whole is left to those who send it part by part.
+            if fs.read(file, 0, &mut bytes) == Ok(bytes.len()) {
+                let _ = fs.close(file);
+                let bytes = Rc::<[u8]>::from(bytes);
+                let kept = bytes.clone();
+                self.cache
+                    .keep(path, stamp(&stat), media_type, kept, now_ns);
+                return Ok(shared(bytes, media_type));
+            }
+        }
+        Ok(Found::File {
+            media_type,
+            file,
+            length: stat.size,
+        })
+    }
+}
+
+/// The name of what lies at a path of the site.
+fn name_of(path: &str) -> String {
+    let mut name = String::with_capacity(ROOT.len() + path.len() + INDEX.len());
+    name.push_str(ROOT);
+    name.push_str(path);
+    if path.ends_with('/') {
+        name.push_str(INDEX);
+    }
+    name
+}
+
+const fn stamp(stat: &Stat) -> Stamp {
+    Stamp {
+        inode: stat.inode,
+        size: stat.size,
+        modified_ns: stat.modified_ns,
+    }
+}
+
+const fn shared(bytes: Rc<[u8]>, media_type: &'static str) -> Found<OpenFile> {
+    Found::Bytes {
+        media_type,
+        changes: false,
+        bytes: Bytes::Shared(bytes),
     }
 }
 
 impl Site for Files {
     type File = OpenFile;
 
-    fn find(&mut self, path: &str) -> Result<Found<OpenFile>, Status> {
+    fn find(&mut self, path: &str, now_ns: u64) -> Result<Found<OpenFile>, Status> {
         if path == "/api/system" {
             let bytes = self.system.and_then(state::json);
             return Ok(Found::Bytes {
                 media_type: "application/json",
                 changes: true,
-                bytes: bytes.ok_or(Status::Unavailable)?.into(),
+                bytes: Bytes::Own(bytes.ok_or(Status::Unavailable)?),
             });
         }
-        match self.find_file(path) {
-            Err(Status::NotFound) if path == "/" => Ok(Found::Bytes {
-                media_type: media_type(INDEX),
-                changes: false,
-                bytes: FIRST_PAGE.into(),
-            }),
+        let is_top = path == "/";
+        if is_top && now_ns < self.bare_until_ns {
+            return Ok(FIRST);
+        }
+        match self.find_file(path, now_ns) {
+            Err(Status::NotFound) if is_top => {
+                self.bare_until_ns = now_ns.saturating_add(FRESH_NS);
+                Ok(FIRST)
+            }
             found => found,
         }
     }
 
     fn read(&mut self, file: &mut OpenFile, offset: u64, into: &mut [u8]) -> Result<usize, Status> {
-        let fs = self.fs.as_mut().ok_or(Status::Broken)?;
-        fs.read(*file, offset, into).map_err(status)
+        let door = self.fs.as_mut().ok_or(Status::Broken)?;
+        let read = door.opened().and_then(|fs| fs.read(*file, offset, into));
+        door.note(read).map_err(status)
     }
 
     fn close(&mut self, file: OpenFile) {
-        if let Some(fs) = &mut self.fs {
+        if let Some(Ok(fs)) = self.fs.as_mut().map(Door::opened) {
             // A file server that was started anew knows it no more.
             let _ = fs.close(file);
         }
@@ -94,7 +174,7 @@ fn status(error: Errno) -> Status {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Status::NotFound,
         Errno::ACCES | Errno::PERM => Status::Forbidden,
-        Errno::NOMEM | Errno::CONNRESET => Status::Unavailable,
+        Errno::NOMEM | Errno::CONNRESET | Errno::TIMEDOUT => Status::Unavailable,
         _ => Status::Broken,
     }
 }

@@ -1,16 +1,20 @@
 //! One connection: requests in, answers out, one after the other.
+//!
+//! A request that arrives whole and is answered from memory costs one call to receive it and one to send
+//! head and body, and no memory is asked for: input and head keep theirs from request to request.
 
-use alloc::borrow::Cow;
-use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::head::Head;
-use crate::path::resolve;
-use crate::request::{HEAD_LIMIT, Method, Parsed, Request, parse};
-use crate::{Found, Range, Site, Status};
+use crate::request::{HEAD_LIMIT, Method, Parsed, parse};
+use crate::{Bytes, Site};
+
+mod answer;
 
 /// Bytes of a file that are read at a time.
 const CHUNK: usize = 16 << 10;
+/// Bytes of memory for input to begin with, and of output that are kept between requests.
+const INPUT: usize = 1 << 10;
+const OUTPUT: usize = 1 << 10;
 /// Requests in a row, before others are heard.
 const TURNS: usize = 8;
 /// Nanoseconds that a peer may be silent between requests, and within one.
@@ -27,18 +31,21 @@ pub enum Stopped {
 }
 
 /// Bytes from and to the peer, without waiting.
+///
+/// Whoever drives a connection calls [`Connection::work`] again when something has arrived, when the peer has ended,
+/// and when there is room after [`Stopped::WouldBlock`]; also if any of that happened before `work` returned.
 pub trait Stream {
-    /// Takes what has arrived; 0 bytes are the end.
+    /// Takes what has arrived; 0 bytes are the end. If `into` is not filled, nothing more was there.
     ///
     /// # Errors
     /// [`Stopped`].
     fn receive(&mut self, into: &mut [u8]) -> Result<usize, Stopped>;
 
-    /// Sends as much as there is room for.
+    /// Sends as much of `first`, and then of `second`, as there is room for; how many bytes of both.
     ///
     /// # Errors
     /// [`Stopped`].
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Stopped>;
+    fn send(&mut self, first: &[u8], second: &[u8]) -> Result<usize, Stopped>;
 }
 
 /// What is to become of a connection.
@@ -52,11 +59,11 @@ pub enum Progress {
     Close,
 }
 
-/// What is still to be sent.
+/// What is still to be sent behind the output.
 enum Body<F> {
     Nothing,
     Bytes {
-        bytes: Cow<'static, [u8]>,
+        bytes: Bytes,
         sent: usize,
         end: usize,
     },
@@ -69,7 +76,9 @@ enum Body<F> {
 
 /// A connection.
 pub struct Connection<F> {
+    /// What has arrived is in its first `filled` bytes.
     input: Vec<u8>,
+    filled: usize,
     /// What was put together and not sent; from `sent` on.
     output: Vec<u8>,
     sent: usize,
@@ -85,7 +94,7 @@ pub struct Connection<F> {
 impl<F> core::fmt::Debug for Connection<F> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Connection")
-            .field("input", &self.input.len())
+            .field("input", &self.filled)
             .finish_non_exhaustive()
     }
 }
@@ -96,6 +105,7 @@ impl<F> Connection<F> {
     pub const fn new(now_ns: u64) -> Self {
         Self {
             input: Vec::new(),
+            filled: 0,
             output: Vec::new(),
             sent: 0,
             body: Body::Nothing,
@@ -108,7 +118,7 @@ impl<F> Connection<F> {
     /// Whether the peer has been silent for too long.
     #[must_use]
     pub fn is_late(&self, now_ns: u64) -> bool {
-        let idle = self.input.is_empty() && !self.is_busy();
+        let idle = self.filled == 0 && !self.is_busy();
         let limit = if idle { IDLE_NS } else { SLOW_NS };
         now_ns.saturating_sub(self.heard_ns) >= limit
     }
@@ -118,8 +128,12 @@ impl<F> Connection<F> {
     }
 
     /// Gives back what the site lent.
-    pub fn finish<S: Site<File = F>>(self, site: &mut S) {
-        if let Body::File { file, .. } = self.body {
+    pub fn finish<S: Site<File = F>>(mut self, site: &mut S) {
+        self.drop_body(site);
+    }
+
+    fn drop_body<S: Site<File = F>>(&mut self, site: &mut S) {
+        if let Body::File { file, .. } = core::mem::replace(&mut self.body, Body::Nothing) {
             site.close(file);
         }
     }
@@ -131,6 +145,8 @@ impl<F> Connection<F> {
         site: &mut S,
         now_ns: u64,
     ) -> Progress {
+        // Everything that had arrived was taken: to look again would be in vain.
+        let mut is_drained = false;
         for _ in 0..TURNS {
             match self.flush(stream, site, now_ns) {
                 Ok(()) => {}
@@ -140,15 +156,21 @@ impl<F> Connection<F> {
             if !self.keep {
                 return Progress::Close;
             }
-            if self.begin_answer(site) {
+            if self.begin_answer(site, now_ns) {
                 continue;
             }
             if self.ended {
                 return Progress::Close;
             }
+            if is_drained {
+                return Progress::Wait;
+            }
             match self.fill(stream) {
-                Ok(0) => self.ended = true,
-                Ok(_) => self.heard_ns = now_ns,
+                Ok((0, _)) => self.ended = true,
+                Ok((_, drained)) => {
+                    is_drained = drained;
+                    self.heard_ns = now_ns;
+                }
                 Err(Stopped::WouldBlock) => return Progress::Wait,
                 Err(Stopped::Gone) => return Progress::Close,
             }
@@ -156,13 +178,28 @@ impl<F> Connection<F> {
         Progress::More
     }
 
-    fn fill(&mut self, stream: &mut impl Stream) -> Result<usize, Stopped> {
-        let mut room = [0; 2048];
-        let most = HEAD_LIMIT.saturating_sub(self.input.len()).min(room.len());
-        let count = stream.receive(room.get_mut(..most.max(1)).unwrap_or(&mut []))?;
-        self.input
-            .extend_from_slice(room.get(..count).unwrap_or(&[]));
-        Ok(count)
+    /// Receives; how many bytes, and whether that was all.
+    fn fill(&mut self, stream: &mut impl Stream) -> Result<(usize, bool), Stopped> {
+        if self.filled == self.input.len() {
+            // A head that is as long as it may be has been refused before.
+            let length = (2 * self.filled).clamp(INPUT, HEAD_LIMIT.max(self.filled + 1));
+            self.input.resize(length, 0);
+        }
+        let room = self.input.get_mut(self.filled..).unwrap_or(&mut []);
+        let count = stream.receive(room)?.min(room.len());
+        let is_all = count < room.len();
+        self.filled += count;
+        Ok((count, is_all))
+    }
+
+    /// Takes the first `count` bytes out of the input.
+    fn use_up(&mut self, count: usize) {
+        let count = count.min(self.filled);
+        self.input.copy_within(count..self.filled, 0);
+        self.filled -= count;
+        if self.filled == 0 && self.input.len() > INPUT {
+            self.input = Vec::new();
+        }
     }
 
     /// Sends what was put together, then the body.
@@ -173,240 +210,89 @@ impl<F> Connection<F> {
         now_ns: u64,
     ) -> Result<(), Stopped> {
         loop {
-            while let Some(rest) = self.output.get(self.sent..).filter(|rest| !rest.is_empty()) {
-                self.sent += stream.send(rest)?;
+            loop {
+                let first = self.output.get(self.sent..).unwrap_or(&[]);
+                let second = match &self.body {
+                    Body::Bytes { bytes, sent, end } => bytes.get(*sent..*end),
+                    Body::Nothing | Body::File { .. } => None,
+                };
+                let second = second.unwrap_or(&[]);
+                if first.is_empty() && second.is_empty() {
+                    break;
+                }
+                let count = stream.send(first, second)?;
+                let of_first = count.min(first.len());
                 self.heard_ns = now_ns;
+                self.sent += of_first;
+                if let Body::Bytes { sent, .. } = &mut self.body {
+                    *sent += count - of_first;
+                }
             }
-            self.output.clear();
             self.sent = 0;
-            match &mut self.body {
-                Body::Nothing => return Ok(()),
-                Body::Bytes { bytes, sent, end } => {
-                    while let Some(rest) = bytes.get(*sent..*end).filter(|rest| !rest.is_empty()) {
-                        *sent += stream.send(rest)?;
-                        self.heard_ns = now_ns;
-                    }
-                    self.body = Body::Nothing;
-                }
-                Body::File { file, offset, left } => {
-                    let count = usize::try_from(*left).unwrap_or(CHUNK).min(CHUNK);
-                    let mut chunk = vec![0; count];
-                    let read = match count {
-                        0 => Ok(0),
-                        _ => site.read(file, *offset, &mut chunk),
-                    };
-                    let failed = *left > 0 && !matches!(read, Ok(1..));
-                    let count = read.unwrap_or(0).min(count);
-                    chunk.truncate(count);
-                    *offset += count as u64;
-                    *left -= count as u64;
-                    if *left == 0 || failed {
-                        let body = core::mem::replace(&mut self.body, Body::Nothing);
-                        if let Body::File { file, .. } = body {
-                            site.close(file);
-                        }
-                    }
-                    if failed {
-                        // Less than was promised: the peer sees that by the end of the connection.
-                        return Err(Stopped::Gone);
-                    }
-                    self.output = chunk;
-                }
+            self.output.clear();
+            if !matches!(self.body, Body::File { .. }) {
+                self.body = Body::Nothing;
+                self.output.shrink_to(OUTPUT);
+                return Ok(());
             }
+            self.read_chunk(site)?;
         }
     }
 
-    /// Begins to answer the next request, if one has arrived. Small answers go out in one piece.
-    fn begin_answer<S: Site<File = F>>(&mut self, site: &mut S) -> bool {
+    /// Puts the next part of a file into the output, and gives the file back after the last.
+    fn read_chunk<S: Site<File = F>>(&mut self, site: &mut S) -> Result<(), Stopped> {
+        let Body::File { file, offset, left } = &mut self.body else {
+            return Ok(());
+        };
+        let wanted = usize::try_from(*left).unwrap_or(CHUNK).min(CHUNK);
+        self.output.resize(wanted, 0);
+        let read = match wanted {
+            0 => Ok(0),
+            _ => site.read(file, *offset, &mut self.output),
+        };
+        let count = read.unwrap_or(0).min(wanted);
+        self.output.truncate(count);
+        *offset += count as u64;
+        *left -= count as u64;
+        let failed = wanted > 0 && count == 0;
+        if *left == 0 || failed {
+            self.drop_body(site);
+        }
+        if failed {
+            // Less than was promised: the peer sees that by the end of the connection.
+            return Err(Stopped::Gone);
+        }
+        Ok(())
+    }
+
+    /// Begins to answer the next request, if one has arrived.
+    fn begin_answer<S: Site<File = F>>(&mut self, site: &mut S, now_ns: u64) -> bool {
+        let input = self.input.get(..self.filled).unwrap_or(&[]);
         // Some send line feeds behind a request (RFC 9112, "Message Parsing").
-        let blank = self
-            .input
+        let blank = input
             .iter()
-            .take_while(|byte| b"\r\n".contains(byte))
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
             .count();
-        let input = self.input.get(blank..).unwrap_or(&[]);
+        let input = input.get(blank..).unwrap_or(&[]);
         if input.is_empty() {
             return false;
         }
-        let (answer, used) = match parse(input) {
+        let out = &mut self.output;
+        let used = match parse(input) {
             Parsed::Partial => return false,
-            Parsed::Refused(status) => (refuse(status, false, Method::Get), input.len()),
-            Parsed::Request(request, used) => (answer(&request, site), used),
+            Parsed::Refused(status) => {
+                self.body = answer::refuse(out, status, false, Method::Get);
+                self.keep = false;
+                input.len()
+            }
+            Parsed::Request(request, used) => {
+                self.body = answer::answer(out, &request, site, now_ns);
+                self.keep = request.keep;
+                used
+            }
         };
-        self.input.drain(..(blank + used).min(self.input.len()));
-        let Answer { head, body, keep } = answer;
-        self.output = head;
         self.sent = 0;
-        self.body = body;
-        self.keep = keep;
-        self.join_small_body();
+        self.use_up(blank + used);
         true
-    }
-
-    fn join_small_body(&mut self) {
-        const SMALL: usize = 8 << 10;
-        if let Body::Bytes { bytes, sent, end } = &self.body
-            && end - sent <= SMALL
-        {
-            let part = bytes.get(*sent..*end).unwrap_or(&[]);
-            self.output.extend_from_slice(part);
-            self.body = Body::Nothing;
-        }
-    }
-}
-
-struct Answer<F> {
-    head: Vec<u8>,
-    body: Body<F>,
-    keep: bool,
-}
-
-/// An answer without what was asked for: the status, for a person to read.
-fn refuse<F>(status: Status, keep: bool, method: Method) -> Answer<F> {
-    let text = alloc::format!("{status}\n").into_bytes();
-    let mut head = Head::new(status, keep);
-    if status == Status::MethodNotAllowed {
-        head.text("Allow: GET, HEAD\r\n");
-    }
-    let head = head.body("text/plain; charset=utf-8", text.len() as u64);
-    let end = if method == Method::Head {
-        0
-    } else {
-        text.len()
-    };
-    Answer {
-        head,
-        body: Body::Bytes {
-            bytes: text.into(),
-            sent: 0,
-            end,
-        },
-        keep,
-    }
-}
-
-fn answer<S: Site>(request: &Request<'_>, site: &mut S) -> Answer<S::File> {
-    let keep = request.keep;
-    let path = match resolve(request.target) {
-        Ok(path) => path,
-        Err(status) => return refuse(status, keep, request.method),
-    };
-    match site.find(&path) {
-        Err(status) => refuse(status, keep, request.method),
-        Ok(Found::Folder) => {
-            let mut head = Head::new(Status::Moved, keep);
-            head.field("Location", format_args!("{}/", Encoded(&path)));
-            Answer {
-                head: head.body("text/plain; charset=utf-8", 0),
-                body: Body::Nothing,
-                keep,
-            }
-        }
-        Ok(Found::Bytes {
-            media_type,
-            changes,
-            bytes,
-        }) => {
-            let length = bytes.len() as u64;
-            let range = if changes { None } else { request.range };
-            match begin(request, media_type, length, range, changes) {
-                Err(answer) => answer,
-                Ok((head, first, length)) => {
-                    let end = if request.method == Method::Head {
-                        first
-                    } else {
-                        first + length
-                    };
-                    let body = Body::Bytes {
-                        bytes,
-                        sent: first as usize,
-                        end: end as usize,
-                    };
-                    Answer { head, body, keep }
-                }
-            }
-        }
-        Ok(Found::File {
-            media_type,
-            file,
-            length,
-        }) => match begin(request, media_type, length, request.range, false) {
-            Err(answer) => {
-                site.close(file);
-                answer
-            }
-            Ok((head, ..)) if request.method == Method::Head => {
-                site.close(file);
-                Answer {
-                    head,
-                    body: Body::Nothing,
-                    keep,
-                }
-            }
-            Ok((head, offset, left)) => Answer {
-                head,
-                body: Body::File { file, offset, left },
-                keep,
-            },
-        },
-    }
-}
-
-/// The head of what is sent of something, and which part that is.
-fn begin<F>(
-    request: &Request<'_>,
-    media_type: &str,
-    length: u64,
-    range: Option<&str>,
-    changes: bool,
-) -> Result<(Vec<u8>, u64, u64), Answer<F>> {
-    let keep = request.keep;
-    match Range::parse(range, length) {
-        Range::Whole => {
-            let mut head = Head::new(Status::Ok, keep);
-            head.text(if changes {
-                "Cache-Control: no-store\r\n"
-            } else {
-                "Accept-Ranges: bytes\r\n"
-            });
-            Ok((head.body(media_type, length), 0, length))
-        }
-        Range::Part {
-            first,
-            length: wanted,
-        } => {
-            let mut head = Head::new(Status::Partial, keep);
-            let last = first + wanted - 1;
-            head.field(
-                "Content-Range",
-                format_args!("bytes {first}-{last}/{length}"),
-            );
-            Ok((head.body(media_type, wanted), first, wanted))
-        }
-        Range::Beyond => {
-            let mut head = Head::new(Status::NoSuchRange, keep);
-            head.field("Content-Range", format_args!("bytes */{length}"));
-            Err(Answer {
-                head: head.body("text/plain; charset=utf-8", 0),
-                body: Body::Nothing,
-                keep,
-            })
-        }
-    }
-}
-
-/// A path as it stands in a URL.
-struct Encoded<'a>(&'a str);
-
-impl core::fmt::Display for Encoded<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for byte in self.0.bytes() {
-            match byte {
-                b'/' | b'.' | b'-' | b'_' | b'~' => write!(f, "{}", char::from(byte))?,
-                byte if byte.is_ascii_alphanumeric() => write!(f, "{}", char::from(byte))?,
-                byte => write!(f, "%{byte:02X}")?,
-            }
-        }
-        Ok(())
     }
 }

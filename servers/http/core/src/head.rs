@@ -37,31 +37,31 @@ pub enum Status {
 }
 
 impl Status {
-    /// The words that stand behind the number.
+    /// Number and words, as the first line has them.
     #[must_use]
-    pub const fn reason(self) -> &'static str {
+    pub const fn text(self) -> &'static str {
         match self {
-            Self::Ok => "OK",
-            Self::Partial => "Partial Content",
-            Self::Moved => "Moved Permanently",
-            Self::BadRequest => "Bad Request",
-            Self::Forbidden => "Forbidden",
-            Self::NotFound => "Not Found",
-            Self::MethodNotAllowed => "Method Not Allowed",
-            Self::TimedOut => "Request Timeout",
-            Self::TargetTooLong => "URI Too Long",
-            Self::NoSuchRange => "Range Not Satisfiable",
-            Self::HeadTooLong => "Request Header Fields Too Large",
-            Self::Broken => "Internal Server Error",
-            Self::Unavailable => "Service Unavailable",
-            Self::Version => "HTTP Version Not Supported",
+            Self::Ok => "200 OK",
+            Self::Partial => "206 Partial Content",
+            Self::Moved => "301 Moved Permanently",
+            Self::BadRequest => "400 Bad Request",
+            Self::Forbidden => "403 Forbidden",
+            Self::NotFound => "404 Not Found",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::TimedOut => "408 Request Timeout",
+            Self::TargetTooLong => "414 URI Too Long",
+            Self::NoSuchRange => "416 Range Not Satisfiable",
+            Self::HeadTooLong => "431 Request Header Fields Too Large",
+            Self::Broken => "500 Internal Server Error",
+            Self::Unavailable => "503 Service Unavailable",
+            Self::Version => "505 HTTP Version Not Supported",
         }
     }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", *self as u16, self.reason())
+        f.write_str(self.text())
     }
 }
 
@@ -96,18 +96,20 @@ pub fn media_type(path: &str) -> &'static str {
 }
 
 /// Puts text together; memory that is not there ends the program as everywhere.
-pub(crate) struct Head(pub(crate) Vec<u8>);
+pub(crate) struct Head<'a>(&'a mut Vec<u8>);
 
-impl Head {
-    /// The first line and what every answer has.
-    pub(crate) fn new(status: Status, keep: bool) -> Self {
-        let mut head = Self(Vec::with_capacity(256));
+impl<'a> Head<'a> {
+    /// The first line and what every answer has, in place of what `out` held.
+    pub(crate) fn new(out: &'a mut Vec<u8>, status: Status, keep: bool) -> Self {
+        out.clear();
+        let mut head = Self(out);
         head.text("HTTP/1.1 ");
-        head.number(status as u64);
-        head.text(" ");
-        head.text(status.reason());
-        head.text("\r\nServer: gRiTOS\r\nConnection: ");
-        head.text(if keep { "keep-alive\r\n" } else { "close\r\n" });
+        head.text(status.text());
+        head.text(if keep {
+            "\r\nServer: gRiTOS\r\nConnection: keep-alive\r\n"
+        } else {
+            "\r\nServer: gRiTOS\r\nConnection: close\r\n"
+        });
         head
     }
 
@@ -138,17 +140,16 @@ impl Head {
     }
 
     /// What is sent, and how long it is; the end of the head.
-    pub(crate) fn body(mut self, media_type: &str, length: u64) -> Vec<u8> {
+    pub(crate) fn body(mut self, media_type: &str, length: u64) {
         self.text("Content-Type: ");
         self.text(media_type);
         self.text("\r\nContent-Length: ");
         self.number(length);
         self.text("\r\n\r\n");
-        self.0
     }
 }
 
-impl Write for Head {
+impl Write for Head<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.text(text);
         Ok(())

@@ -8,22 +8,49 @@
 
 extern crate alloc;
 
+mod cache;
 mod connection;
 mod head;
 mod path;
 mod range;
 mod request;
 
+pub use cache::{Cache, FILE_LIMIT, FRESH_NS, Kept, Stamp};
 pub use connection::{Connection, Progress, Stopped, Stream};
 pub use head::{Status, media_type};
 pub use path::resolve;
 pub use range::Range;
 pub use request::{HEAD_LIMIT, Method, Parsed, Request, parse};
 
-use alloc::borrow::Cow;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ops::Deref;
 
 /// The page that is shown where the site has none.
 pub const FIRST_PAGE: &[u8] = include_bytes!("../../../fs/data/www/index.html");
+
+/// Bytes in memory, whoever they belong to.
+#[derive(Clone, Debug)]
+pub enum Bytes {
+    /// The program's.
+    Static(&'static [u8]),
+    /// Made for one answer.
+    Own(Vec<u8>),
+    /// Kept for many.
+    Shared(Rc<[u8]>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Static(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
 
 /// Something that can be sent.
 #[derive(Debug)]
@@ -35,7 +62,7 @@ pub enum Found<F> {
         /// They change from request to request.
         changes: bool,
         /// They.
-        bytes: Cow<'static, [u8]>,
+        bytes: Bytes,
     },
     /// A file of so many bytes.
     File {
@@ -55,11 +82,11 @@ pub trait Site {
     /// An open file.
     type File;
 
-    /// What lies at an absolute path without dots, as [`resolve`] makes them.
+    /// What lies at an absolute path without dots, as [`resolve`] makes them, at `now_ns`.
     ///
     /// # Errors
     /// The status to answer with.
-    fn find(&mut self, path: &str) -> Result<Found<Self::File>, Status>;
+    fn find(&mut self, path: &str, now_ns: u64) -> Result<Found<Self::File>, Status>;
 
     /// Reads from a file at `offset`; how many bytes, at least one unless it has ended.
     ///

@@ -1,5 +1,6 @@
 //! From the target of a request to a path of the site.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -13,7 +14,7 @@ const LIMIT: usize = 1024;
 ///
 /// # Errors
 /// `BAD_REQUEST` for what is no path or climbs above the site, `TARGET_TOO_LONG`.
-pub fn resolve(target: &str) -> Result<String, Status> {
+pub fn resolve(target: &str) -> Result<Cow<'_, str>, Status> {
     if target.len() > LIMIT {
         return Err(Status::TargetTooLong);
     }
@@ -22,7 +23,11 @@ pub fn resolve(target: &str) -> Result<String, Status> {
         Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => target,
     };
-    let path = target.split(['?', '#']).next().unwrap_or("");
+    let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let path = end.and_then(|end| target.get(..end)).unwrap_or(target);
+    if is_plain(path) {
+        return Ok(Cow::Borrowed(path));
+    }
     if !path.starts_with('/') {
         return Err(Status::BadRequest);
     }
@@ -43,7 +48,24 @@ pub fn resolve(target: &str) -> Result<String, Status> {
     if folder && !parts.is_empty() {
         path.push('/');
     }
-    Ok(path)
+    Ok(Cow::Owned(path))
+}
+
+/// Whether a path can stay as it is: absolute, nothing encoded, no part that is empty or begins with a dot.
+fn is_plain(path: &str) -> bool {
+    let mut before = None;
+    for byte in path.bytes() {
+        let good = match before {
+            None => byte == b'/',
+            Some(b'/') => byte != b'/' && byte != b'.',
+            Some(_) => true,
+        };
+        if !good || !byte.is_ascii_graphic() || matches!(byte, b'%' | b'\\') {
+            return false;
+        }
+        before = Some(byte);
+    }
+    before.is_some()
 }
 
 /// Resolves `%41`. Whatever is no text, and control characters, are no part of a path.

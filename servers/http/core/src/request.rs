@@ -1,5 +1,7 @@
 //! Requests as they arrive.
 
+use core::mem::MaybeUninit;
+
 use crate::Status;
 
 /// Most bytes of a request's head.
@@ -43,9 +45,9 @@ pub enum Parsed<'a> {
 /// Reads the head of a request.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Parsed<'_> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
-    let mut request = httparse::Request::new(&mut fields);
-    let length = match request.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELD_LIMIT];
+    let mut request = httparse::Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.len() >= HEAD_LIMIT => {
             return Parsed::Refused(Status::HeadTooLong);

@@ -198,6 +198,14 @@ impl<L: Local> Net<L> {
         Ok(length)
     }
 
+    /// As [`put_data`](Self::put_data) with two pieces, one behind the other.
+    pub(crate) fn put_both(&self, first: &[u8], second: &[u8]) -> Result<usize, Error> {
+        let length = self.put_data(first)?;
+        let rest = second.len().min(self.room() - length);
+        self.put(DATA_AT + length, second.get(..rest).unwrap_or(&[]))?;
+        Ok(length + rest)
+    }
+
     /// Gets received data; `count` comes from the service and is not believed.
     pub(crate) fn get_data(&self, count: u64, to: &mut [u8]) -> Result<usize, Error> {
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(to.len());

@@ -104,6 +104,22 @@ impl<L: Local> Socket<L> {
         Ok(usize::try_from(sent).unwrap_or(length).min(length))
     }
 
+    /// Sends `first` and then `second`, as if they were one: a head and a body that lie apart. How many bytes of
+    /// both were taken.
+    ///
+    /// # Errors
+    /// What the service says.
+    pub fn send_both(
+        &self,
+        first: &[u8],
+        second: &[u8],
+        flags: MessageFlags,
+    ) -> Result<usize, Error> {
+        let length = self.net.put_both(first, second)?;
+        let sent = self.client().send(self.net.data_range(length), flags)?;
+        Ok(usize::try_from(sent).unwrap_or(length).min(length))
+    }
+
     /// Receives; of a stream 0 bytes mean that it has ended.
     ///
     /// # Errors

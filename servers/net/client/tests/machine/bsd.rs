@@ -185,6 +185,30 @@ fn a_watch_tells_what_a_socket_became_ready_for() {
 }
 
 #[test]
+fn a_watch_tells_again_when_a_call_left_something() {
+    let machine = open_machine();
+    let net = program(machine, 1, 8192);
+    let [a, b] = pair(net, 80);
+    let bell = machine.hold(Held::Notification);
+    b.watch(Cap::new(bell), Readiness::READABLE).unwrap();
+    let readable = u64::from(Readiness::READABLE.bits());
+    a.send(b"xyz", WAIT).unwrap();
+    a.shutdown(ShutdownHow::Send).unwrap();
+    machine.pass(2_000_000);
+    assert_eq!(machine.signalled(bell), readable);
+    let mut room = [0; 2];
+    assert_eq!(b.recv(&mut room, MessageFlags::PEEK).unwrap(), 2);
+    assert_eq!(machine.signalled(bell), 0, "a look takes nothing");
+    assert_eq!(b.recv(&mut room, NOW).unwrap(), 2);
+    assert_eq!(machine.signalled(bell), readable, "a byte is left");
+    assert_eq!(b.recv(&mut room, NOW).unwrap(), 1);
+    assert_eq!(machine.signalled(bell), readable, "the end is left");
+    assert_eq!(b.recv(&mut room, NOW).unwrap(), 0);
+    machine.pass(2_000_000);
+    assert_eq!(machine.signalled(bell), 0, "the end was told");
+}
+
+#[test]
 fn names_and_status_come_through_calls() {
     let net = program(open_machine(), 1, 8192);
     let mut found = [IpAddr::from([0; 4]); 4];

@@ -72,6 +72,15 @@ impl Call {
         matches!(self, Self::Send { .. } | Self::Receive { .. })
     }
 
+    /// Whether something was taken that others may follow; the end of a stream is not.
+    const fn takes(&self, done: &Done) -> bool {
+        match self {
+            Self::Accept { .. } => done.accepted.is_some(),
+            Self::Receive { flags, .. } => done.number > 0 && !flags.contains(MessageFlags::PEEK),
+            _ => false,
+        }
+    }
+
     const fn queue(&self) -> Queue {
         match self {
             Self::Accept { .. } | Self::Receive { .. } => Queue::In,
@@ -150,7 +159,7 @@ where
     pub(super) fn attempt(&mut self, call: &mut Call) -> Result<Done, NetError> {
         let result = self.attempt_unseen(call);
         if let Some(socket) = call.socket() {
-            self.look_again(socket);
+            self.look_again(socket, result.is_ok_and(|done| call.takes(&done)));
         }
         result
     }

@@ -56,13 +56,20 @@ where
         Ok(ready & interest)
     }
 
-    /// A call has used a socket: what it took counts as news when it comes again, even before the next turn.
-    pub(super) fn look_again(&mut self, socket: SocketId) {
+    /// A call has used a socket: what it took counts as news when it comes again, even before the next turn. If it
+    /// `took` something and left more, that is news at once: whoever watches need not ask until nothing is left.
+    pub(super) fn look_again(&mut self, socket: SocketId, took: bool) {
         let watch = self.watches.iter_mut().find(|watch| watch.socket == socket);
         if let Some(watch) = watch
             && let Ok(ready) = self.stack.readiness(socket)
         {
             watch.before &= ready;
+            // Said here, not in a turn: one in which nothing moves looks at no watch.
+            let left = ready & watch.interest & Readiness::READABLE;
+            if took && !left.is_empty() {
+                self.signals
+                    .signal(watch.notification, u64::from(left.bits()));
+            }
         }
     }
 
