@@ -94,6 +94,14 @@ pub(crate) fn from_folder(folder: &Path) -> Result<Vec<BootFile>> {
     Ok(files)
 }
 
+/// Whether the files of Debian's packages are kept already.
+pub(crate) fn is_kept(workspace: &Workspace) -> Result<bool> {
+    Ok(workspace
+        .output("firmware/licence")?
+        .with_file_name(DIGESTS)
+        .exists())
+}
+
 /// Takes the files from Debian's packages, once: they are kept below the target folder, with their
 /// digests.
 pub(crate) fn from_debian(workspace: &Workspace) -> Result<Vec<BootFile>> {

@@ -6,9 +6,13 @@ use std::process::Stdio;
 use anyhow::{Context, Result};
 
 use super::Tally;
+use crate::card::firmware;
 use crate::report;
 use crate::toolchain::disk;
 use crate::workspace::Workspace;
+
+/// Why those are ignored that [`trees`] runs.
+const NEEDS_TREES: &str = "needs the firmware's device trees";
 
 pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> {
     // What is still missing then fails the tests that need it, with the reason.
@@ -16,34 +20,66 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<Tally> 
         report::warning(format!("{error:#}"));
     }
     report::step("Testing", "on this machine (cargo test --workspace)");
+    let mut tally = Tally::default();
+    let filter: Vec<&str> = filter.into_iter().collect();
+    let all = [&["--workspace"][..], &filter].concat();
+    cargo_test(workspace, &all, &mut tally)?;
+    trees(workspace, &filter, &mut tally)?;
+    report::verdict(tally.failed == 0, format!("host: {tally}"));
+    Ok(tally)
+}
+
+/// The tests that need device trees of the Raspberry Pi's firmware, which are fetched from Debian once.
+fn trees(workspace: &Workspace, filter: &[&str], tally: &mut Tally) -> Result<()> {
+    const TEST: &str = "firmware_trees";
+    if filter.is_empty()
+        && let Err(error) = firmware::from_debian(workspace)
+    {
+        report::skipped(format!("host: {TEST}: {error:#}"));
+        return Ok(());
+    }
+    if !firmware::is_kept(workspace)? {
+        report::skipped(format!(
+            "host: {TEST}: `cargo xtask image --board rpi4` fetches the trees"
+        ));
+        return Ok(());
+    }
+    let only = ["-p", "gritos-kernel-core", "--test", TEST];
+    let ignored = ["--", "--ignored"];
+    cargo_test(workspace, &[&only[..], filter, &ignored].concat(), tally)
+}
+
+/// Runs `cargo test` with these arguments and counts.
+fn cargo_test(workspace: &Workspace, arguments: &[&str], tally: &mut Tally) -> Result<()> {
     let mut child = workspace
         .cargo()
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .args(filter)
+        .args(["test", "--no-fail-fast"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo's output is piped")?;
-    let mut tally = Tally::default();
+    let failed = tally.failed;
     for line in BufReader::new(stdout).lines() {
         let line = line.context("cannot read cargo's output")?;
         match Line::of(&line) {
+            // What has a turn of its own.
+            Line::Skipped(what) if what.contains(NEEDS_TREES) => {}
             Line::Noise => {}
-            Line::Summary(counted) => tally += counted,
+            Line::Summary(counted) => *tally += counted,
             Line::Skipped(what) => report::skipped(format!("host: {what}")),
             Line::Text => println!("{line}"),
         }
     }
-    if !child.wait()?.success() && tally.failed == 0 {
+    if !child.wait()?.success() && tally.failed == failed {
         report::verdict(
             false,
             "host: a test did not compile or ended its process (see above)",
         );
         tally.failed += 1;
     }
-    report::verdict(tally.failed == 0, format!("host: {tally}"));
-    Ok(tally)
+    Ok(())
 }
 
 /// A line of a test program's output.
