@@ -103,9 +103,10 @@ impl<L: Line> Loader<L> {
         &mut self.line
     }
 
-    /// The line, for whoever goes on with it.
-    pub(crate) fn into_line(self) -> L {
-        self.line
+    /// What the board says from now on, for whoever goes on with it: what was read ahead, then the line.
+    pub(crate) fn into_reader(mut self) -> impl Read {
+        self.ahead.reverse();
+        std::io::Cursor::new(self.ahead).chain(self.line)
     }
 
     /// Waits for a board that waits for an image; how large that may be. `other` gets what else arrives.

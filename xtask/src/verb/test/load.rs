@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serialport::{SerialPort, TTYPort};
 
-use super::Tally;
+use super::{Tally, target};
 use crate::image::Contents;
 use crate::load::{FIRST_SPEED, Loader, Patience};
 use crate::qemu::{Board, Clock, Machine, Running};
@@ -19,7 +19,22 @@ use crate::report;
 use crate::verb::image::{self, Destination, ProgramOptions};
 use crate::workspace::Workspace;
 
-const NAME: &str = "board/a_kernel_is_loaded_over_a_line_that_damages_bytes";
+/// A test: what it found.
+type Test = fn(&Workspace) -> Result<String>;
+
+/// What there is, by name.
+const TESTS: [(&str, Test); 2] = [
+    (
+        "board/a_kernel_is_loaded_over_a_line_that_damages_bytes",
+        load_with_noise,
+    ),
+    (
+        "board/tests_run_on_a_board_at_a_serial_line",
+        run_over_the_line,
+    ),
+];
+/// The tests of the target that are run: those whose device is the line itself.
+const OVER_THE_LINE: &str = "irq::";
 /// One byte of so many is damaged, in each direction: several times while a kernel goes through.
 const ONE_OF: u64 = 9_000;
 /// For the loader to answer and for the kernel to speak; a busy host is slow.
@@ -27,25 +42,56 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs the test if `filter` means it.
 pub(super) fn run(workspace: &Workspace, filter: &str, verbose: bool) -> Result<Tally> {
-    if !NAME.contains(filter) {
-        return Ok(Tally::default());
+    let mut tally = Tally::default();
+    for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(filter)) {
+        let result = test(workspace);
+        tally += Tally {
+            passed: u32::from(result.is_ok()),
+            failed: u32::from(result.is_err()),
+        };
+        match result {
+            Ok(text) if verbose => report::verdict(true, format!("rpi4 {name}: {text}")),
+            Ok(_) => {}
+            Err(error) => report::verdict(false, format!("rpi4 {name}: {error:#}")),
+        }
     }
-    let result = test(workspace);
-    let passed = result.is_ok();
-    match result {
-        Ok(text) if verbose => report::verdict(true, format!("rpi4 {NAME}: {text}")),
-        Ok(_) => {}
-        Err(error) => report::verdict(false, format!("rpi4 {NAME}: {error:#}")),
-    }
-    Ok(Tally {
-        passed: u32::from(passed),
-        failed: u32::from(!passed),
-    })
+    Ok(tally)
 }
 
-fn test(workspace: &Workspace) -> Result<String> {
+/// A Pi with the loader on its card. The loader's patience, and that of the tests, is measured in instructions, however
+/// busy this machine is.
+fn board(workspace: &Workspace) -> Result<Running> {
     let stage = workspace.output("loader.img")?;
     std::fs::write(&stage, image::loader(workspace)?)?;
+    let machine = Machine {
+        clock: Clock::Instructions(3),
+        ..Machine::new(Board::Rpi4, None, None)?
+    };
+    Running::start_conversation(&mut machine.command(workspace, &stage)?)
+}
+
+/// As `cargo xtask test --serial` does it: loads the test image and follows its tests.
+fn run_over_the_line(workspace: &Workspace) -> Result<String> {
+    let image = target::write_image(workspace, OVER_THE_LINE, false)?;
+    let mut qemu = board(workspace)?;
+    let (near, far) = TTYPort::pair().context("no pseudo-terminal can be had")?;
+    let path = far.name().context("a pseudo-terminal has a name")?;
+    // What is on its way when QEMU ends is lost if nobody has the terminal any more.
+    let kept = near.try_clone_native().context("a second handle")?;
+    between(near, qemu.serial()?, qemu.keyboard()?, None)?;
+    let tally = target::on_serial_line(workspace, Path::new(&path), &image, false)?;
+    ensure!(
+        tally.failed == 0 && tally.passed >= 5,
+        "over the line: {tally}"
+    );
+    // The board resets itself behind its tests, which ends QEMU.
+    let status = qemu.wait(Some(LIMIT))?;
+    ensure!(status == Some(0), "the board did not reset: {status:?}");
+    drop((kept, far));
+    Ok(tally.to_string())
+}
+
+fn load_with_noise(workspace: &Workspace) -> Result<String> {
     let kernel = workspace.output("loaded.img")?;
     // The kernel alone: it says who it is, and that it has nothing to start.
     let programs = ProgramOptions::starting("none");
@@ -58,15 +104,10 @@ fn test(workspace: &Workspace) -> Result<String> {
         &kernel,
     )?;
 
-    // The loader's patience is measured in instructions, however busy this machine is.
-    let machine = Machine {
-        clock: Clock::Instructions(3),
-        ..Machine::new(Board::Rpi4, None, None)?
-    };
-    let mut qemu = Running::start_conversation(&mut machine.command(workspace, &stage)?)?;
+    let mut qemu = board(workspace)?;
     let (near, far) = TTYPort::pair().context("no pseudo-terminal can be had")?;
     let path = far.name().context("a pseudo-terminal has a name")?;
-    between(near, qemu.serial()?, qemu.keyboard()?)?;
+    between(near, qemu.serial()?, qemu.keyboard()?, Some(ONE_OF))?;
 
     let mut loader = Loader::new(crate::verb::load::open(Path::new(&path))?, Patience::BOARD);
     let room = loader.find(Some(Instant::now() + LIMIT), |_| {})?;
@@ -102,18 +143,19 @@ fn test(workspace: &Workspace) -> Result<String> {
     )
 }
 
-/// Carries bytes between a pseudo-terminal and QEMU, damaging some.
+/// Carries bytes between a pseudo-terminal and QEMU, damaging one of so many.
 fn between(
     near: TTYPort,
     mut from_board: impl Read + Send + 'static,
     mut to_board: impl Write + Send + 'static,
+    one_of: Option<u64>,
 ) -> Result<()> {
     let mut near_in = near.try_clone_native().context("a second handle")?;
     let mut near_out = near;
     near_in.set_timeout(Duration::from_millis(100))?;
     near_out.set_timeout(Duration::from_secs(20))?;
     std::thread::spawn(move || {
-        let (mut noise, mut buffer) = (Noise::new(1), [0; 256]);
+        let (mut noise, mut buffer) = (Noise::new(1, one_of), [0; 256]);
         while let Ok(count @ 1..) = from_board.read(&mut buffer) {
             let part = &mut buffer[..count];
             noise.pass(part);
@@ -123,7 +165,7 @@ fn between(
         }
     });
     std::thread::spawn(move || {
-        let (mut noise, mut buffer) = (Noise::new(2), [0; 256]);
+        let (mut noise, mut buffer) = (Noise::new(2, one_of), [0; 256]);
         loop {
             match near_in.read(&mut buffer) {
                 Ok(0) => return,
@@ -147,11 +189,11 @@ fn between(
 }
 
 /// Damages bytes, the same ones every time.
-struct Noise(u64);
+struct Noise(u64, Option<u64>);
 
 impl Noise {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    fn new(seed: u64, one_of: Option<u64>) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), one_of)
     }
 
     fn pass(&mut self, bytes: &mut [u8]) {
@@ -159,7 +201,7 @@ impl Noise {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
             self.0 ^= self.0 << 17;
-            if self.0.is_multiple_of(ONE_OF) {
+            if self.1.is_some_and(|count| self.0.is_multiple_of(count)) {
                 *byte ^= 1 << (self.0 >> 32 & 7);
             }
         }

@@ -132,7 +132,7 @@ pub(crate) fn in_qemu(
 
 /// Loads `image` into a board at the serial line `line`, which has the loader on its card, and follows its
 /// tests. At their end the board resets itself and waits for the next image.
-fn on_serial_line(
+pub(super) fn on_serial_line(
     workspace: &Workspace,
     line: &Path,
     image: &Path,
@@ -151,7 +151,7 @@ fn on_serial_line(
     verb::load::send(&mut loader, image, FIRST_SPEED)?;
     let mut run = Run::new(&line.to_string_lossy(), verbose);
     run.follow(
-        &Stream::new(loader.into_line()),
+        &Stream::new(loader.into_reader()),
         BOOT_LIMIT,
         &workspace.output("test-serial.log")?,
     )?;

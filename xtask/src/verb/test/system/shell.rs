@@ -12,7 +12,7 @@ use crate::disk;
 pub(super) const CASES: &[Case] = &[
     Case::new("shell/output_and_status_are_exact", output_and_status)
         .on(&[Board::Virt, Board::Rpi4]),
-    Case::new("shell/every_command_explains_itself", help),
+    Case::new("shell/every_command_explains_itself", help).on(&[Board::Virt, Board::Rpi4]),
     Case::new(
         "shell/the_test_of_a_running_system_passes_and_can_fail",
         self_test,
@@ -21,11 +21,17 @@ pub(super) const CASES: &[Case] = &[
     Case::new("shell/commands_leave_no_memory_behind", no_leaks)
         .with(EVERYTHING)
         .alone(),
-    Case::new("shell/a_machine_can_be_cut_off_and_started_again", cut_off).alone(),
-    Case::new("shell/a_line_that_is_typed_is_run", typed).alone(),
+    Case::new("shell/a_machine_can_be_cut_off_and_started_again", cut_off)
+        .on(&[Board::Virt, Board::Rpi4])
+        .alone(),
+    Case::new("shell/a_line_that_is_typed_is_run", typed)
+        .on(&[Board::Virt, Board::Rpi4])
+        .alone(),
     Case::new("shell/nothing_of_a_large_paste_is_lost", paste).alone(),
     Case::new("shell/garbage_and_endless_lines_are_survived", garbage).alone(),
-    Case::new("shell/poweroff_ends_with_the_status_it_is_given", power_off).alone(),
+    Case::new("shell/poweroff_ends_with_the_status_it_is_given", power_off)
+        .on(&[Board::Virt, Board::Rpi4])
+        .alone(),
 ];
 
 /// A disk, a network, and counters for `bench`.
