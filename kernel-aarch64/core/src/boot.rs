@@ -230,10 +230,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 return Err(RootError::Segment(i));
             }
             let start = facts.image.start + offset;
-            let region = Region {
-                start,
-                end: start + file_bytes,
-            };
+            let region = Region::between(start, start + file_bytes);
             let access = rights & 7;
             let held = Rights::from_bits_retain(access) | Rights::MAP;
             let index = slot::SEGMENT_FIRST + i as u16;
@@ -241,10 +238,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.map_first(cap, space, address, access)
                 .ok_or(RootError::Segment(i))?;
         }
-        let region = Region {
-            start: info,
-            end: info + PAGE,
-        };
+        let region = Region::between(info, info + PAGE);
         let held = Rights::READ | Rights::MAP;
         let cap = self.grant_memory(cnode, slot::BOOT_INFO, region, held)?;
         let at = boot_info::VIRTUAL_ADDRESS;
@@ -378,13 +372,7 @@ fn untyped_regions<'a>(
 ) -> impl Iterator<Item = (Region, bool)> + use<'a> {
     let ram = facts.free.iter().enumerate().map(move |(i, region)| {
         let start = if i == home { used_to } else { region.start };
-        (
-            Region {
-                start,
-                end: region.end,
-            },
-            false,
-        )
+        (Region::between(start, region.end), false)
     });
     let devices = facts.devices.iter().filter(|region| !region.is_empty());
     ram.chain(devices.map(|region| (*region, true)))

@@ -186,14 +186,24 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
         Some(())
     }
 
-    /// Sets the deadline of a thread that waits; no timer is the newest.
+    /// Sets the deadline of the thread, `thread`, that begins to wait; no timer is
+    /// the newest.
     #[inline(always)]
     fn set_deadline(&mut self, thread: TcbRef, at: u64) {
+        self.t.header.set(flag::TIMED);
         self.cpu.timers.insert_newest(self.store, thread.into(), at);
         if at < self.cpu.timer_set {
             self.cpu.timer_set = at;
             self.machine.set_timer(at);
         }
+    }
+
+    /// Whether a deadline can be the newest: none is, or that of a thread whose
+    /// wait ends.
+    #[inline(always)]
+    fn makes_room(&self, woken: TcbRef) -> bool {
+        let newest = self.cpu.timers.newest();
+        newest.is_none_or(|newest| newest == woken.into())
     }
 
     /// The endpoint that the thread calls, and who would receive and run at once.
@@ -245,8 +255,7 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
         let called @ (slot, _, to) = self.called()?;
         let (store, t) = (self.store, self.t);
         let control = t.frame.window.get();
-        let timed = control & Control::DEADLINE != 0;
-        if !idle || timed && self.cpu.timers.newest().is_some() {
+        if !idle || self.has_deadline() && !self.makes_room(to) {
             return None;
         }
         let mut cap = [0; 2];
@@ -264,11 +273,9 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
             ];
         }
         let (lends, theirs) = self.begin_call(to)?;
-        let timed_flag = if timed { flag::TIMED } else { 0 };
-        let from = self.cpu.current;
-        let word = t.header.word.get() | timed_flag;
+        let (from, word) = (self.cpu.current, t.header.word.get());
         let delivery = self.deliver_call(called, word, theirs, lends);
-        if let (true, Some(from)) = (timed, from) {
+        if let (true, Some(from)) = (self.has_deadline(), from) {
             self.set_deadline(from, t.x::<17>());
         }
         Some(Delivery {
@@ -285,11 +292,20 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
         let r = self.store.tcb(to);
         let theirs = r.header.word.get();
         let difference = self.t.header.word.get() ^ theirs;
-        if difference == call::KEEP {
-            self.switch_context(r.context.get())?;
-            return Some((false, theirs));
+        if difference == call::LEND || difference == call::LEND_ON {
+            return Some((true, theirs));
         }
-        (difference == call::LEND || difference == call::LEND_ON).then_some((true, theirs))
+        let timed = theirs & flag::TIMED;
+        if difference ^ timed != call::KEEP
+            || timed != 0 && self.cpu.timers.newest() != Some(to.into())
+        {
+            return None;
+        }
+        self.switch_context(r.context.get())?;
+        if timed != 0 {
+            self.cpu.timers.remove_newest(self.store, to.into());
+        }
+        Some((false, theirs ^ timed))
     }
 
     #[inline(always)]
@@ -395,7 +411,9 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
     }
 
     /// `ReplyRecv` for what [`reply_recv`](Self::reply_recv) leaves: the caller
-    /// borrows, waits with a deadline, or for what becomes of its fault.
+    /// borrows, waits with a deadline, or for what becomes of its fault; or the
+    /// server receives with a deadline, which is all that the control word may
+    /// have beside words and window. x17 is saved then.
     #[inline(always)]
     pub fn reply_more(&mut self) -> Option<Delivery> {
         let answered @ (.., to) = self.answered()?;
@@ -413,26 +431,42 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
         }
         let returns = rest != answer::KEEP;
         if returns {
-            if rest != answer::RETURN && rest != answer::RETURN_ON || t.donor.get() != Some(to) {
+            if self.has_deadline()
+                || rest != answer::RETURN && rest != answer::RETURN_ON
+                || t.donor.get() != Some(to)
+            {
                 return None;
             }
-        } else if self.is_active(word) {
+        } else if self.is_active(word) && (!self.has_deadline() || self.makes_room(to)) {
             self.switch_context(c.context.get())?;
         } else {
             return None;
         }
-        if special & flag::TIMED != 0 {
+        // Read anew: there are fewer registers than values.
+        let theirs = c.header.word.get();
+        if theirs & flag::TIMED != 0 {
             self.cpu.timers.remove_newest(store, to.into());
         }
-        if special & flag::FAULTED != 0 && t.x::<9>() == FaultReply::Skip as u64 {
+        let resumes = theirs & flag::FAULTED != 0;
+        if resumes && t.x::<9>() == FaultReply::Skip as u64 {
             c.frame.pc.set(c.frame.pc.get().wrapping_add(4));
         }
-        let resumes = special & flag::FAULTED != 0;
-        let delivery = self.deliver_reply(answered, word, theirs ^ special, returns);
+        let (from, word) = (self.cpu.current, t.header.word.get());
+        let theirs = theirs & !(flag::TIMED | flag::FAULTED);
+        let delivery = self.deliver_reply(answered, word, theirs, returns);
+        if let (true, Some(from)) = (self.has_deadline(), from) {
+            self.set_deadline(from, t.x::<17>());
+        }
         Some(Delivery {
             resumes,
             ..delivery
         })
+    }
+
+    /// Whether the control word has a deadline.
+    #[inline(always)]
+    fn has_deadline(&self) -> bool {
+        self.t.frame.window.get() & Control::DEADLINE != 0
     }
 
     #[inline(always)]
@@ -765,7 +799,6 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             .set(t.header.word.get() ^ (State::Ready as u32 ^ state as u32));
         if timed {
             let at = t.x::<17>();
-            t.header.set(flag::TIMED);
             self.short(current).set_deadline(current, at);
         }
         Some(())
@@ -793,7 +826,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         if number == 3 {
             return self.fast_wait().is_some();
         }
-        let more = number == 0 && is_short(x10);
+        let timed = is_plain(x10 & !Control::DEADLINE);
+        let more = number == 0 && is_short(x10) || number == 1 && timed;
         if !is_plain(x10) && !more {
             return false;
         }
@@ -803,7 +837,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let delivery = match number {
             0 if is_plain(x10) => entry.call().or_else(|| entry.call_more(idle)),
             0 => entry.call_more(idle),
-            1 => entry.reply_recv().or_else(|| entry.reply_more()),
+            1 if is_plain(x10) => entry.reply_recv().or_else(|| entry.reply_more()),
+            1 => entry.reply_more(),
             2 => {
                 return match self.fast_signal(x0, x8) {
                     None => false,

@@ -35,6 +35,13 @@ impl Region {
         }
     }
 
+    /// From `start` up to, not including, `end`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn between(start: u64, end: u64) -> Self {
+        Self { start, end }
+    }
+
     /// Size in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -169,14 +176,8 @@ impl<const N: usize> RegionSet<N> {
         let mut result = Self::new();
         for &old in self.as_slice() {
             if old.overlaps(&region) {
-                result.push(Region {
-                    start: old.start,
-                    end: region.start,
-                })?;
-                result.push(Region {
-                    start: region.end,
-                    end: old.end,
-                })?;
+                result.push(Region::between(old.start, region.start))?;
+                result.push(Region::between(region.end, old.end))?;
             } else {
                 result.push(old)?;
             }
@@ -198,10 +199,7 @@ impl<const N: usize> RegionSet<N> {
     ) -> Result<RegionSet<M>, Full> {
         let mut free = RegionSet::new();
         for bank in self.as_slice() {
-            let bank = Region {
-                start: bank.start,
-                end: bank.end.min(limit),
-            };
+            let bank = Region::between(bank.start, bank.end.min(limit));
             free.insert(bank.pages_within())?;
         }
         for region in taken.iter().filter(|region| !region.is_empty()) {

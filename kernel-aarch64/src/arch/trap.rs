@@ -5,8 +5,8 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 
 use aarch64_cpu::registers::{TPIDR_EL1, Writeable};
-use gritos_abi::Syscall;
 use gritos_abi::fault::FaultKind;
+use gritos_abi::{Control, Syscall};
 use gritos_kernel_core::fast::{SHORT, WINDOW_COUNT};
 use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::kernel::Kernel;
@@ -46,6 +46,7 @@ global_asm!(
     FP_SAVED_BIT = const flag::FP_SAVED.trailing_zeros(),
     FP_SAVED = const flag::FP_SAVED,
     SHORT = const SHORT,
+    DEADLINE = const Control::DEADLINE as u32,
     ZEROS = const offset_of!(Tcb, zeros),
 );
 

@@ -106,7 +106,11 @@ lower_sync:
     b.ne 1f
     trap_keep
     trap_plain fast_reply_recv
-    b trap_kept
+    and w30, w30, #~{DEADLINE}
+    cmp w30, #8
+    b.hi trap_kept
+    str x17, [sp, #{X} + 136 - {SCRATCH}]
+    b fast_reply_more
 1:  cmp w30, #2
     b.eq trap_send
     cmp w30, #8

@@ -73,10 +73,7 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
 
     let kernel = kernel_extent(load);
     let (payload, image) = show_boot_image(&mut tables, platform, kernel);
-    let device_tree = Region {
-        start: device_tree,
-        end: device_tree + blob.len() as u64,
-    };
+    let device_tree = Region::between(device_tree, device_tree + blob.len() as u64);
     if device_tree.overlaps(&kernel) || device_tree.overlaps(&payload) {
         stop("\nthe boot loader placed the device tree over the kernel or the boot image");
     }
@@ -112,10 +109,7 @@ extern "C" fn boot(device_tree: u64, load: u64, entry_el: u64) -> ! {
 /// Returns the kernel image's place in memory, up to where a boot image would begin.
 fn kernel_extent(load: u64) -> Region {
     let end = (&raw const __kernel_end).addr() - KERNEL_BASE;
-    Region {
-        start: load,
-        end: load + end as u64,
-    }
+    Region::between(load, load + end as u64)
 }
 
 /// Returns the device tree at physical address `address`.
@@ -130,10 +124,7 @@ fn show_device_tree(tables: &mut BootTables, board: &Board, address: u64) -> &'s
         stop(", expected a multiple of 8 in RAM");
     }
     let mut show = |size: usize| {
-        let region = Region {
-            start: address,
-            end: address + size as u64,
-        };
+        let region = Region::between(address, address + size as u64);
         let shown = tables.show(region, Show::Constant);
         let shown = shown.unwrap_or_else(|Unshowable| stop_window());
         // SAFETY: mapped just now, for reading, until boot ends; nobody writes there: it is
@@ -215,14 +206,8 @@ fn show_boot_image(
     kernel: Region,
 ) -> (Region, Option<BootImage<'static>>) {
     let mut show = |start: u64, size: u64| {
-        let region = Region::new(start, size).unwrap_or(Region {
-            start,
-            end: u64::MAX,
-        });
-        let both = Region {
-            start: kernel.start,
-            end: region.end,
-        };
+        let region = Region::new(start, size).unwrap_or(Region::between(start, u64::MAX));
+        let both = Region::between(kernel.start, region.end);
         let mut banks = platform.ram.as_slice().iter();
         if !banks.any(|bank| bank.contains(&both)) {
             Console
@@ -261,13 +246,7 @@ fn show_boot_image(
             );
         }
     }
-    (
-        Region {
-            start,
-            end: start + size,
-        },
-        Some(image),
-    )
+    (Region::between(start, start + size), Some(image))
 }
 
 /// Returns the RAM that is free, and pages for the tables that map it.
@@ -293,10 +272,7 @@ fn take_stock(
     let mut place = free.as_slice().iter().filter(|region| region.size() > size);
     let behind = behind.unwrap_or_default();
     let place = place.find(|region| region.start >= behind).ok_or(Full)?;
-    let pool = Region {
-        start: place.start,
-        end: place.start + size,
-    };
+    let pool = Region::between(place.start, place.start + size);
     free.remove(pool)?;
     Ok((free, pool))
 }
@@ -348,7 +324,7 @@ fn stop_window() -> ! {
 
 /// Ends a boot that cannot succeed.
 #[cold]
-fn stop(why: &str) -> ! {
+pub(super) fn stop(why: &str) -> ! {
     Console.text(why).text("\ngRiTOS cannot boot.\n");
     fault::stop()
 }

@@ -12,10 +12,9 @@ use gritos_kernel_core::handle::TcbRef;
 use gritos_kernel_core::kernel::Kernel;
 use gritos_kernel_core::memory_map::Region;
 
-use super::boot::BootFacts;
+use super::boot::{BootFacts, stop};
 use crate::{
     arch::{
-        fault,
         layout::{KERNEL_BASE, LINEAR_BASE},
         machine::{Hardware, Log},
         trap::{self, Processor},
@@ -44,7 +43,7 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
             .find(|entry| entry.kind == EntryKind::Root as u32)
     });
     let Some(root) = root else {
-        stop("no root task: the boot image has no such entry")
+        stop("\nno root task: the boot image has no such entry")
     };
     let processor = make_processor(&facts, flags);
     set_counters(flags & FLAG_COUNTERS != 0);
@@ -56,10 +55,7 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
     // Whole pages behind the first bank, whose end the boot loader decided.
     let first = facts.platform.ram.as_slice().first();
     let behind = first.map_or(end, |bank| bank.end.saturating_add(0xfff) & !0xfff);
-    let share = Region {
-        start: behind,
-        end: facts.board.share_end,
-    };
+    let share = Region::between(behind, facts.board.share_end);
     let root_facts = RootFacts {
         board: board as u64,
         image: facts.payload,
@@ -71,9 +67,9 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
     };
     match processor.kernel.start_root(&root_facts) {
         Ok(()) => {}
-        Err(RootError::Memory) => stop("no memory for the root task"),
-        Err(RootError::Segment(_)) => stop("a segment of the root task cannot be mapped"),
-        Err(RootError::Regions) => stop("too many regions of memory"),
+        Err(RootError::Memory) => stop("\nno memory for the root task"),
+        Err(RootError::Segment(_)) => stop("\na segment of the root task cannot be mapped"),
+        Err(RootError::Regions) => stop("\ntoo many regions of memory"),
     }
     processor.root = processor.kernel.cpu.current;
     let machine = &processor.kernel.machine;
@@ -91,7 +87,7 @@ fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
     // SAFETY: reads a constant of the processor.
     unsafe { asm!("mrs {}, dczid_el0", out(reg) dczid, options(nomem, nostack, pure)) };
     if dczid & 0x1f != 4 {
-        stop("DC ZVA is prohibited, or its block is not 64 bytes");
+        stop("\nDC ZVA is prohibited, or its block is not 64 bytes");
     }
     let empty_ttbr0 = facts.kernel.start + ((&raw const __empty_table).addr() - KERNEL_BASE) as u64;
     let seed = facts
@@ -148,13 +144,6 @@ fn set_counters(open: bool) {
             options(nomem, nostack, preserves_flags),
         );
     }
-}
-
-/// Ends a boot that cannot succeed.
-#[cold]
-fn stop(why: &str) -> ! {
-    Console.text("\n").text(why).text("\ngRiTOS cannot boot.\n");
-    fault::stop()
 }
 
 /// Says what was booted on what.

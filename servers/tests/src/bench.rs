@@ -54,6 +54,7 @@ benches![
     ipc_bound,
     ipc_fp,
     ipc_deadline,
+    ipc_timed,
     cap_transfer,
     cap_unwrap,
     invalid_syscall,
@@ -282,6 +283,20 @@ fn ipc_deadline(env: &mut Env) -> Verdict {
         samples.add(timed.cycles());
     }
     samples.tell("ipc_deadline", 1 + loops::ECHO);
+    Ok(())
+}
+
+fn ipc_timed(env: &mut Env) -> Verdict {
+    let (endpoint, thread) = server_thread(env, loops::echo_timed, false, 0)?;
+    thread.bind_notification(env.make()?)?;
+    let mut samples = Samples::new();
+    let request = request(endpoint, 1, Control::words(0));
+    for _ in 0..ROUNDS {
+        let timed = probe::timed::<CALL, 4>(&request, &CapsIn::default(), 0);
+        check_eq!(timed.returned.outcome.kind(), Ok(Kind::Reply));
+        samples.add(timed.cycles());
+    }
+    samples.tell("ipc_timed", 1 + loops::ECHO_TIMED);
     Ok(())
 }
 

@@ -82,6 +82,7 @@ const ROWS: &[Row] = rows! {
     "ipc_bound_8" "the same, 8 words", "–", "–", 260;
     "ipc_fp" "the same, both sides use FP registers", "510", "579", 320;
     "ipc_deadline" "the same, with a deadline", "–", "–", 350;
+    "ipc_timed" "the server receives with a deadline and a bound notification", "–", "–", 450;
     "cap_transfer" "Call with 1 capability into a slot, one way", "952", "1182", 450;
     "cap_unwrap" "Call with 1 capability that unwraps, one way", "–", "–", 140;
     "invalid_syscall" "invalid system call", "91", "–", 45;

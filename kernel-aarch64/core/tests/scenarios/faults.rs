@@ -29,6 +29,22 @@ fn fault(w: &mut World, thread: Thread, kind: FaultKind) {
 }
 
 #[test]
+fn a_handler_can_wait_with_a_deadline() {
+    let (mut s, client) = handled();
+    let next = Ask::reply_recv(ENDPOINT, REPLY).deadline(1000);
+    s.world
+        .wait(s.server.tcb, &Ask::recv(ENDPOINT, REPLY).deadline(1000));
+    for reply in [FaultReply::Retry, FaultReply::Skip] {
+        fault(&mut s.world, client, FaultKind::DataAbort);
+        assert_eq!(s.world.woken(s.server.tcb).kind(), Kind::Fault);
+        s.world.wait(s.server.tcb, &next.tag(reply as u64));
+        assert_eq!(s.world.state(client.tcb), ThreadState::Running);
+    }
+    s.world.sleep_until(1000);
+    assert_eq!(s.world.woken(s.server.tcb).status(), Status::TimedOut);
+}
+
+#[test]
 fn a_fault_reaches_its_handler_and_each_reply_does_what_it_says() {
     let kinds = [
         FaultKind::DataAbort,

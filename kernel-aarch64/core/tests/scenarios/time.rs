@@ -62,6 +62,54 @@ fn receivers_and_sleepers_wake_at_their_deadline() {
 }
 
 #[test]
+fn a_server_answers_and_receives_with_a_deadline() {
+    let mut s = Service::new(2);
+    let server = s.server.tcb;
+    let next = |at| {
+        Ask::reply_recv(ENDPOINT, REPLY)
+            .window(WINDOW, 4)
+            .deadline(at)
+    };
+    let listen = Ask::recv(ENDPOINT, REPLY).window(WINDOW, 4);
+    s.world.wait(server, &listen.deadline(100 * US));
+    // Both wait with deadlines, and each pushes the other's out of its place, or finds its own.
+    for (client, timed) in [(0, false), (0, true), (1, false), (1, true), (0, false)] {
+        let ask = call(&[9]);
+        let ask = if timed { ask.deadline(50 * US) } else { ask };
+        s.call(client, ask);
+        assert_eq!(s.world.woken(server).words()[0], 9);
+        if client == 1 {
+            // Somebody else's deadline is the newest.
+            let other = s.clients[0].tcb;
+            s.world.wait(other, &Ask::recv(0, 0).deadline(70 * US));
+        }
+        s.world.wait(server, &next(100 * US).words(&[7]));
+        let client = s.clients[client].tcb;
+        assert_eq!(s.world.woken(client).words()[0], 7);
+        if s.world.state(s.clients[0].tcb) == ThreadState::BlockedSleep {
+            let wake = Ask::invoke(s.clients[0].cap, method::Tcb::Suspend as u64);
+            s.world.succeed(s.world.root, &wake);
+            let resume = Ask::invoke(s.clients[0].cap, method::Tcb::Resume as u64);
+            s.world.succeed(s.world.root, &resume);
+        }
+    }
+    // The deadline of the last receive is the one that fires.
+    s.call(0, call(&[]));
+    s.world.wait(server, &next(3 * US));
+    s.world.sleep_until(3 * US - 1);
+    assert_eq!(s.world.state(server), ThreadState::BlockedIpcRecv);
+    s.world.sleep_until(3 * US);
+    assert_eq!(s.world.woken(server).status(), Status::TimedOut);
+    // One that has passed fires at once, and the answer is not lost.
+    s.listen();
+    s.call(0, call(&[]));
+    s.world.act(server, &next(US));
+    s.world.sleep_until(4 * US);
+    assert_eq!(s.world.woken(server).status(), Status::TimedOut);
+    assert_eq!(s.world.woken(s.clients[0].tcb).kind(), Kind::Reply);
+}
+
+#[test]
 fn many_deadlines_at_once_are_all_served() {
     let mut s = Service::new(7);
     for i in 0..7 {

@@ -36,6 +36,31 @@ pub extern "C" fn echo() -> ! {
     )
 }
 
+/// Instructions of a round of [`echo_timed`].
+pub const ECHO_TIMED: u64 = 5;
+
+/// As [`echo`], with a deadline of tick 2^62 in every receive.
+#[unsafe(naked)]
+pub extern "C" fn echo_timed() -> ! {
+    naked_asm!(
+        "mov x20, x0",
+        "orr x21, x1, #{deadline}",
+        "mov x8, x20",
+        "mov x10, x21",
+        "mov x17, #0x4000000000000000",
+        "svc #{recv}",
+        "2:",
+        "mov x8, x20",
+        "mov x10, x21",
+        "mov x17, #0x4000000000000000",
+        "svc #{reply_recv}",
+        "b 2b",
+        deadline = const Control::DEADLINE,
+        recv = const Syscall::Recv as u16,
+        reply_recv = const Syscall::ReplyRecv as u16,
+    )
+}
+
 /// Instructions of a round of [`echo_fp`].
 pub const ECHO_FP: u64 = 5;
 
