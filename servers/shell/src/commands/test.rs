@@ -98,13 +98,23 @@ fn ensure(holds: bool, why: impl core::fmt::Display) -> Result<(), Failure> {
     }
 }
 
+/// Nanoseconds that components have to start, and between two looks.
+const START_PATIENCE: u64 = 10_000_000_000;
+const START_PAUSE: u64 = 50_000_000;
+
 /// No component has failed.
-fn components(_: &mut Context<'_>) -> Result<String, Failure> {
+fn components(context: &mut Context<'_>) -> Result<String, Failure> {
     let mut system = SystemClient::new(service::<System>("system")?, Kernel);
     let count = system.machine().map_err(Failure::new)?.components;
+    let end = context.host.now() + START_PATIENCE;
     let mut running = 0;
     for number in 0..count {
-        let component = system.component(number).map_err(Failure::new)?;
+        let mut component = system.component(number).map_err(Failure::new)?;
+        // The prompt is there before what is less urgent than the shell.
+        while component.state == ComponentState::New && context.host.now() < end {
+            context.host.sleep(START_PAUSE)?;
+            component = system.component(number).map_err(Failure::new)?;
+        }
         let name = component.name.as_str();
         match component.state {
             ComponentState::Running => running += 1,

@@ -18,6 +18,8 @@ use crate::commands::net::{
 const HOST: [u8; 4] = [10, 0, 2, 2];
 /// Bytes that one call moves.
 const CHUNK: usize = 64 << 10;
+/// Bytes that are put into a ring at a time.
+const PIECE: usize = 256 << 10;
 const MIB: u64 = 1 << 20;
 
 pub(super) const BENCHES: &[Bench] = &[
@@ -168,13 +170,13 @@ fn tcp_send_rings(context: &mut Context<'_>, arguments: &[String]) -> Result<u8,
     let net = ready(context)?;
     let (memory, bell) = rings(&net)?;
     let meter = Meter::new()?;
-    let chunk = vec![0x5a; CHUNK];
+    let chunk = vec![0x5a; PIECE];
     let bytes = u64::from(mib) * MIB;
     let mut calls = 0;
     let (result, instructions) = meter.count(|| -> Result<(), Failure> {
         let socket = connect(context, &net, to)?;
         let mut stream = socket.into_rings(memory, bell).map_err(failed)?;
-        for _ in 0..bytes / CHUNK as u64 {
+        for _ in 0..bytes / PIECE as u64 {
             stream.write_all(&chunk).map_err(failed)?;
         }
         stream.shutdown(ShutdownHow::Send).map_err(failed)?;

@@ -119,9 +119,9 @@ pub(crate) fn open() -> Result<Network, Failure> {
     Ok(net)
 }
 
-/// Where the memory of rings is mapped, and its bytes.
+/// Where the memory of rings is mapped, and its bytes: half a mebibyte each way, and the counters.
 const RINGS_AT: u64 = MAPPED_AT + (1 << 24);
-const RING_BYTES: u64 = 512 << 10;
+const RING_BYTES: u64 = (1 << 20) + 4096;
 /// Nanoseconds without news after which a stream is given up.
 const RING_PATIENCE_NS: u64 = 30_000_000_000;
 
