@@ -433,9 +433,10 @@ impl<T: rt::Transport> SocketClient<T> {
         crate::Readiness::from_wire(reply.words[0] as u32).map_err(rt::Error::BadReply)
     }
 
-    /// Signals the notification whenever the socket becomes ready for something of `interest`. A
-    /// badge on the capability says which bits are signalled; without one they are the events of this
-    /// protocol. An empty `interest` ends it.
+    /// Signals the notification whenever the socket becomes ready for something of `interest`, and when
+    /// more can be received or accepted after a call that took something. A badge on the capability says
+    /// which bits are signalled; without one they are the events of this protocol. An empty `interest`
+    /// ends it.
     ///
     /// # Errors
     /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
@@ -660,9 +661,10 @@ pub trait SocketServer {
     /// A [`NetError`](crate::NetError) of the server's choice.
     fn poll(&mut self, caller: rt::Caller) -> Result<crate::Readiness, crate::NetError>;
 
-    /// Signals the notification whenever the socket becomes ready for something of `interest`. A
-    /// badge on the capability says which bits are signalled; without one they are the events of this
-    /// protocol. An empty `interest` ends it.
+    /// Signals the notification whenever the socket becomes ready for something of `interest`, and when
+    /// more can be received or accepted after a call that took something. A badge on the capability says
+    /// which bits are signalled; without one they are the events of this protocol. An empty `interest`
+    /// ends it.
     ///
     /// # Errors
     /// A [`NetError`](crate::NetError) of the server's choice.
