@@ -41,6 +41,8 @@ const SEND_BYTES: u64 = 32 << 10;
 /// Nanoseconds between looks for connections that are late, and before the network is tried again.
 const SWEEP_NS: u64 = 1_000_000_000;
 const RETRY_NS: u64 = 200_000_000;
+/// The longest of these pauses: each is twice as long as the one before, for there may never be a network.
+const RETRY_LIMIT_NS: u64 = 10_000_000_000;
 
 pub(crate) fn main(_argument: u64) {
     if let Err(error) = run() {
@@ -63,9 +65,13 @@ fn run() -> Result<(), Error> {
     let bells = Bells::new(events)?;
     let storage = Door::new(&environment)?;
     let mut site = Files::new(storage, environment.service("system").map(call_cap));
+    let mut pause_ns = RETRY_NS;
     loop {
         match open(session, memory, shared, &bells) {
-            Ok(listener) => serve(&listener, events, &bells, &mut site),
+            Ok(listener) => {
+                serve(&listener, events, &bells, &mut site);
+                pause_ns = RETRY_NS;
+            }
             Err(NetFailure::Net(NetError::Access)) => {
                 error!(
                     "the arguments of `net` in the system table must allow it to listen at \
@@ -76,7 +82,8 @@ fn run() -> Result<(), Error> {
             Err(_) => {}
         }
         // The network service was started anew, or is about to be.
-        let _ = ipc::sleep_until(time::after(RETRY_NS));
+        let _ = ipc::sleep_until(time::after(pause_ns));
+        pause_ns = (2 * pause_ns).min(RETRY_LIMIT_NS);
     }
 }
 
