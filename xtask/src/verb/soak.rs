@@ -374,6 +374,11 @@ fn files() -> Vec<Step> {
             "50000",
         ),
         (
+            "rules::a_file_agrees_with_its_copy_through_the_client_library",
+            "GRITOS_FSX_STEPS",
+            "100000",
+        ),
+        (
             "hostile::memory_that_goes_away_harms_its_owner_alone",
             "GRITOS_REVOKE_ROUNDS",
             "10000",

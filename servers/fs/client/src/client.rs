@@ -183,7 +183,8 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
                     pauses += 1;
                 }
                 Err(Error::Server(FsError::BadBuffer)) if pauses == 0 && self.buffer.is_some() => {
-                    self.buffer = None;
+                    // It may still have its place at the server, which has not lost it.
+                    let _ = self.give_up_buffer();
                     pauses += 1;
                 }
                 result => return result.map_err(Errno::from),
@@ -470,6 +471,36 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
             let path = client.path(0, path)?;
             Ok(client.files().remount(path, read_only))
         })
+    }
+
+    /// What carries its calls.
+    pub const fn transport(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
+    /// Ends the session's use of the memory, which the server unmaps. What is open stays
+    /// open.
+    ///
+    /// # Errors
+    /// Those of the call; the memory is this program's own then as before.
+    pub fn disconnect(mut self) -> Result<(), Errno> {
+        self.give_up_buffer()
+    }
+
+    fn give_up_buffer(&mut self) -> Result<(), Errno> {
+        let Some(buffer) = self.buffer.take() else {
+            return Ok(());
+        };
+        let mut session =
+            SessionClient::new(Cap::<Session>::new(self.session), &mut self.transport);
+        let result = session.unregister(Cap::new(buffer));
+        self.transport.release(buffer);
+        match result {
+            Ok(()) => Ok(()),
+            Err(Error::Server(error)) => Err(Errno(error.number())),
+            Err(Error::Call(Status::ServerDied)) => Err(Errno::CONNRESET),
+            Err(_) => Err(Errno::PROTO),
+        }
     }
 
     /// Which life of the server this is.

@@ -29,7 +29,10 @@ pub const BUFFERS: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct HostMemory {
     bytes: &'static RefCell<Vec<u8>>,
-    gone: &'static Cell<bool>,
+    /// Accesses that are left, if it is to go.
+    left: &'static Cell<Option<u32>>,
+    /// Whether its owner writes to it behind each access.
+    restless: &'static Cell<bool>,
 }
 
 impl HostMemory {
@@ -38,13 +41,40 @@ impl HostMemory {
     pub fn new(bytes: usize) -> Self {
         Self {
             bytes: Box::leak(Box::new(RefCell::new(vec![0; bytes]))),
-            gone: Box::leak(Box::new(Cell::new(false))),
+            left: Box::leak(Box::new(Cell::new(None))),
+            restless: Box::leak(Box::new(Cell::new(false))),
         }
     }
 
     /// Takes it away from everybody.
     pub fn revoke(&self) {
-        self.gone.set(true);
+        self.revoke_after(0);
+    }
+
+    /// The same after so many more accesses, whoever makes them: in the midst of a call
+    /// as likely as not.
+    pub fn revoke_after(&self, accesses: u32) {
+        self.left.set(Some(accesses));
+    }
+
+    /// From now on other bytes are there after each access that reads.
+    pub fn never_rest(&self) {
+        self.restless.set(true);
+    }
+
+    /// As it was at first, but for its bytes.
+    pub fn renew(&self) {
+        self.left.set(None);
+        self.restless.set(false);
+    }
+
+    fn access(&self) -> Result<(), BufferError> {
+        let left = self.left.get();
+        if left == Some(0) {
+            return Err(BufferError::Gone);
+        }
+        self.left.set(left.map(|left| left - 1));
+        Ok(())
     }
 }
 
@@ -54,21 +84,22 @@ impl BufferMemory for HostMemory {
     }
 
     fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), BufferError> {
-        if self.gone.get() {
-            return Err(BufferError::Gone);
-        }
-        let bytes = self.bytes.borrow();
+        self.access()?;
+        let mut bytes = self.bytes.borrow_mut();
         let from = bytes
             .get(offset as usize..)
             .and_then(|rest| rest.get(..to.len()));
         to.copy_from_slice(from.ok_or(BufferError::OutOfRange)?);
+        if self.restless.get() {
+            bytes
+                .iter_mut()
+                .for_each(|byte| *byte = byte.wrapping_add(1));
+        }
         Ok(())
     }
 
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), BufferError> {
-        if self.gone.get() {
-            return Err(BufferError::Gone);
-        }
+        self.access()?;
         let mut bytes = self.bytes.borrow_mut();
         let to = bytes
             .get_mut(offset as usize..)

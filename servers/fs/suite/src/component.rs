@@ -6,10 +6,12 @@ use alloc::string::String;
 use gritos_fs_client::posix::Posix;
 use gritos_fs_client::{ComponentClient, ComponentLink, connect};
 use gritos_fs_suite::stress::Worker;
-use gritos_fs_suite::{Site, fsx, rules};
+use gritos_fs_suite::{Site, fsx, many, rules};
 use gritos_sys::Error;
 use gritos_sys::heap::Heap;
 use gritos_sys::shared::SharedBuf;
+
+use crate::hostile;
 
 #[global_allocator]
 static HEAP: Heap = Heap::new();
@@ -44,7 +46,9 @@ fn start() -> Result<(), Error> {
 
 /// Runs the part that the arguments name, in the folder that they name.
 fn run(client: ComponentClient, arguments: &str) -> Result<String, String> {
-    let (part, folder) = arguments.split_once(' ').unwrap_or((arguments, "/data"));
+    let mut words = arguments.split(' ');
+    let (part, folder) = (words.next().unwrap_or(""), words.next().unwrap_or("/data"));
+    let count = words.next().and_then(|word| word.parse().ok());
     let elsewhere = if folder.starts_with("/tmp") {
         "/data"
     } else {
@@ -66,6 +70,8 @@ fn run(client: ComponentClient, arguments: &str) -> Result<String, String> {
     };
     match part {
         "rules" => rules::check(&mut site).map(|count| format!("{count} rules")),
+        "many" => many::run(&mut site, count),
+        "hostile" => hostile::run(folder, count),
         "fsx" => fsx::run(&mut site, 7, STEPS).map(|()| format!("{STEPS} steps")),
         other => Err(format!("there is no part `{other}`")),
     }

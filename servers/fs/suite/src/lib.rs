@@ -3,7 +3,7 @@
 //! The same source runs on a host, against the server's logic, and on the target, against the server, its
 //! driver and a disk. [`rules`] are statements about single calls and their errors, after what `pjdfstest`
 //! covers where users and permissions have no part; [`fsx`] reads, writes and cuts one file at random and
-//! compares with a copy; [`stress`] is one of many clients that work at once, each of which knows what must be
+//! compares with a copy; [`many`] fills one folder; [`stress`] is one of many clients that work at once, each of which knows what must be
 //! in its own folder.
 //!
 //! Nothing here panics: a test returns [`Verdict`], and whoever runs it says so.
@@ -22,6 +22,7 @@ use gritos_service::BufferMemory;
 mod verdict;
 
 pub mod fsx;
+pub mod many;
 mod random;
 pub mod rules;
 pub mod stress;

@@ -7,6 +7,8 @@ extern crate alloc;
 
 #[cfg(target_os = "none")]
 mod component;
+#[cfg(target_os = "none")]
+mod hostile;
 
 #[cfg(target_os = "none")]
 gritos_sys::entry!(component::main);

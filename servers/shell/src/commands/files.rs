@@ -363,7 +363,11 @@ pub(crate) fn list(path: &str) -> Vec<(String, bool)> {
 /// read-only.
 pub(crate) fn leave() -> Result<(), Errno> {
     let mounts = with(|client| client.mounts())?;
-    with(|client| client.sync())?;
+    match with(|client| client.sync()) {
+        // What a restart took is lost; what there is now is durable.
+        Ok(()) | Err(Errno::STALE) => {}
+        Err(error) => return Err(error),
+    }
     let on_disk = |mount: &&MountEntry| !mount.read_only && mount.kind.as_str() != "memory";
     for mount in mounts.iter().filter(on_disk) {
         match with(|client| client.remount(&mount.path, true)) {

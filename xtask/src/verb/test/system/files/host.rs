@@ -224,6 +224,21 @@ pub(super) fn full(guest: &mut Guest<'_>) -> Result<()> {
     check(disk.to_str().context("a path in UTF-8")?)
 }
 
+/// Names in a folder, in order.
+pub(super) fn names(partition: &str, folder: &str) -> Result<Vec<String>> {
+    let printed = run(DEBUGFS, &["-R", &format!("ls -p {folder}")], partition)?;
+    let printed = String::from_utf8(printed)?;
+    // /inode/mode/user/group/name/size/, where inode 0 is a place that nobody has.
+    let lines = printed.lines().filter(|line| !line.starts_with("/0/"));
+    let names = lines.filter_map(|line| line.split('/').nth(5));
+    let mut names: Vec<String> = names
+        .filter(|name| !["", ".", ".."].contains(name))
+        .map(str::to_string)
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
 /// Numbers of the blocks of a file.
 pub(super) fn blocks(partition: &str, path: &str) -> Result<Vec<u64>> {
     let printed = run(DEBUGFS, &["-R", &format!("blocks {path}")], partition)?;

@@ -7,14 +7,18 @@ use anyhow::{Result, bail, ensure};
 use super::{Guest, host};
 
 /// What the components are given as their arguments.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 8] = [
     "rules /data/rules",
     "rules /tmp/rules",
     "fsx /data/fsx",
     "stress /data/one",
     "stress /data/two",
     "stress /data/three",
+    "many /data/many",
+    "hostile /data/hostile",
 ];
+/// Files that `many` makes; every second stays.
+const MANY: u32 = 10_000;
 /// How long they may take.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -33,5 +37,18 @@ pub(super) fn passes(guest: &mut Guest<'_>) -> Result<()> {
         ensure!(Instant::now() < end, "`{part}` has not passed:\n{log}");
     }
     guest.end("poweroff")?;
-    host::check(&host::data_of(guest.disk()?)?)
+    let partition = host::data_of(guest.disk()?)?;
+    host::check(&partition)?;
+    let names = host::names(&partition, "/many")?;
+    let expected: Vec<String> = (0..MANY)
+        .step_by(2)
+        .map(|number| format!("file-{number:05}-of-many"))
+        .collect();
+    ensure!(
+        names == expected,
+        "debugfs lists {} names of {}",
+        names.len(),
+        expected.len()
+    );
+    Ok(())
 }
