@@ -28,6 +28,7 @@ use crate::numbers::NumberMap;
 use crate::volume::{Attributes, Entry, Found, NodeId, Now, Source, Space, Volume, VolumeInfo};
 use buffers::{Buffers, Sums};
 use device::Disk;
+use file::Start;
 use groups::Group;
 use inode::{BLOCKS_BYTES, Inode, ROOT};
 use journal::Log;
@@ -294,10 +295,13 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
         take: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<u64, FsError> {
         let number = number(node)?;
-        if !self.inode(number)?.is_regular() {
+        let unit = self.sb.block_bytes as u64;
+        let inode = self.inode(number)?;
+        if !inode.is_regular() {
             return Err(FsError::Corrupted);
         }
-        self.hand_out_contents(number, offset, length, take)
+        let start = Start::of(inode, offset / unit);
+        self.hand_out_from(number, start, offset, length, take)
     }
 
     fn write(&mut self, node: NodeId, offset: u64, from: &[u8]) -> Result<usize, FsError> {

@@ -250,7 +250,7 @@ impl<D: BlockDevice> BlockDevice for PartitionView<D> {
         take: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), BlockError> {
         let end = sector.checked_add(count).ok_or(BlockError::OutOfRange)?;
-        if end > self.geometry().sectors {
+        if end > self.sectors {
             return Err(BlockError::OutOfRange);
         }
         self.disk.read_with(self.first + sector, count, take)

@@ -8,6 +8,7 @@ use gritos_fs_api::FsError;
 
 use super::Ext4Volume;
 use super::extents::{Extent, Mapped};
+use super::inode::Inode;
 use crate::block::{BlockDevice, SECTOR_BYTES};
 use crate::volume::Source;
 
@@ -49,6 +50,25 @@ impl Part<'_> {
             Ok(())
         } else {
             Err(FsError::BadBuffer)
+        }
+    }
+}
+
+/// What one look at an inode tells of the place where reading begins.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    size: u64,
+    /// What is there, if the tree of extents is in memory.
+    mapped: Option<Mapped>,
+}
+
+impl Start {
+    /// At block `index` of a file.
+    pub(super) fn of(inode: &Inode, index: u64) -> Self {
+        let tree = inode.tree.as_ref();
+        Self {
+            size: inode.size,
+            mapped: tree.and_then(|tree| Some(tree.map(u32::try_from(index).ok()?))),
         }
     }
 }
@@ -146,17 +166,31 @@ impl<D: BlockDevice> Ext4Volume<D> {
         take: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<u64, FsError> {
         let unit = self.sb.block_bytes as u64;
-        let count = self
-            .any_inode(number)?
-            .size
-            .saturating_sub(offset)
-            .min(length);
+        let start = Start::of(self.any_inode(number)?, offset / unit);
+        self.hand_out_from(number, start, offset, length, take)
+    }
+
+    /// As [`hand_out_contents`](Self::hand_out_contents), by who has looked at the inode.
+    pub(super) fn hand_out_from(
+        &mut self,
+        number: u32,
+        start: Start,
+        offset: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<u64, FsError> {
+        let unit = self.sb.block_bytes as u64;
+        let count = start.size.saturating_sub(offset).min(length);
+        let mut first = start.mapped;
         let mut done = 0;
         while done < count {
             let at = offset + done;
             let index = u32::try_from(at / unit).map_err(|_| FsError::Corrupted)?;
             let skip = at % unit;
-            let mapped = self.map(number, index)?;
+            let mapped = match first.take() {
+                Some(mapped) => mapped,
+                None => self.map(number, index)?,
+            };
             let blocks = match mapped {
                 Mapped::Blocks { count, .. } | Mapped::Hole(count) => u64::from(count),
             };
