@@ -3,11 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 
-use gritos_idl_runtime::{Cap, Error, Status, WireError};
-use gritos_service::Kernel;
+use gritos_idl_runtime::{
+    Address, Cap, Error, Incoming, Outcome, Outgoing, Status, Transport, WireError,
+};
+use gritos_service::{Kernel, call_cap};
 use gritos_sys::environment::Environment;
 use gritos_sys::{ipc, time};
-use gritos_trial_api::{Failure, Thing, ThingClient};
+use gritos_trial_api::{Failure, Thing, ThingClient, TrialClient};
 
 use crate::component::{session, trial};
 
@@ -20,6 +22,7 @@ pub(crate) fn run(name: &str, environment: &Environment<'_>) {
         "retry" => retry(environment),
         "speed" => speed(environment),
         "gone" => gone(environment),
+        "hoard" => hoard(environment),
         other => Err(format!("there is no check `{other}`")),
     };
     match result {
@@ -99,6 +102,58 @@ fn gone(environment: &Environment<'_>) -> Result<(), String> {
         let _ = ipc::sleep_until(time::after(GONE_PAUSE));
     }
     log::info!("{calls} calls failed, the slowest after {longest} ns");
+    Ok(())
+}
+
+/// Nanoseconds after which a call to a server that answers nobody is given up.
+const PATIENCE: u64 = 20_000_000;
+/// Calls: some that are held, others that wait in the queue.
+const GIVEN_UP: u32 = 8;
+
+/// Calls that are given up after [`PATIENCE`].
+#[derive(Debug)]
+struct Hasty;
+
+impl Transport for Hasty {
+    fn call<const CAPS: usize, const WINDOW: usize>(
+        &mut self,
+        target: Address,
+        message: Outgoing<CAPS>,
+        _timeout_ns: Option<u64>,
+    ) -> Incoming {
+        Kernel.call::<CAPS, WINDOW>(target, message, Some(PATIENCE))
+    }
+
+    fn send<const CAPS: usize>(&mut self, target: Address, message: Outgoing<CAPS>) -> Outcome {
+        Kernel.send(target, message)
+    }
+
+    fn discard(&mut self, incoming: &Incoming) {
+        Kernel.discard(incoming);
+    }
+}
+
+/// Callers of a server that keeps their Replies, or does not hear them, go on when their time is over, and are heard by
+/// others meanwhile.
+fn hoard(environment: &Environment<'_>) -> Result<(), String> {
+    let session = environment.service("hoarded").ok_or("no `hoarded`")?;
+    let mut kept = TrialClient::new(call_cap(session), Hasty);
+    let mut other = trial(environment);
+    let mut slowest = 0;
+    for _ in 0..GIVEN_UP {
+        let start = time::now();
+        match kept.count() {
+            Err(Error::Call(Status::TimedOut)) => {}
+            other => return Err(came_to("a call to who answers nobody", &other)),
+        }
+        slowest = time::nanoseconds(time::now() - start).max(slowest);
+        other
+            .count()
+            .map_err(|e| came_to("a call to another service", &e))?;
+    }
+    if slowest > 2 * PATIENCE {
+        return Err(format!("a call was given up after {slowest} ns"));
+    }
     Ok(())
 }
 

@@ -38,6 +38,7 @@ fn run() -> Result<(), Error> {
         "fail" => failing::run(argument),
         "check" => checks::run(argument, &environment),
         "rogue" => rogue::run(argument, &environment),
+        "hoard" => rogue::hoard(&environment)?,
         "metronome" => metronome::run(argument),
         other => log::error!("there is no role `{other}`"),
     }

@@ -3,10 +3,11 @@
 use alloc::vec::Vec;
 
 use gritos_sys::abi::{Address, Control, Syscall};
+use gritos_sys::cap::Reply;
 use gritos_sys::environment::{Environment, GrantKind};
 use gritos_sys::raw::{RawCalls, Request, kernel};
 use gritos_sys::slots::own;
-use gritos_sys::time;
+use gritos_sys::{Error, Wait, ipc, time};
 
 /// Runs for as many milliseconds as `argument` says.
 pub(crate) fn run(argument: &str, environment: &Environment<'_>) {
@@ -71,6 +72,25 @@ pub(crate) fn run(argument: &str, environment: &Environment<'_>) {
         calls += 1;
     }
     log::info!("{calls} calls, and it could do no more");
+}
+
+/// Calls that are kept: as many callers as it can hold, and more that it does not even hear.
+const KEPT: usize = 4;
+
+/// A server that holds the Replies of its first callers, answers nobody, and then hears nobody.
+pub(crate) fn hoard(environment: &Environment<'_>) -> Result<(), Error> {
+    let Some(endpoint) = environment.endpoint("hoarded") else {
+        log::error!("there is no service `hoarded`");
+        return Ok(());
+    };
+    for _ in 0..KEPT {
+        let reply = Environment::MEMORY.create::<Reply>(own::take()?)?;
+        endpoint.recv(Some(reply), &Wait::FOREVER)?;
+    }
+    log::info!("{KEPT} callers are kept");
+    loop {
+        ipc::sleep_until(u64::MAX)?;
+    }
 }
 
 /// Takes all its memory and slots.

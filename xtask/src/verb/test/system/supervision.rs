@@ -29,6 +29,9 @@ pub(super) const CASES: &[Case] = &[
     Case::new("supervision/a_service_answers_soon_after_its_death", speed)
         .with(COUNTED)
         .alone(),
+    Case::new("supervision/who_answers_nobody_delays_nobody_else", hoard)
+        .with(COUNTED)
+        .alone(),
     Case::new("supervision/a_rogue_delays_nobody_more_urgent", rogue)
         .with(COUNTED)
         .alone(),
@@ -275,6 +278,24 @@ fn rogue(guest: &mut Guest<'_>) -> Result<()> {
     ensure!(
         alone <= LATENESS_LIMIT && harassed <= HARASSED_LIMIT,
         "{alone} instructions late without the rogue, {harassed} with it"
+    );
+    Ok(())
+}
+
+fn hoard(guest: &mut Guest<'_>) -> Result<()> {
+    settle(guest)?;
+    guest.succeed("restart hoard")?;
+    guest.succeed("restart check-hoard")?;
+    let beside = lateness(guest)?;
+    guest.succeed("sleep 0.5")?;
+    guest.expect("log hoard", "4 callers are kept")?;
+    guest.expect("log check-hoard", "hoard: passed")?;
+    // What it keeps can be taken from it.
+    guest.succeed("restart hoard")?;
+    guest.succeed("echo here")?;
+    ensure!(
+        beside <= LATENESS_LIMIT,
+        "{beside} instructions late beside who answers nobody"
     );
     Ok(())
 }
