@@ -48,12 +48,13 @@ impl LinearStore {
     /// Where the object with this handle lies.
     #[inline(always)]
     pub(crate) fn address(&self, handle: u32) -> usize {
-        self.base + ((handle as usize) << 4)
+        // Wrapping, as the instruction does: on a host a window may begin before address 0.
+        self.base.wrapping_add((handle as usize) << 4)
     }
 
     #[inline(always)]
     fn at<T>(&self, handle: u32, offset: usize) -> &T {
-        let object = ptr::with_exposed_provenance::<T>(self.address(handle) + offset);
+        let object = ptr::with_exposed_provenance::<T>(self.address(handle).wrapping_add(offset));
         // SAFETY: inside the window, and aligned enough for its cells, as handles are multiples of
         // 16 bytes and no cell is larger. `new`'s caller vouches that the window maps only memory
         // without Rust objects; see the module for why any content will do.
@@ -104,8 +105,8 @@ impl Store for LinearStore {
     fn create_table(&mut self, _handle: TableRef) {}
 
     fn zero(&mut self, address: u64, bytes: u64) {
-        let mut at = self.base as u64 + address;
-        let end = at + bytes;
+        let mut at = (self.base as u64).wrapping_add(address);
+        let end = at.wrapping_add(bytes);
         while at < end {
             // SAFETY: a block of the window: memory without Rust objects, see `new`. Callers pass
             // multiples of the block.

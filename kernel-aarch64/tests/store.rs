@@ -29,7 +29,7 @@ mod arch {
         pub(crate) const BLOCK: u64 = 64;
 
         pub(crate) fn address(base: usize, handle: u32) -> usize {
-            base + ((handle as usize) << 4)
+            base.wrapping_add((handle as usize) << 4)
         }
 
         /// # Safety

@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 use crate::{report, toolchain};
 
 mod kills;
+mod mutants;
+mod tools;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -58,12 +60,32 @@ const PARTS: &[Part] = &[
     Part {
         name: "campaign",
         about: "a hundred million random system calls against the kernel's core",
-        steps: |workspace| core_tests(workspace, "campaign", "100000"),
+        steps: |_| Ok(campaign()),
     },
     Part {
         name: "kills",
         about: "each shipped component killed a hundred times while a client calls all services",
         steps: kills::steps,
+    },
+    Part {
+        name: "mutants",
+        about: "every change that cargo-mutants makes to the kernel's core, against the core's tests",
+        steps: mutants::steps,
+    },
+    Part {
+        name: "miri",
+        about: "the store, libsys and the rings under Miri, which looks for undefined behaviour",
+        steps: tools::miri,
+    },
+    Part {
+        name: "loom",
+        about: "every order in which the two sides of a ring can meet",
+        steps: tools::loom,
+    },
+    Part {
+        name: "fuzz",
+        about: "ten minutes of libFuzzer on each reader of untrusted bytes in the kernel's core",
+        steps: tools::fuzz,
     },
     Part {
         name: "properties",
@@ -321,6 +343,23 @@ fn core_tests(
         .filter_map(|line| line.strip_suffix(": test"))
         .map(step)
         .collect())
+}
+
+/// A hundred million calls in pieces of a million. A million takes less than 11,000 runs, so that no run is in two.
+fn campaign() -> Vec<Step> {
+    const RUNS: u64 = 11_000;
+    let step = |piece: u64| Step {
+        label: format!("a million calls from run {}", piece * RUNS),
+        run: Box::new(move |workspace| {
+            let mut command = workspace.cargo();
+            command.args(["test", "--quiet", "--release", "--all-features"]);
+            command.args(["--package", "gritos-kernel-core", "--test", "campaign"]);
+            command.args(["--", "--nocapture"]);
+            command.env("GRITOS_FIRST", (piece * RUNS).to_string());
+            toolchain::run(command.env("GRITOS_SOAK", "1000"))
+        }),
+    };
+    (0..100).map(step).collect()
 }
 
 /// The file server's tests, far longer than the gate has them: what they take is said in the
