@@ -345,10 +345,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             self.slot(place.ok_or(none)?).set_embed(embed);
         }
         self.enter_space(tcb, space);
-        let hz = self.machine.counter_hz();
+        let slice = self.machine.counter_hz() * SLICE_MS / 1000;
         let c = self.context(context);
-        c.budget.set(hz * SLICE_MS / 1000);
-        c.period.set(hz * SLICE_MS / 1000);
+        c.budget.set(slice);
+        c.period.set(slice);
+        c.left.set(slice);
         c.owner.set(Some(tcb));
         let t = self.tcb(tcb);
         t.set_root(cnode.slot(0), ROOT_CNODE_SLOTS.into());

@@ -4,6 +4,7 @@
 
 mod common;
 
+mod boot;
 mod call_and_reply;
 mod cspace;
 mod death;
@@ -13,5 +14,6 @@ mod leftovers;
 mod memory;
 mod objects;
 mod preemption;
+mod tables;
 mod time;
 mod transfer;
