@@ -15,6 +15,7 @@ pub(crate) const WINDOW: u32 = 8;
 pub(crate) const SLOTS: u32 = 16;
 
 /// A server and its clients around one endpoint.
+#[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) world: World,
     pub(crate) server: Thread,

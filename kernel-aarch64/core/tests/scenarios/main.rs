@@ -9,6 +9,7 @@ mod call_and_reply;
 mod cspace;
 mod death;
 mod donation;
+mod fast_path;
 mod faults;
 mod leftovers;
 mod memory;
