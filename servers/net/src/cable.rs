@@ -18,6 +18,8 @@ use crate::outside::Patient;
 /// Slots of either direction: what a peer sends at once has room, and so have the answers.
 const RECEIVE_SLOTS: u32 = 256;
 const TRANSMIT_SLOTS: u32 = 256;
+/// Bytes of packets until the driver says how many.
+const DEFAULT_MTU: usize = 1500;
 /// Where the driver's memory is mapped.
 const MAPPED_AT: u64 = SHARED_BASE;
 /// Nanoseconds between the first two attempts to reach a driver; each pause is twice as long as the one
@@ -48,7 +50,8 @@ struct Plugged {
 pub(crate) struct Cable {
     driver: EthernetDeviceClient<Patient>,
     wake: Cap<Notification>,
-    interface: Interface,
+    /// What the driver said of it, once it has.
+    interface: Option<Interface>,
     plugged: Option<Plugged>,
     retry_ns: u64,
     pause_ns: u64,
@@ -56,6 +59,8 @@ pub(crate) struct Cable {
     check_ns: u64,
     /// The driver said that the link may have changed.
     changed: bool,
+    /// The driver was asked for the interface and did not answer.
+    stale: bool,
 }
 
 impl Cable {
@@ -64,24 +69,33 @@ impl Cable {
         let mut cable = Self {
             driver: EthernetDeviceClient::new(session, Patient),
             wake,
-            interface: Interface {
-                address: [0; 6],
-                mtu: 1500,
-                up: false,
-            },
+            interface: None,
             plugged: None,
             retry_ns: 0,
             pause_ns: RETRY_NS,
             check_ns: 0,
             changed: false,
+            stale: false,
         };
         cable.plug(0);
         cable
     }
 
-    /// Whether the driver answers.
-    pub(crate) const fn is_plugged(&self) -> bool {
-        self.plugged.is_some()
+    /// Whether the driver answers, and has said what the interface is like.
+    pub(crate) const fn is_ready(&self) -> bool {
+        self.plugged.is_some() && self.interface.is_some()
+    }
+
+    /// Asks the driver once more for what it has not answered, without a pause.
+    pub(crate) fn hurry(&mut self) {
+        match self.plugged {
+            Some(_) => self.ask_interface(),
+            None => {
+                self.retry_ns = 0;
+                self.pause_ns = RETRY_NS;
+                self.plug(0);
+            }
+        }
     }
 
     fn plug(&mut self, now_ns: u64) {
@@ -125,14 +139,15 @@ impl Cable {
         }
     }
 
+    /// Asks what the interface is like. An answer that does not come in time must not be taken for one: what was
+    /// known stays, and is asked for again.
     fn ask_interface(&mut self) {
         match self.driver.interface() {
-            // The hardware address is the one with which the stack began.
-            Ok(interface) if self.interface.address != [0; 6] => {
-                self.interface.up = interface.up;
+            Ok(interface) => {
+                self.interface = Some(interface);
+                self.stale = false;
             }
-            Ok(interface) => self.interface = interface,
-            Err(_) => self.interface.up = false,
+            Err(_) => self.stale = true,
         }
     }
 
@@ -141,7 +156,6 @@ impl Cable {
         if let Some(plugged) = self.plugged.take() {
             forget(plugged.memory, plugged.doorbell);
         }
-        self.interface.up = false;
         self.retry_ns = 0;
     }
 
@@ -169,15 +183,16 @@ fn forget(memory: Slot, doorbell: Slot) {
 
 impl FrameDevice for Cable {
     fn mac(&self) -> [u8; 6] {
-        self.interface.address
+        self.interface.map_or([0; 6], |interface| interface.address)
     }
 
     fn mtu(&self) -> usize {
-        self.interface.mtu.into()
+        self.interface
+            .map_or(DEFAULT_MTU, |interface| interface.mtu.into())
     }
 
     fn link_up(&self) -> bool {
-        self.plugged.is_some() && self.interface.up
+        self.plugged.is_some() && self.interface.is_some_and(|interface| interface.up)
     }
 
     fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
@@ -210,11 +225,14 @@ impl FrameDevice for Cable {
         if self.plugged.is_none() {
             self.plug(now_ns);
         }
-        if core::mem::take(&mut self.changed) {
-            self.ask_interface();
-        }
-        if now_ns >= self.check_ns {
+        let checks = now_ns >= self.check_ns;
+        if checks {
             self.check_ns = now_ns + CHECK_NS;
+        }
+        // Once in a while: each question that a driver leaves open costs everybody the time it had for it.
+        if self.plugged.is_some() && (core::mem::take(&mut self.changed) || (checks && self.stale))
+        {
+            self.ask_interface();
         }
         match self.plugged {
             Some(_) => Some(self.check_ns),

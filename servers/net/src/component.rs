@@ -70,11 +70,11 @@ fn run() -> Result<(), Error> {
     Environment::TCB.bind_notification(wake)?;
     let mut cable = Cable::new(call_cap(ethernet), wake);
     for _ in 0..PAUSES {
-        if cable.is_plugged() {
+        if cable.is_ready() {
             break;
         }
         let _ = ipc::sleep_until(time::after(PAUSE_NS));
-        cable = Cable::new(call_cap(ethernet), wake);
+        cable.hurry();
     }
     let rules = rules(&environment, &settings);
     let limits = Limits {

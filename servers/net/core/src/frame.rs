@@ -2,10 +2,10 @@
 
 /// An Ethernet device.
 pub trait FrameDevice {
-    /// Its hardware address.
+    /// Its hardware address; zeros as long as it does not know it.
     fn mac(&self) -> [u8; 6];
 
-    /// Bytes of the largest packet it carries, the Ethernet header not counted.
+    /// Bytes of the largest packet it carries, the Ethernet header not counted. Asked once, at the start.
     fn mtu(&self) -> usize;
 
     /// Whether a cable is plugged in and somebody is at the other end.

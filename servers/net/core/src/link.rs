@@ -13,6 +13,7 @@ use core::net::IpAddr;
 
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
+use smoltcp::wire::EthernetAddress;
 
 use crate::frame::{Counters, FrameDevice};
 
@@ -65,6 +66,7 @@ pub(crate) struct Wire<D> {
     looped_frames: u64,
     /// The last IPv4 fragment that was sent is followed by others.
     pub(crate) in_pieces: bool,
+    /// The hardware address of this machine, by which it reaches itself: never one that is none.
     mac: [u8; 6],
     outgoing: Vec<u8>,
 }
@@ -85,11 +87,26 @@ impl<D: FrameDevice> Link<D> {
                 looped: VecDeque::new(),
                 looped_frames: 0,
                 in_pieces: false,
-                mac: device.mac(),
+                mac: usable(device.mac()),
                 outgoing: vec![0; bytes],
                 device,
             },
         }
+    }
+
+    /// The hardware address of this machine: the device's or, as long as it says none, one of its own.
+    pub(crate) const fn mac(&self) -> [u8; 6] {
+        self.wire.mac
+    }
+
+    /// Takes over the device's hardware address; whether it is another one.
+    pub(crate) fn follow_mac(&mut self) -> bool {
+        let mac = self.wire.device.mac();
+        let other = is_usable(mac) && mac != self.wire.mac;
+        if other {
+            self.wire.mac = mac;
+        }
+        other
     }
 
     /// Whether a frame waits in the loop.
@@ -177,6 +194,20 @@ impl<D: FrameDevice> Link<D> {
             return 0;
         }
         length
+    }
+}
+
+/// Whether this is the hardware address of one device.
+fn is_usable(mac: [u8; 6]) -> bool {
+    EthernetAddress(mac).is_unicast() && mac != [0; 6]
+}
+
+/// A device whose address is none gets one that is administered locally.
+fn usable(mac: [u8; 6]) -> [u8; 6] {
+    if is_usable(mac) {
+        mac
+    } else {
+        [2, 0, 0, 0, 0, 1]
     }
 }
 

@@ -21,6 +21,7 @@ use crate::socket::{Body, Phase, Socket, SocketId, Table};
 
 mod configure;
 mod datagram;
+mod hardware;
 mod linger;
 mod listener;
 mod names;
@@ -210,6 +211,7 @@ impl<D: FrameDevice> Stack<D> {
         if looks {
             if self.set.tells_of_addresses() || now_ns >= self.looked_ns + LOOK_NS {
                 self.looked_ns = now_ns;
+                self.follow_hardware();
                 self.interface.poll_maintenance(now);
                 self.follow_configuration();
             }

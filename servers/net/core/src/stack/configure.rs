@@ -9,6 +9,7 @@ use smoltcp::socket::dhcpv4;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 
+use super::hardware::link_local;
 use super::{Config, Stack};
 use crate::address;
 use crate::frame::{Counters, FrameDevice};
@@ -24,13 +25,13 @@ pub(super) fn interface<D: FrameDevice>(
     seed: u64,
     now: Instant,
 ) -> Interface {
-    let mac = usable_mac(link.wire.device.mac());
+    let mac = link.mac();
     let mut settings = InterfaceConfig::new(EthernetAddress(mac).into());
     settings.random_seed = seed;
     settings.slaac = config.slaac;
     let mut interface = Interface::new(settings, link, now);
     let mut addresses: Vec<IpCidr> = fixed(&config.addresses).collect();
-    addresses.push(IpCidr::new(IpAddr::V6(link_local(mac)).into(), 64));
+    addresses.push(link_local(mac));
     // Those inside come last, so that they are no source for packets outside.
     addresses.push(IpCidr::new(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), 8));
     addresses.push(IpCidr::new(IpAddr::V6(Ipv6Addr::LOCALHOST).into(), 128));
@@ -52,18 +53,9 @@ pub(super) fn interface<D: FrameDevice>(
 
 /// An interface of the same device that has no address and asks for none.
 pub(super) fn shadow<D: FrameDevice>(link: &mut Link<D>, now: Instant) -> Interface {
-    let mac = usable_mac(link.wire.device.mac());
+    let mac = link.mac();
     let settings = InterfaceConfig::new(EthernetAddress(mac).into());
     Interface::new(settings, link, now)
-}
-
-/// A device whose address is none gets one that is administered locally.
-fn usable_mac(mac: [u8; 6]) -> [u8; 6] {
-    if EthernetAddress(mac).is_unicast() && mac != [0; 6] {
-        mac
-    } else {
-        [2, 0, 0, 0, 0, 1]
-    }
 }
 
 fn fixed(addresses: &[(IpAddr, u8)]) -> impl Iterator<Item = IpCidr> + '_ {
@@ -76,22 +68,6 @@ fn fixed(addresses: &[(IpAddr, u8)]) -> impl Iterator<Item = IpCidr> + '_ {
 
 fn is_usable(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_loopback() && !address::is_group(ip)
-}
-
-/// RFC 4291, "Modified EUI-64 Format Interface Identifiers".
-fn link_local(mac: [u8; 6]) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac;
-    let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    Ipv6Addr::new(
-        0xfe80,
-        0,
-        0,
-        0,
-        pair(a ^ 2, b),
-        pair(c, 0xff),
-        pair(0xfe, d),
-        pair(e, f),
-    )
 }
 
 impl<D: FrameDevice> Stack<D> {
@@ -191,7 +167,7 @@ impl<D: FrameDevice> Stack<D> {
             sent_packets: counters.sent_frames,
             dropped_packets: counters.dropped_frames,
             mtu: self.mtu() as u32,
-            mac: self.link.wire.device.mac(),
+            mac: self.link.mac(),
             link_up: self.link.wire.device.link_up(),
             ipv4: first(&is_v4),
             ipv6: first(&is_global).or_else(|| first(&is_v6)),

@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod ends;
+mod hardware;
 mod hostile;
 mod limits;
 mod many;
