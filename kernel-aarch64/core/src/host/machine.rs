@@ -19,6 +19,8 @@ pub struct HostMachine {
     pub unmasked: Vec<u32>,
     /// ASIDs and pages whose translations were removed, since last cleared.
     pub forgotten: Vec<(u32, Option<u64>)>,
+    /// Ranges that left the cache: address and bytes.
+    pub flushed: Vec<(u64, u64)>,
     /// Whether the console belongs to user space.
     pub console_taken: bool,
     /// Text written with `DebugPutchar`.
@@ -70,7 +72,9 @@ impl Machine for HostMachine {
         self.forgotten.push((asid, None));
     }
     fn forgotten(&mut self) {}
-    fn flush_cache(&mut self, _address: u64, _bytes: u64) {}
+    fn flush_cache(&mut self, address: u64, bytes: u64) {
+        self.flushed.push((address, bytes));
+    }
     fn empty_ttbr0(&self) -> u64 {
         0
     }

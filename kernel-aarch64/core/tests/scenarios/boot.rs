@@ -211,10 +211,16 @@ fn the_root_runs_where_and_as_its_entry_says() {
         [10_000_000, 10_000_000, 9_999_000, 1000]
     );
     assert_eq!(kernel.machine.timer, 10_005_000);
-    // Five tables lead to what is mapped.
+    // Five tables lead to what is mapped. They lie in the memory set aside for them.
     let info = Ask::invoke(3, method::AddressSpace::Info as u64);
     assert_eq!(words(&mut kernel, &info)[..3], [1, 11 << 12, 5]);
     let space = SpaceRef::from_raw((HOME >> 4) as u32).unwrap();
+    for page in 0..6 {
+        let table = kernel
+            .store
+            .get(((HOME + 0x3000 + (page << 12)) >> 4) as u32);
+        assert_eq!(table.is_some(), page < 5, "table {page}");
+    }
     let at = |page| leaf(&kernel, space, page);
     for page in 0..20 {
         let text = 0x0020_0000_0000_0fc7 + IMAGE.start + 0x1000 + (page << 12);

@@ -4,6 +4,7 @@
 
 mod common;
 
+mod address_spaces;
 mod boot;
 mod call_and_reply;
 mod cspace;
@@ -18,3 +19,4 @@ mod preemption;
 mod tables;
 mod time;
 mod transfer;
+mod translations;
