@@ -72,6 +72,11 @@ struct Pi {
     memory: Vec<Region>,
     reserved: Vec<Region>,
     uart_status: &'static str,
+    second_uart_status: &'static str,
+    stdout: &'static str,
+    timer: &'static [u32],
+    /// Whether the root says how many cells addresses and sizes have.
+    says_cells: bool,
     soc_ranges: Vec<u32>,
     size_cells: u32,
 }
@@ -95,6 +100,10 @@ impl Pi {
             memory: [vec![low], above].concat(),
             reserved: vec![region(0, 0x1000)],
             uart_status: "okay",
+            second_uart_status: "disabled",
+            stdout: "serial1:115200n8",
+            timer: &[1, 13, 8, 1, 14, 8, 1, 11, 8, 1, 10, 8],
+            says_cells: true,
             soc_ranges: vec![
                 0x7e00_0000,
                 0,
@@ -119,8 +128,10 @@ impl Pi {
         });
         let mut fdt = FdtWriter::new_with_mem_reserv(&reserved.collect::<Vec<_>>())?;
         let root = fdt.begin_node("")?;
-        fdt.property_u32("#address-cells", 2)?;
-        fdt.property_u32("#size-cells", self.size_cells)?;
+        if self.says_cells {
+            fdt.property_u32("#address-cells", 2)?;
+            fdt.property_u32("#size-cells", self.size_cells)?;
+        }
         let cells = self.memory.iter().flat_map(|bank| {
             let cell = |value: u64| u32::try_from(value & 0xffff_ffff).expect("masked");
             let (start, size) = (bank.start, bank.size());
@@ -133,12 +144,12 @@ impl Pi {
         fdt.property_array_u32("reg", &cells.collect::<Vec<_>>())?;
         fdt.end_node(memory)?;
         let chosen = fdt.begin_node("chosen")?;
-        fdt.property_string("stdout-path", "serial1:115200n8")?;
+        fdt.property_string("stdout-path", self.stdout)?;
         fdt.property("rng-seed", &[7; 80])?;
         fdt.end_node(chosen)?;
         let timer = fdt.begin_node("timer")?;
         fdt.property_string("compatible", "arm,armv8-timer")?;
-        fdt.property_array_u32("interrupts", &[1, 13, 8, 1, 14, 8, 1, 11, 8, 1, 10, 8])?;
+        fdt.property_array_u32("interrupts", self.timer)?;
         fdt.end_node(timer)?;
         let cpus = fdt.begin_node("cpus")?;
         for n in 0..4_u32 {
@@ -157,7 +168,10 @@ impl Pi {
         fdt.property_u32("#interrupt-cells", 3)?;
         fdt.property_array_u32("reg", &[0x4004_1000, 0x1000, 0x4004_2000, 0x2000])?;
         fdt.end_node(gic)?;
-        for (address, status) in [(0x7e20_1000, self.uart_status), (0x7e20_1400, "disabled")] {
+        for (address, status) in [
+            (0x7e20_1000, self.uart_status),
+            (0x7e20_1400, self.second_uart_status),
+        ] {
             let uart = fdt.begin_node(&format!("serial@{address:x}"))?;
             fdt.property("compatible", b"arm,pl011\0arm,primecell\0")?;
             fdt.property_string("status", status)?;
@@ -217,6 +231,115 @@ fn sizes_of_four_gibibytes_and_more_take_two_cells() {
         ..Pi::with_ram(8)
     };
     assert_eq!(read(&pi.blob()).ram.as_slice(), [region(0, 8 * GIB)]);
+}
+
+#[test]
+fn the_console_is_the_uart_that_the_path_ends_in() {
+    for (stdout, second) in [
+        ("/soc/serial@7e201400:115200n8", true),
+        ("/soc/serial@7e201400", true),
+        ("/soc/serial@7e201000:115200n8", false),
+        // Says nothing: the first one.
+        ("serial0:115200n8", false),
+        ("/soc/serial@7e201401", false),
+        ("", false),
+    ] {
+        let pi = Pi {
+            stdout,
+            second_uart_status: "okay",
+            ..Pi::with_ram(2)
+        };
+        let uart = read(&pi.blob()).uart.registers.start;
+        assert_eq!(uart, if second { 0xfe20_1400 } else { 0xfe20_1000 });
+    }
+}
+
+#[test]
+fn addresses_have_two_cells_and_sizes_one_unless_the_tree_says_otherwise() {
+    let silent = Pi {
+        says_cells: false,
+        ..Pi::with_ram(4)
+    };
+    assert_eq!(read(&silent.blob()), read(&Pi::with_ram(4).blob()));
+}
+
+#[test]
+fn a_timer_needs_three_interrupts_that_exist() {
+    for (timer, problem) in [
+        (&[1, 13, 8, 1, 14, 8, 1, 11][..], Problem::BadLength),
+        (&[1, 13, 8, 1, 14, 8, 1, 16, 8], Problem::BadValue),
+        (&[1, 13, 8, 1, 14, 8, 0, 988, 8], Problem::BadValue),
+        (&[1, 13, 8, 1, 14, 8, 2, 11, 8], Problem::BadValue),
+    ] {
+        let pi = Pi {
+            timer,
+            ..Pi::with_ram(2)
+        };
+        let place = Place::Property(b"timer", "interrupts");
+        assert_eq!(refused(&pi.blob()), (problem, place), "{timer:?}");
+    }
+    for (timer, irq) in [
+        (&[1, 13, 8, 1, 14, 8, 1, 15, 8], 31),
+        (&[1, 13, 8, 1, 14, 8, 0, 987, 8], 1019),
+    ] {
+        let pi = Pi {
+            timer,
+            ..Pi::with_ram(2)
+        };
+        assert_eq!(read(&pi.blob()).timer_irq, irq);
+    }
+}
+
+/// The blob with a word put into its structure block.
+fn with_word(blob: &[u8], at: usize, value: u32) -> Vec<u8> {
+    let mut made = [&blob[..at], &value.to_be_bytes(), &blob[at..]].concat();
+    // Total size, offset of the strings behind it, size of the structure.
+    for field in [4, 12, 36] {
+        let old = u32::from_be_bytes(made[field..field + 4].try_into().expect("four bytes"));
+        made[field..field + 4].copy_from_slice(&(old + 4).to_be_bytes());
+    }
+    made
+}
+
+#[test]
+fn a_nop_may_stand_before_a_property() {
+    let blob = Pi::with_ram(2).blob();
+    let name = b"memory@0\0\0\0\0";
+    let at = blob.windows(name.len()).position(|w| w == name);
+    let at = at.expect("there is a memory node") + name.len();
+    assert_eq!(blob[at..at + 4], 3_u32.to_be_bytes(), "a property follows");
+    assert_eq!(read(&with_word(&blob, at, 4)), read(&blob));
+}
+
+#[test]
+fn every_problem_has_words_of_its_own() {
+    use Problem as P;
+    let problems = [
+        P::NoMagic,
+        P::BadHeader,
+        P::BadVersion,
+        P::Truncated,
+        P::BadToken,
+        P::BadName,
+        P::BadNameOffset,
+        P::TooDeep,
+        P::PropertyAfterChild,
+        P::Unbalanced,
+        P::NoProperty,
+        P::BadLength,
+        P::BadCells,
+        P::BadValue,
+        P::OutOfRange,
+        P::TooMany,
+        P::NoRam,
+        P::NoGic,
+        P::NoUart,
+        P::NoTimer,
+    ];
+    let texts: std::collections::BTreeSet<_> = problems.iter().map(|p| p.text()).collect();
+    assert_eq!(texts.len(), problems.len());
+    assert!(P::NoMagic.text().contains("d00dfeed"));
+    assert!(P::NoUart.text().contains("arm,pl011"));
 }
 
 #[test]
@@ -432,6 +555,17 @@ fn a_property_after_a_child_is_refused() {
         refused(&blob),
         (Problem::PropertyAfterChild, Place::Offset(76))
     );
+}
+
+#[test]
+fn a_value_whose_padding_is_missing_is_refused_where_it_begins() {
+    let mut blob = tree_of(&[1, 0, 3, 1, 0, 0x6100_0000, 0x7800_0000]);
+    let size = u32::try_from(blob.len()).expect("small");
+    blob[12..16].copy_from_slice(&(size - 4).to_be_bytes());
+    blob[32..36].copy_from_slice(&4_u32.to_be_bytes());
+    // Five words, and one byte of the value.
+    blob[36..40].copy_from_slice(&21_u32.to_be_bytes());
+    assert_eq!(refused(&blob), (Problem::Truncated, Place::Offset(76)));
 }
 
 /// Values that break arithmetic and bounds checks.

@@ -17,6 +17,8 @@ pub struct HostMachine {
     pub preempt_after: std::cell::Cell<Option<u32>>,
     /// Lines that are let through.
     pub unmasked: Vec<u32>,
+    /// Lines that were last set up to signal by edges.
+    pub edges: Vec<u32>,
     /// ASIDs and pages whose translations were removed, since last cleared.
     pub forgotten: Vec<(u32, Option<u64>)>,
     /// Ranges that left the cache: address and bytes.
@@ -61,7 +63,11 @@ impl Machine for HostMachine {
     fn mask(&mut self, irq: u32) {
         self.unmasked.retain(|line| *line != irq);
     }
-    fn configure_irq(&mut self, irq: u32, _edge: bool) -> bool {
+    fn configure_irq(&mut self, irq: u32, edge: bool) -> bool {
+        self.edges.retain(|line| *line != irq);
+        if edge {
+            self.edges.push(irq);
+        }
         irq < crate::irq::LINES
     }
     fn tables_written(&mut self) {}

@@ -46,6 +46,27 @@ fn a_region_at_the_end_of_the_address_space_neither_wraps_nor_panics() {
 }
 
 #[test]
+fn what_has_no_addresses_overlaps_nothing_and_has_no_pages() {
+    let whole = region(0x1000, 0x2000);
+    let inside = region(0x1800, 0);
+    assert!(!whole.overlaps(&inside) && !inside.overlaps(&whole));
+    assert!(whole.overlaps(&region(0x2fff, 1)));
+    assert!(!whole.overlaps(&region(0x3000, 1)) && !whole.overlaps(&region(0xfff, 1)));
+    for (start, size) in [
+        (0x1000, 0xfff),
+        (0x1001, 0xfff),
+        (0x1800, 0x10),
+        (0x1000, 0),
+    ] {
+        assert_eq!(region(start, size).pages_within(), Region::EMPTY);
+    }
+    assert_eq!(
+        region(0x1001, 0x1fff).pages_within(),
+        region(0x2000, 0x1000)
+    );
+}
+
+#[test]
 fn whole_gigabytes_need_no_tables() {
     assert_eq!(tables_needed(&[region(1 << 30, 3 << 30)]), 0);
     // Two edges, a table of each level at both.

@@ -260,3 +260,22 @@ fn address_0_is_null_to_a_receive_whatever_lies_in_slot_0() {
     let waits = s.world.state(client.tcb);
     assert_eq!(waits, ThreadState::BlockedIpcSend);
 }
+
+#[test]
+fn a_one_way_message_tells_badge_and_rights_of_the_sender() {
+    let mut s = Service::new(1);
+    let client = s.clients[0];
+    let rights = Rights::SEND | Rights::server(2);
+    let wider = s.world.free_slots(1);
+    s.world
+        .give(s.endpoint, slot::CNODE.into(), wider, Rights::AS_HELD, 0);
+    s.world.give(wider, client.cnode, 5, rights, 0x8000_0009);
+    for reply in [0, REPLY] {
+        s.world.wait(s.server.tcb, &Ask::recv(ENDPOINT, reply));
+        s.world
+            .succeed(client.tcb, &Ask::send(5).tag(3).words(&[1, 2]));
+        let got = s.world.woken(s.server.tcb);
+        assert_eq!((got.kind(), got.tag()), (Kind::OneWay, 3));
+        assert_eq!((got.badge(), got.rights()), (0x8000_0009, rights.bits()));
+    }
+}

@@ -2,6 +2,8 @@
 
 use gritos_abi::fault::{FaultKind, FaultReply};
 
+use gritos_kernel_core::store::Store;
+
 use crate::common::*;
 
 /// A thread with a handler: its fault endpoint has badge 5.
@@ -174,5 +176,22 @@ fn registers_can_be_read_and_written_within_bounds() {
             _ => 0xf000_0000_f000_0000 + number,
         };
         assert_eq!(got.words()[0], expected, "{number}");
+    }
+}
+
+#[test]
+fn a_fault_message_tells_the_flags_and_nothing_else_of_the_status() {
+    for waiting in [true, false] {
+        let (mut s, client) = handled();
+        if waiting {
+            s.listen();
+        }
+        let t = s.world.kernel.store.tcb(client.tcb);
+        t.frame.pstate.set(0xa000_03c5);
+        fault(&mut s.world, client, FaultKind::Undefined);
+        if !waiting {
+            s.world.succeed(s.server.tcb, &Ask::recv(ENDPOINT, REPLY));
+        }
+        assert_eq!(s.world.got(s.server.tcb).words()[4], 0xa000_0000);
     }
 }

@@ -1,6 +1,8 @@
 //! Calls that are preempted between their halves, and what may happen before
 //! they go on.
 
+use gritos_abi::fault::{FaultKind, FaultReply};
+
 use crate::common::*;
 
 /// A server that has answered client 0 in a `ReplyRecv` and was preempted before
@@ -86,4 +88,50 @@ fn after_a_refused_second_half_the_next_reply_recv_answers() {
     assert_eq!(s.world.succeed(server.tcb, &recv).words()[0], 11);
     s.world.wait(server.tcb, &next());
     assert_eq!(s.world.woken(s.clients[1].tcb).words()[0], 20);
+}
+
+/// Who is told the faults of the server.
+fn handler_of(s: &mut Service) -> Thread {
+    let world = &mut s.world;
+    let endpoint = world.make(ObjectType::Endpoint, 0, 1);
+    let reply = world.make(ObjectType::Reply, 0, 1);
+    let handler = world.spawn(SLOTS);
+    world.give(endpoint, handler.cnode, ENDPOINT, Rights::RECV, 0);
+    world.give(reply, handler.cnode, REPLY, Rights::AS_HELD, 0);
+    for ask in [
+        Ask::invoke(s.server.cap, method::Tcb::Suspend as u64),
+        Ask::invoke(s.server.cap, method::Tcb::Configure as u64)
+            .cap(0, 0, 0)
+            .cap(0, 0, 0)
+            .cap(endpoint, 0, 0),
+        Ask::invoke(s.server.cap, method::Tcb::Resume as u64),
+    ] {
+        world.succeed(world.root, &ask);
+    }
+    handler
+}
+
+#[test]
+fn a_fault_between_the_halves_keeps_the_second_if_it_is_tried_again() {
+    for (reply, goes_on) in [(FaultReply::Retry, true), (FaultReply::Skip, false)] {
+        let mut s = Service::new(2);
+        let handler = handler_of(&mut s);
+        let mut s = preempted(s);
+        let server = s.server.tcb;
+        assert_eq!(s.world.current(), server);
+        s.world.kernel.fault(FaultKind::InstructionAbort, 0, 0);
+        s.world.kernel.reschedule();
+        s.world.check();
+        let got = s.world.succeed(handler.tcb, &Ask::recv(ENDPOINT, REPLY));
+        assert_eq!(got.kind(), Kind::Fault);
+        let answer = Ask::reply(REPLY).tag(reply as u64);
+        s.world.succeed(handler.tcb, &answer);
+        let got = s.world.ask(server, &next());
+        if goes_on {
+            assert_eq!((got.status(), got.words()[0]), (Status::Ok, 11));
+        } else {
+            // A call of its own: nobody waits for this answer any more.
+            assert_eq!(got.status(), Status::ReplySpent);
+        }
+    }
 }
