@@ -7,7 +7,8 @@
 //!
 //! Mutants that no test notices are listed in a file with the reason why; one that is not listed there fails the run.
 //! What is known of each mutant is kept under the target folder as long as the crate's source does not change, so that
-//! new tests are tried on those that are left. A test is measured again when the files of its program change.
+//! new tests are tried on those that are left. A test is measured again when the files of its program change. When the
+//! source changes all are tried anew, each first with the test that noticed the like of it before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -37,7 +38,8 @@ const FOLDER: &str = "kernel-aarch64/core";
 /// Of a hundred mutants so many must be noticed.
 const AT_LEAST: usize = 90;
 /// Limits of processor time, in seconds: all mutants are tried with tests up to one limit before any with longer ones.
-const ROUNDS: [f64; 4] = [0.3, 2.0, 8.0, f64::MAX];
+/// Tests beyond the last one are left out: they find by chance, and finding nothing would take them days.
+const ROUNDS: [f64; 3] = [0.3, 2.0, 8.0];
 
 pub(super) fn steps(_: &Workspace) -> Result<Vec<Step>> {
     Ok(vec![Step {
@@ -63,9 +65,21 @@ fn run(workspace: &Workspace) -> Result<()> {
             results.add(mutant, Outcome::NotViable)?;
         }
     }
+    let before = std::mem::take(&mut results.before);
     let results = Mutex::new(results);
+    if !before.is_empty() {
+        let hinted = |mutant: &Mutant, trial: &Trial| {
+            let tests = before.get(&mutant.what());
+            tests.is_some_and(|tests| tests.contains(&trial.name()))
+        };
+        round(&folder, &inside, &trials, &hinted, &results)?;
+    }
+    let mut shorter = 0.0;
     for limit in ROUNDS {
-        round(&folder, &inside, &trials, limit, &results)?;
+        let in_round =
+            |_: &Mutant, trial: &Trial| trial.seconds <= limit && trial.seconds >= shorter;
+        round(&folder, &inside, &trials, &in_round, &results)?;
+        shorter = limit;
     }
     let mut results = results
         .into_inner()
@@ -138,6 +152,8 @@ fn prepare(
     let trials = trial::all(folder, &programs, &marks, &state.trials)?;
     state.trials = trials.iter().map(Trial::measured).collect();
     fs::write(&path, serde_json::to_vec(&state)?)?;
+    let trials = trials.into_iter().filter(|t| t.seconds <= ROUNDS[2]);
+    let trials = trials.collect();
     Ok((state, trials))
 }
 
@@ -168,20 +184,14 @@ fn mark_of(origin: &Path, counts: &dyn Fn(&str, &str) -> bool) -> Result<String>
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// Tries all mutants that nobody noticed yet with the tests of this round.
+/// Tries all mutants that nobody noticed yet with the tests that are for this round.
 fn round(
     folder: &Path,
     mutants: &[&Mutant],
     trials: &[Trial],
-    limit: f64,
+    is_for: &(dyn Fn(&Mutant, &Trial) -> bool + Sync),
     results: &Mutex<Results>,
 ) -> Result<()> {
-    let shorter = ROUNDS.iter().copied().filter(|other| *other < limit);
-    let above = shorter.fold(0.0, f64::max);
-    let trials: Vec<_> = trials
-        .iter()
-        .filter(|trial| trial.seconds <= limit && (trial.seconds > above || above == 0.0))
-        .collect();
     let lock = || results.lock().unwrap_or_else(|broken| broken.into_inner());
     let open: Vec<_> = {
         let results = lock();
@@ -190,10 +200,7 @@ fn round(
             .filter(|mutant| !results.known(mutant))
             .collect()
     };
-    report::step(
-        "Trying",
-        format!("{} mutants with {} tests", open.len(), trials.len()),
-    );
+    report::step("Trying", format!("{} mutants", open.len()));
     let next = Mutex::new(open.iter().enumerate());
     let work = || -> Result<()> {
         loop {
@@ -204,7 +211,9 @@ fn round(
             let Some((number, mutant)) = taken else {
                 return Ok(());
             };
-            for trial in trials.iter().filter(|t| t.reached.contains(&mutant.id)) {
+            let reaches =
+                |trial: &&Trial| trial.reached.contains(&mutant.id) && is_for(mutant, trial);
+            for trial in trials.iter().filter(reaches) {
                 if trial.notices(folder, mutant.id)? {
                     lock().add(mutant, Outcome::Noticed(trial.name()))?;
                     break;
@@ -248,7 +257,7 @@ fn build_each(
             results.add(mutant, Outcome::NotViable)?;
             continue;
         };
-        for trial in trials.iter().filter(|t| t.seconds <= ROUNDS[2]) {
+        for trial in trials {
             if trial.in_programs(&programs).notices(&folder, mutant.id)? {
                 results.add(mutant, Outcome::Noticed(trial.name()))?;
                 break;
@@ -314,9 +323,17 @@ struct Results {
     text: String,
     noticed: BTreeSet<String>,
     not_viable: BTreeSet<String>,
+    /// Tests that noticed mutants of another source, by what was changed.
+    before: BTreeMap<String, BTreeSet<String>>,
 }
 
 const NOT_VIABLE: &str = "does not compile";
+
+/// Mutants, and what became of them.
+fn rows_of(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let rows = text.lines().skip(1);
+    rows.filter_map(|line| line.split_once('\t'))
+}
 
 impl Results {
     fn load(workspace: &Workspace, origin: &Path) -> Result<Self> {
@@ -324,16 +341,16 @@ impl Results {
         let mark = mark_of(origin, &is_source)?;
         let path = workspace.output("mutants/results.txt")?;
         let mut text = fs::read_to_string(&path).unwrap_or_default();
+        let mut before = BTreeMap::<_, BTreeSet<String>>::new();
         if text.lines().next() != Some(&mark) {
+            for (name, how) in rows_of(&text) {
+                let tests = before.entry(list::what(name)).or_default();
+                tests.insert(how.to_string());
+            }
             text = mark + "\n";
         }
-        let rows = || {
-            text.lines()
-                .skip(1)
-                .filter_map(|line| line.split_once('\t'))
-        };
         let with = |viable: bool| {
-            rows()
+            rows_of(&text)
                 .filter(|(_, how)| (*how != NOT_VIABLE) == viable)
                 .map(|(name, _)| name.to_string())
                 .collect()
@@ -344,6 +361,7 @@ impl Results {
             text,
             noticed,
             not_viable,
+            before,
         })
     }
 

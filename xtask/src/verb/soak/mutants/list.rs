@@ -27,9 +27,15 @@ pub(super) struct Mutant {
 impl Mutant {
     /// What it is, without the place: the same after lines have been added before it.
     pub(super) fn what(&self) -> String {
-        let what = self.name.splitn(4, ':').nth(3).unwrap_or_default();
-        format!("{}:{what}", self.file)
+        what(&self.name)
     }
+}
+
+/// What a mutant of this name is, without the place.
+pub(super) fn what(name: &str) -> String {
+    let mut parts = name.splitn(4, ':');
+    let file = parts.next().unwrap_or_default();
+    format!("{file}:{}", parts.nth(2).unwrap_or_default())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
