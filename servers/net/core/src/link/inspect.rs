@@ -15,7 +15,7 @@ const ICMPV6: u8 = 58;
 /// What a frame is, as far as the link cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Source and destination, if it is an IP packet.
+    /// Source and destination, if it is an IP packet; of ARP who asks or answers, and whom.
     pub(crate) addresses: Option<(IpAddr, IpAddr)>,
     /// What it carries.
     pub(crate) transport: Transport,
@@ -94,12 +94,23 @@ pub(crate) fn inspect(frame: &[u8]) -> Seen {
         Some(kind) if kind == IPV4 => inspect_ipv4(packet),
         Some(kind) if kind == IPV6 => inspect_ipv6(packet),
         Some(kind) if kind == ARP => Some(Seen {
+            addresses: arp(packet),
             transport: Transport::Neighbour,
             ..Seen::default()
         }),
         _ => None,
     }
     .unwrap_or_default()
+}
+
+/// The addresses between which an ARP packet goes (RFC 826).
+fn arp(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    let packet = packet.first_chunk::<28>()?;
+    let address = |at: usize| {
+        let octets = packet.get(at..at + 4)?.first_chunk::<4>()?;
+        Some(IpAddr::from(Ipv4Addr::from(*octets)))
+    };
+    Some((address(14)?, address(24)?))
 }
 
 fn inspect_ipv4(packet: &[u8]) -> Option<Seen> {

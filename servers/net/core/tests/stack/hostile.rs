@@ -3,7 +3,7 @@
 use gritos_net_api::{Domain, IpProtocol, NetError, SocketType};
 use gritos_net_core::Generator;
 
-use crate::sim::{B, CLIENT, World, address, send_to, tcp, text, udp};
+use crate::sim::{B, CLIENT, World, address, receive, send_to, tcp, text, udp};
 
 /// Puts a frame on the wire to B.
 fn inject(world: &mut World, frame: &[u8]) {
@@ -136,6 +136,43 @@ fn frames_from_outside_that_pretend_to_be_from_inside_are_dropped() {
     world.pass(10_000_000);
     assert_eq!(text(&mut world.b, server), Err(NetError::WouldBlock));
     assert_eq!(world.b.counters().dropped_frames, dropped + 1);
+}
+
+#[test]
+fn nobody_outside_takes_over_an_address_of_this_machine() {
+    let mut world = World::new();
+    for (own, to) in [
+        ([127, 0, 0, 1], "127.0.0.1:0"),
+        ([10, 0, 0, 2], "10.0.0.2:0"),
+    ] {
+        for operation in [1, 2] {
+            let mut claim = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 9, 8, 6];
+            claim.extend([0, 1, 8, 0, 6, 4, 0, operation]);
+            claim.extend([2, 0, 0, 0, 0, 9]);
+            claim.extend(own);
+            claim.extend([2, 0, 0, 0, 0, 2, 10, 0, 0, 2]);
+            let dropped = world.b.counters().dropped_frames;
+            inject(&mut world, &claim);
+            world.pass(10_000_000);
+            assert_eq!(world.b.counters().dropped_frames, dropped + 1);
+        }
+        // It still reaches itself, and nothing of that leaves it.
+        let ping = world
+            .b
+            .socket(CLIENT, Domain::Inet, SocketType::Raw, IpProtocol::Icmp)
+            .unwrap();
+        let sent = world.b.counters().sent_frames;
+        send_to(&mut world.b, ping, b"\x08\0\0\0\0\0\0\x07", to).unwrap();
+        world.pass(2_000_000_000);
+        let mut kinds = Vec::new();
+        let mut room = [0; 64];
+        while receive(&mut world.b, ping, &mut room).is_ok() {
+            kinds.push(room[0]);
+        }
+        assert_eq!(kinds, [8, 0], "request and answer, {to}");
+        assert_eq!(world.b.counters().sent_frames, sent);
+        world.b.close(ping).unwrap();
+    }
 }
 
 /// Changes the source of an IPv4 packet; the UDP checksum is left out.
