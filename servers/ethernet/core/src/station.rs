@@ -125,10 +125,8 @@ impl<M: Memory + Clone> Station<M> {
         self.fill(adapter)?;
         let held = self.drain(adapter, counters)?;
         adapter.kick();
-        if held {
-            // What left meanwhile made room.
-            self.collect(adapter, counters)?;
-        }
+        // What left meanwhile made room for what was held, and nobody may say so again.
+        let freed = held && self.collect(adapter, counters)?;
         // First the room, so that a slot which the client sees again fits into
         // the ring that it came from.
         let room = self.transmit.release()? | self.receive_free.release()?;
@@ -136,15 +134,15 @@ impl<M: Memory + Clone> Station<M> {
         let sent = self.transmit_free.publish()?;
         Ok(Pass {
             signal: received || sent || room,
-            more: self.has_more()?,
+            more: freed | self.has_more()?,
         })
     }
 
-    /// Whether so many slots for sending are under way that the client soon has none: slots of frames that
-    /// left should then come back without anybody asking.
+    /// Whether the driver is to be told when frames have left, although nobody asks: one waits until the device
+    /// has room again, or so many slots are under way that the client soon has none.
     #[must_use]
-    pub const fn is_short_of_transmit_slots(&self) -> bool {
-        self.sending.count() > self.sending.end() / 2
+    pub const fn waits_for_sent(&self) -> bool {
+        self.held_transmit.is_some() || self.sending.count() > self.sending.end() / 2
     }
 
     /// Whether the client has put something that the device has room for.
@@ -157,11 +155,12 @@ impl<M: Memory + Clone> Station<M> {
         Ok(more)
     }
 
+    /// Takes back what the device is done with; whether frames have left.
     fn collect<A: Adapter<M>>(
         &mut self,
         adapter: &mut A,
         counters: &mut EthernetCounters,
-    ) -> Result<(), RingError> {
+    ) -> Result<bool, RingError> {
         while let Some((slot, bytes)) = adapter.received() {
             self.receiving.remove(slot)?;
             let good = (HEADER_BYTES..=MAX_FRAME_BYTES as usize).contains(&bytes);
@@ -174,11 +173,12 @@ impl<M: Memory + Clone> Station<M> {
             }
             push(&mut self.received, Frame { slot, length })?;
         }
+        let before = self.sending.count();
         while let Some(slot) = adapter.sent() {
             self.sending.remove(slot)?;
             push(&mut self.transmit_free, Frame { slot, length: 0 })?;
         }
-        Ok(())
+        Ok(self.sending.count() < before)
     }
 
     /// Gives the device the client's empty slots.

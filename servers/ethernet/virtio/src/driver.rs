@@ -121,7 +121,7 @@ impl Driver {
                 self.detach_client();
                 return false;
             }
-            let wanted = attachment.station.is_short_of_transmit_slots();
+            let wanted = attachment.station.waits_for_sent();
             if !pass.more && !self.nic.tell_of_sent(wanted) {
                 return false;
             }

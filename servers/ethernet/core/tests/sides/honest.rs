@@ -80,6 +80,31 @@ fn a_full_transmitter_takes_no_more_until_frames_have_left() {
 }
 
 #[test]
+fn frames_for_which_a_device_has_no_room_leave_as_soon_as_it_has() {
+    // Far fewer frames than slots, as devices have it whose descriptors are few.
+    for room in [1, 2] {
+        let mut setup = Setup::new();
+        setup.wire.room = room;
+        setup.wire.busy = true;
+        for number in 0..TRANSMIT as usize {
+            setup.link.send(&frame(number, 60)).unwrap();
+        }
+        setup.link.submit().unwrap();
+        setup.run();
+        assert_eq!(setup.wire.out.len(), room);
+        assert!(
+            setup.station.waits_for_sent(),
+            "nobody else wakes the driver"
+        );
+        setup.wire.busy = false;
+        // One interrupt is all that comes.
+        setup.interrupt();
+        assert_eq!(setup.wire.out.len(), TRANSMIT as usize);
+        assert!(!setup.station.waits_for_sent());
+    }
+}
+
+#[test]
 fn without_empty_slots_frames_are_lost_and_nothing_else() {
     let mut setup = Setup::new();
     setup.run();

@@ -17,6 +17,8 @@ pub(crate) const TRANSMIT: u32 = 4;
 #[derive(Default)]
 pub(crate) struct Wire {
     pub(crate) room: usize,
+    /// It is still sending what it has.
+    pub(crate) busy: bool,
     empty: VecDeque<(u16, HostMemory, usize)>,
     filled: VecDeque<(u16, usize)>,
     sent: VecDeque<u16>,
@@ -73,7 +75,10 @@ impl Adapter<HostMemory> for Wire {
     }
 
     fn sent(&mut self) -> Option<u16> {
-        self.sent.pop_front()
+        match self.busy {
+            true => None,
+            false => self.sent.pop_front(),
+        }
     }
 }
 
@@ -123,6 +128,16 @@ impl Setup {
         }
     }
 
+    /// The driver is woken once, and runs for as long as it says that there is more.
+    pub(crate) fn interrupt(&mut self) {
+        while self
+            .station
+            .run(&mut self.wire, &mut self.counters)
+            .unwrap()
+            .more
+        {}
+    }
+
     /// The driver runs until there is nothing to do at once.
     pub(crate) fn run(&mut self) {
         for _ in 0..100 {
@@ -131,7 +146,7 @@ impl Setup {
                 .run(&mut self.wire, &mut self.counters)
                 .unwrap();
             self.signals += u32::from(pass.signal);
-            if !pass.more && self.wire.sent.is_empty() {
+            if !pass.more && (self.wire.busy || self.wire.sent.is_empty()) {
                 return;
             }
         }
