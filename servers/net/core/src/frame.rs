@@ -63,7 +63,7 @@ pub struct Counters {
     pub received_frames: u64,
     /// Frames sent.
     pub sent_frames: u64,
-    /// Frames dropped: for want of space, or because no honest neighbour sends
-    /// them.
+    /// Frames dropped: for want of space, because no honest neighbour sends
+    /// them, or because the neighbour that they are for is not there.
     pub dropped_frames: u64,
 }

@@ -1,25 +1,28 @@
 //! The link below the stack: a device, a loop for frames to this machine, and
 //! what is dropped before the stack sees it.
 //!
-//! Frames that this machine sends to itself go round in memory. Frames from
+//! Frames that this machine sends to itself go round in memory, and the stack is told beforehand where it is itself:
+//! so nothing outside, present or absent, can come between. Frames from
 //! outside that claim to come from this machine, or are for its inside, are
 //! dropped. So are requests for connections to a listener whose queue is full:
 //! the peer asks again, and by then there may be room.
 
-use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
-use smoltcp::wire::EthernetAddress;
 
-use crate::frame::{Counters, FrameDevice};
+use crate::frame::FrameDevice;
 
+mod absent;
 mod checksum;
 mod inspect;
 mod inward;
+mod wire;
+
+use wire::Wire;
 
 pub(crate) use inspect::{Protocol, Seen, Transport, Unreachable};
 
@@ -27,8 +30,6 @@ pub(crate) use inspect::{Protocol, Seen, Transport, Unreachable};
 pub(crate) const HEADER_BYTES: usize = 14;
 /// Most bytes of a packet that the link carries.
 const MTU_LIMIT: usize = 9000;
-/// Most frames that wait in the loop.
-const LOOP_LIMIT: usize = 256;
 
 /// What [`Link::fetch`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +56,6 @@ pub(crate) struct Link<D> {
     fetched: Option<usize>,
 }
 
-/// The sending side.
-pub(crate) struct Wire<D> {
-    pub(crate) device: D,
-    pub(crate) counters: Counters,
-    /// Addresses of this machine, so that it can tell itself from others.
-    pub(crate) own: Vec<IpAddr>,
-    looped: VecDeque<Vec<u8>>,
-    /// Frames that went round in memory.
-    looped_frames: u64,
-    /// The last IPv4 fragment that was sent is followed by others.
-    pub(crate) in_pieces: bool,
-    /// The hardware address of this machine, by which it reaches itself: never one that is none.
-    mac: [u8; 6],
-    outgoing: Vec<u8>,
-}
-
 impl<D: FrameDevice> Link<D> {
     pub(crate) fn new(device: D) -> Self {
         let bytes = device.mtu().min(MTU_LIMIT) + HEADER_BYTES;
@@ -81,42 +66,18 @@ impl<D: FrameDevice> Link<D> {
             incoming: vec![0; bytes],
             honest: None,
             fetched: None,
-            wire: Wire {
-                counters: Counters::default(),
-                own: Vec::new(),
-                looped: VecDeque::new(),
-                looped_frames: 0,
-                in_pieces: false,
-                mac: usable(device.mac()),
-                outgoing: vec![0; bytes],
-                device,
-            },
+            wire: Wire::new(device, bytes),
         }
-    }
-
-    /// The hardware address of this machine: the device's or, as long as it says none, one of its own.
-    pub(crate) const fn mac(&self) -> [u8; 6] {
-        self.wire.mac
-    }
-
-    /// Takes over the device's hardware address; whether it is another one.
-    pub(crate) fn follow_mac(&mut self) -> bool {
-        let mac = self.wire.device.mac();
-        let other = is_usable(mac) && mac != self.wire.mac;
-        if other {
-            self.wire.mac = mac;
-        }
-        other
     }
 
     /// Whether a frame waits in the loop.
     pub(crate) fn has_looped(&self) -> bool {
-        !self.wire.looped.is_empty()
+        self.wire.has_looped()
     }
 
     /// Frames that went out or round so far.
     pub(crate) const fn frames_out(&self) -> u64 {
-        self.wire.counters.sent_frames + self.wire.looped_frames
+        self.wire.frames_out()
     }
 
     /// Fetches the next frame; what it is can be [`seen`](Self::seen).
@@ -144,7 +105,7 @@ impl<D: FrameDevice> Link<D> {
     }
 
     fn take_looped(&mut self) -> Option<usize> {
-        let frame = self.wire.looped.pop_front()?;
+        let frame = self.wire.next_looped()?;
         self.incoming
             .get_mut(..frame.len())?
             .copy_from_slice(&frame);
@@ -176,6 +137,16 @@ impl<D: FrameDevice> Link<D> {
     pub(crate) fn set_own(&mut self, own: Vec<IpAddr>) {
         self.wire.own = own;
         self.honest = None;
+        self.wire.introduce();
+    }
+
+    /// What a neighbour says of itself came in.
+    fn hear(&mut self, length: usize) {
+        let frame = self.incoming.get(..length).unwrap_or(&[]);
+        let from = frame.get(6..).and_then(<[u8]>::first_chunk::<6>);
+        if let (Some((neighbour, _)), Some(mac)) = (self.seen.addresses, from) {
+            self.wire.hear(neighbour, *mac);
+        }
     }
 
     fn admit(&mut self, length: usize, looped: bool) -> usize {
@@ -193,53 +164,10 @@ impl<D: FrameDevice> Link<D> {
             self.seen.unreachable = None;
             return 0;
         }
+        if !looped && self.seen.transport == Transport::Neighbour {
+            self.hear(length);
+        }
         length
-    }
-}
-
-/// Whether this is the hardware address of one device.
-fn is_usable(mac: [u8; 6]) -> bool {
-    EthernetAddress(mac).is_unicast() && mac != [0; 6]
-}
-
-/// A device whose address is none gets one that is administered locally.
-fn usable(mac: [u8; 6]) -> [u8; 6] {
-    if is_usable(mac) {
-        mac
-    } else {
-        [2, 0, 0, 0, 0, 1]
-    }
-}
-
-impl<D: FrameDevice> Wire<D> {
-    /// Sends the frame that was written to `outgoing`.
-    fn pass(&mut self, length: usize) {
-        let Some(frame) = self.outgoing.get(..length) else {
-            return;
-        };
-        if let Some(last) = inspect::last_piece(frame) {
-            self.in_pieces = !last;
-        }
-        if let Some(answer) = inward::advertisement(frame, self.mac, &self.own) {
-            self.enqueue(answer);
-        } else if inward::is_for_inside(frame, self.mac, &self.own) {
-            let frame = frame.to_vec();
-            self.enqueue(frame);
-        } else if let Some(frame) = self.outgoing.get_mut(..length) {
-            checksum::fill(frame);
-            self.counters.sent_frames += 1;
-            self.counters.sent_bytes += length as u64;
-            self.device.send(frame);
-        }
-    }
-
-    fn enqueue(&mut self, frame: Vec<u8>) {
-        if self.looped.len() < LOOP_LIMIT {
-            self.looped_frames += 1;
-            self.looped.push_back(frame);
-        } else {
-            self.counters.dropped_frames += 1;
-        }
     }
 }
 
@@ -260,8 +188,7 @@ impl<D: FrameDevice> Device for Link<D> {
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
-        let room = self.wire.device.can_send() && self.wire.looped.len() < LOOP_LIMIT;
-        room.then_some(Outgoing(&mut self.wire))
+        self.wire.has_room().then_some(Outgoing(&mut self.wire))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -290,10 +217,7 @@ pub(crate) struct Outgoing<'a, D>(&'a mut Wire<D>);
 impl<D: FrameDevice> TxToken for Outgoing<'_, D> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
         let wire = self.0;
-        if wire.outgoing.len() < length {
-            wire.outgoing.resize(length, 0);
-        }
-        let result = f(wire.outgoing.get_mut(..length).unwrap_or(&mut []));
+        let result = f(wire.place(length));
         wire.pass(length);
         result
     }

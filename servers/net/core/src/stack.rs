@@ -203,6 +203,7 @@ impl<D: FrameDevice> Stack<D> {
     /// become of it.
     pub(crate) fn begin_turn(&mut self, now_ns: u64) -> bool {
         self.now_ns = now_ns;
+        self.link.wire.set_now(now_ns);
         let now = instant(now_ns);
         self.device_ns = self.link.wire.device.tend(now_ns);
         // Only frames and time change what a peer, a router or a name server has said.
@@ -214,6 +215,7 @@ impl<D: FrameDevice> Stack<D> {
                 self.follow_hardware();
                 self.interface.poll_maintenance(now);
                 self.follow_configuration();
+                self.link.wire.introduce_in_time();
             }
             self.observe(observe::Cause::Peer);
             self.tend_listeners();
@@ -234,7 +236,11 @@ impl<D: FrameDevice> Stack<D> {
                 now_ns: self.now_ns,
             });
             self.moved |= self.link.frames_out() != before;
-            news = self.observe(observe::Cause::Time);
+            if let Some(packet) = self.link.wire.take_lost() {
+                self.note_unreachable(packet);
+                news = true;
+            }
+            news |= self.observe(observe::Cause::Time);
             self.reap();
         } else if self.lingering_ns.is_some_and(|at| at <= self.now_ns) {
             self.reap();

@@ -214,6 +214,17 @@ fn ports(segment: &[u8]) -> Option<(u16, u16)> {
     Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
+/// What a packet of this machine is that does not arrive because its neighbour is not there.
+pub(super) fn lost(frame: &[u8]) -> Option<Unreachable> {
+    let packet = frame.get(HEADER_BYTES..)?;
+    let quoted = match frame.get(12..HEADER_BYTES)? {
+        kind if kind == IPV4 => ipv4(packet),
+        kind if kind == IPV6 => ipv6(packet),
+        _ => None,
+    };
+    unreachable(quoted, false)
+}
+
 fn unreachable(quoted: Option<Packet<'_>>, port_closed: bool) -> Option<Unreachable> {
     let (protocol, source, destination, segment) = quoted?;
     let protocol = match protocol {

@@ -25,7 +25,7 @@ pub(super) fn interface<D: FrameDevice>(
     seed: u64,
     now: Instant,
 ) -> Interface {
-    let mac = link.mac();
+    let mac = link.wire.mac();
     let mut settings = InterfaceConfig::new(EthernetAddress(mac).into());
     settings.random_seed = seed;
     settings.slaac = config.slaac;
@@ -53,7 +53,7 @@ pub(super) fn interface<D: FrameDevice>(
 
 /// An interface of the same device that has no address and asks for none.
 pub(super) fn shadow<D: FrameDevice>(link: &mut Link<D>, now: Instant) -> Interface {
-    let mac = link.mac();
+    let mac = link.wire.mac();
     let settings = InterfaceConfig::new(EthernetAddress(mac).into());
     Interface::new(settings, link, now)
 }
@@ -110,6 +110,8 @@ impl<D: FrameDevice> Stack<D> {
                 let _ = list.insert(0, IpCidr::Ipv4(network));
             }
         });
+        // Whenever addresses are set, neighbours are forgotten.
+        self.link.wire.introduce();
         let routes = self.interface.routes_mut();
         let fixed_gateway = self.config.gateways.iter().any(IpAddr::is_ipv4);
         if !fixed_gateway {
@@ -167,7 +169,7 @@ impl<D: FrameDevice> Stack<D> {
             sent_packets: counters.sent_frames,
             dropped_packets: counters.dropped_frames,
             mtu: self.mtu() as u32,
-            mac: self.link.mac(),
+            mac: self.link.wire.mac(),
             link_up: self.link.wire.device.link_up(),
             ipv4: first(&is_v4),
             ipv6: first(&is_global).or_else(|| first(&is_v6)),

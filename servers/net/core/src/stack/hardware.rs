@@ -24,11 +24,11 @@ impl<D: FrameDevice> Stack<D> {
     /// Takes over another hardware address of the device. Whoever knows this machine by the one before asks anew,
     /// and so does this machine: neighbours are forgotten, and DHCP begins again.
     pub(super) fn follow_hardware(&mut self) {
-        let before = self.link.mac();
-        if !self.link.follow_mac() {
+        let before = self.link.wire.mac();
+        if !self.link.wire.follow_mac() {
             return;
         }
-        let mac = self.link.mac();
+        let mac = self.link.wire.mac();
         self.interface
             .set_hardware_addr(HardwareAddress::Ethernet(EthernetAddress(mac)));
         self.interface.update_ip_addrs(|list| {

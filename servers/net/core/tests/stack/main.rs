@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod many;
 mod names;
+mod neighbours;
 mod pause;
 mod rest;
 mod sim;
