@@ -5,9 +5,9 @@
 
 use alloc::vec::Vec;
 
-use gritos_http_core::{Connection, Progress, Site, Stopped, Stream};
+use gritos_http_core::{Connection, Memory, Progress, Site, Stopped, Stream};
 use gritos_idl_runtime::{Cap as StubCap, Rights};
-use gritos_net_client::api::{MessageFlags, NetError, Readiness};
+use gritos_net_client::api::{MessageFlags, NetError, Readiness, ShutdownHow};
 use gritos_net_client::{Error, SharedMemory, Socket};
 use gritos_sys::cap::Notification;
 use gritos_sys::slots::own;
@@ -19,6 +19,8 @@ const BITS: usize = 32;
 const GROUPS: usize = BITS - 1;
 /// Most connections at a time; others wait in the listener's queue.
 const LIMIT: usize = 4 * GROUPS;
+/// Memory of connections that have ended, kept for the next ones.
+const SPARES: usize = 8;
 /// The listener's bit.
 pub(crate) const LISTENER: u64 = 1;
 
@@ -67,6 +69,10 @@ impl Stream for Wire {
         let sent = self.0.send_both(first, second, MessageFlags::DONT_WAIT);
         sent.map_err(stopped)
     }
+
+    fn end(&mut self) -> Result<(), Stopped> {
+        self.0.shutdown(ShutdownHow::Send).map_err(stopped)
+    }
 }
 
 fn stopped(error: Error) -> Stopped {
@@ -79,6 +85,7 @@ fn stopped(error: Error) -> Stopped {
 /// All connections.
 pub(crate) struct Guests<F> {
     places: Vec<Option<Guest<F>>>,
+    spares: Vec<Memory>,
     count: usize,
     /// Bits of groups some of which had more to do.
     more: u64,
@@ -95,6 +102,7 @@ impl<F> Guests<F> {
         places.resize_with(LIMIT, || None);
         Self {
             places,
+            spares: Vec::with_capacity(SPARES),
             count: 0,
             more: 0,
         }
@@ -122,7 +130,7 @@ impl<F> Guests<F> {
         let Ok(ready) = watched else { return };
         self.places[place] = Some(Guest {
             socket: Wire(socket),
-            connection: Connection::new(now_ns),
+            connection: Connection::new(self.spares.pop().unwrap_or_default(), now_ns),
             more: false,
         });
         self.count += 1;
@@ -185,7 +193,10 @@ impl<F> Guests<F> {
 
     fn dismiss<S: Site<File = F>>(&mut self, place: usize, site: &mut S) {
         if let Some(guest) = self.places.get_mut(place).and_then(Option::take) {
-            guest.connection.finish(site);
+            let memory = guest.connection.finish(site);
+            if self.spares.len() < SPARES {
+                self.spares.push(memory);
+            }
             self.count -= 1;
         }
     }

@@ -6,7 +6,8 @@ use alloc::vec;
 
 use gritos_fs_client::{Errno, FileType, Mode, OpenFile, OpenFlags, Stat};
 use gritos_http_core::{
-    Bytes, Cache, FILE_LIMIT, FIRST_PAGE, FRESH_NS, Found, Kept, Site, Stamp, Status, media_type,
+    Bytes, Cache, FILE_LIMIT, FIRST_PAGE, FRESH_NS, Found, Kept, Page, Site, Stamp, Status, Tag,
+    media_type,
 };
 use gritos_idl_runtime::Cap as StubCap;
 use gritos_system_api::System;
@@ -23,6 +24,7 @@ const INDEX: &str = "index.html";
 const FIRST: Found<OpenFile> = Found::Bytes {
     media_type: "text/html; charset=utf-8",
     changes: false,
+    tag: None,
     bytes: Bytes::Static(FIRST_PAGE),
 };
 
@@ -49,7 +51,7 @@ impl Files {
     /// A file or folder, from memory if it is known there and nothing has changed.
     fn find_file(&mut self, path: &str, now_ns: u64) -> Result<Found<OpenFile>, Status> {
         match self.cache.get(path, now_ns) {
-            Kept::Fresh(bytes, media_type) => return Ok(shared(bytes, media_type)),
+            Kept::Fresh(page) => return Ok(shared(page)),
             Kept::Stale(_) => {
                 let fs = self.fs.as_mut().ok_or(Status::NotFound)?;
                 let found = fs.open(now_ns).and_then(|fs| fs.stat(&name_of(path)));
@@ -57,8 +59,8 @@ impl Files {
                     Ok(stat) => self.cache.confirm(path, stamp(&stat), now_ns),
                     Err(_) => None,
                 };
-                if let Some((bytes, media_type)) = known {
-                    return Ok(shared(bytes, media_type));
+                if let Some(page) = known {
+                    return Ok(shared(page));
                 }
                 self.cache.forget(path);
             }
@@ -84,22 +86,27 @@ impl Files {
             }
         };
         let media_type = media_type(&name);
+        let stamp = stamp(&stat);
+        let tag = Tag::of(&stamp);
         if stat.size <= FILE_LIMIT {
             let mut bytes = vec![0; stat.size as usize];
             // What cannot be read whole is left to those who send it part by part.
             if fs.read(file, 0, &mut bytes) == Ok(bytes.len()) {
                 let _ = fs.close(file);
-                let bytes = Rc::<[u8]>::from(bytes);
-                let kept = bytes.clone();
-                self.cache
-                    .keep(path, stamp(&stat), media_type, kept, now_ns);
-                return Ok(shared(bytes, media_type));
+                let page = Page {
+                    bytes: Rc::from(bytes),
+                    media_type,
+                    tag,
+                };
+                self.cache.keep(path, stamp, page.clone(), now_ns);
+                return Ok(shared(page));
             }
         }
         Ok(Found::File {
             media_type,
             file,
             length: stat.size,
+            tag: Some(tag),
         })
     }
 }
@@ -123,11 +130,12 @@ const fn stamp(stat: &Stat) -> Stamp {
     }
 }
 
-const fn shared(bytes: Rc<[u8]>, media_type: &'static str) -> Found<OpenFile> {
+fn shared(page: Page) -> Found<OpenFile> {
     Found::Bytes {
-        media_type,
+        media_type: page.media_type,
         changes: false,
-        bytes: Bytes::Shared(bytes),
+        tag: Some(page.tag),
+        bytes: Bytes::Shared(page.bytes),
     }
 }
 
@@ -140,6 +148,7 @@ impl Site for Files {
             return Ok(Found::Bytes {
                 media_type: "application/json",
                 changes: true,
+                tag: None,
                 bytes: Bytes::Own(bytes.ok_or(Status::Unavailable)?),
             });
         }

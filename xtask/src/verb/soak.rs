@@ -103,6 +103,11 @@ const PARTS: &[Part] = &[
         steps: |_| Ok(kills(5, "cuts", system::soak_power)),
     },
     Part {
+        name: "web",
+        about: "ten minutes of clients of the web server that do what they can wrong",
+        steps: |_| Ok((1..=10).map(web_storm).collect()),
+    },
+    Part {
         name: "files-killed",
         about: "the disk's driver and the file server are killed 100 times each while files are written",
         steps: |_| Ok(kills(10, "kills of each", system::soak_components)),
@@ -116,6 +121,14 @@ fn kills(count: u64, what: &str, run: fn(&Workspace) -> Result<()>) -> Vec<Step>
         run: Box::new(run),
     };
     (0..count).map(step).collect()
+}
+
+/// A minute on a machine of its own.
+fn web_storm(seed: u64) -> Step {
+    Step {
+        label: format!("storm {seed}"),
+        run: Box::new(move |workspace| system::soak_web(workspace, seed)),
+    }
 }
 
 /// The page with the last results, relative to the workspace.

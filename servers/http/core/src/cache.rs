@@ -8,6 +8,8 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::Tag;
+
 /// Nanoseconds for which what is kept is believed.
 pub const FRESH_NS: u64 = 100_000_000;
 /// Most bytes of a file that is kept.
@@ -32,18 +34,28 @@ pub struct Stamp {
 pub enum Kept {
     /// Nothing.
     Nothing,
-    /// Its contents and media type, a moment ago.
-    Fresh(Rc<[u8]>, &'static str),
+    /// What it was a moment ago.
+    Fresh(Page),
     /// It was kept in this state, and is of use if the file still has it.
     Stale(Stamp),
+}
+
+/// A file in memory.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its contents.
+    pub bytes: Rc<[u8]>,
+    /// What they are.
+    pub media_type: &'static str,
+    /// Names its state.
+    pub tag: Tag,
 }
 
 #[derive(Debug)]
 struct Entry {
     path: String,
     stamp: Stamp,
-    media_type: &'static str,
-    bytes: Rc<[u8]>,
+    page: Page,
     /// When it was last known to be true, and when it was last asked for.
     checked_ns: u64,
     used_ns: u64,
@@ -64,7 +76,7 @@ impl Cache {
         };
         entry.used_ns = now_ns;
         if now_ns.saturating_sub(entry.checked_ns) < FRESH_NS {
-            Kept::Fresh(entry.bytes.clone(), entry.media_type)
+            Kept::Fresh(entry.page.clone())
         } else {
             Kept::Stale(entry.stamp)
         }
@@ -72,17 +84,12 @@ impl Cache {
 
     /// Says that the file at `path` is in the state of `stamp`. If that is what is kept, it counts again, and is
     /// returned; else it is forgotten.
-    pub fn confirm(
-        &mut self,
-        path: &str,
-        stamp: Stamp,
-        now_ns: u64,
-    ) -> Option<(Rc<[u8]>, &'static str)> {
+    pub fn confirm(&mut self, path: &str, stamp: Stamp, now_ns: u64) -> Option<Page> {
         let at = self.entries.iter().position(|entry| entry.path == path)?;
         let entry = self.entries.get_mut(at)?;
         if entry.stamp == stamp {
             entry.checked_ns = now_ns;
-            return Some((entry.bytes.clone(), entry.media_type));
+            return Some(entry.page.clone());
         }
         self.remove(at);
         None
@@ -97,31 +104,24 @@ impl Cache {
 
     /// Keeps the contents of a file. `stamp` was asked for before they were read, so that a change in between is
     /// noticed.
-    pub fn keep(
-        &mut self,
-        path: &str,
-        stamp: Stamp,
-        media_type: &'static str,
-        bytes: Rc<[u8]>,
-        now_ns: u64,
-    ) {
+    pub fn keep(&mut self, path: &str, stamp: Stamp, page: Page, now_ns: u64) {
         self.forget(path);
-        if bytes.len() as u64 > FILE_LIMIT {
+        let bytes = page.bytes.len();
+        if bytes as u64 > FILE_LIMIT {
             return;
         }
-        while self.entries.len() >= COUNT_LIMIT || self.bytes + bytes.len() > BYTES_LIMIT {
+        while self.entries.len() >= COUNT_LIMIT || self.bytes + bytes > BYTES_LIMIT {
             let entries = self.entries.iter().enumerate();
             let Some((oldest, _)) = entries.min_by_key(|(_, entry)| entry.used_ns) else {
                 break;
             };
             self.remove(oldest);
         }
-        self.bytes += bytes.len();
+        self.bytes += bytes;
         self.entries.push(Entry {
             path: String::from(path),
             stamp,
-            media_type,
-            bytes,
+            page,
             checked_ns: now_ns,
             used_ns: now_ns,
         });
@@ -129,13 +129,14 @@ impl Cache {
 
     fn remove(&mut self, at: usize) {
         let entry = self.entries.swap_remove(at);
-        self.bytes -= entry.bytes.len();
+        self.bytes -= entry.page.bytes.len();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES_LIMIT, COUNT_LIMIT, Cache, FILE_LIMIT, FRESH_NS, Kept, Stamp};
+    use super::{BYTES_LIMIT, COUNT_LIMIT, Cache, FILE_LIMIT, FRESH_NS, Kept, Page, Stamp};
+    use crate::Tag;
     use alloc::format;
     use alloc::rc::Rc;
 
@@ -148,8 +149,12 @@ mod tests {
     }
 
     fn keep(cache: &mut Cache, path: &str, bytes: usize, now_ns: u64) {
-        let bytes = alloc::vec![7; bytes];
-        cache.keep(path, stamp(1), "text/plain", Rc::from(bytes), now_ns);
+        let page = Page {
+            bytes: Rc::from(alloc::vec![7; bytes]),
+            media_type: "text/plain",
+            tag: Tag::of(&stamp(1)),
+        };
+        cache.keep(path, stamp(1), page, now_ns);
     }
 
     #[test]
@@ -182,7 +187,11 @@ mod tests {
             keep(&mut cache, &path, FILE_LIMIT as usize, 1000 + number);
             assert!(cache.bytes <= BYTES_LIMIT);
         }
-        let held: usize = cache.entries.iter().map(|entry| entry.bytes.len()).sum();
+        let held: usize = cache
+            .entries
+            .iter()
+            .map(|entry| entry.page.bytes.len())
+            .sum();
         assert_eq!(held, cache.bytes);
         keep(&mut cache, "/too large", FILE_LIMIT as usize + 1, 5000);
         assert!(matches!(cache.get("/too large", 5000), Kept::Nothing));

@@ -20,6 +20,8 @@ const TURNS: usize = 8;
 /// Nanoseconds that a peer may be silent between requests, and within one.
 const IDLE_NS: u64 = 60_000_000_000;
 const SLOW_NS: u64 = 15_000_000_000;
+/// Most bytes that are taken of what a peer says after the last answer.
+const IGNORED_LIMIT: usize = 1 << 20;
 
 /// Why a stream moved nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,19 @@ pub trait Stream {
     /// # Errors
     /// [`Stopped`].
     fn send(&mut self, first: &[u8], second: &[u8]) -> Result<usize, Stopped>;
+
+    /// Says that nothing more will be sent, and goes on receiving.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    fn end(&mut self) -> Result<(), Stopped>;
+}
+
+/// Memory of a connection that has ended, for the next.
+#[derive(Debug, Default)]
+pub struct Memory {
+    input: Vec<u8>,
+    output: Vec<u8>,
 }
 
 /// What is to become of a connection.
@@ -89,6 +104,10 @@ pub struct Connection<F> {
     heard_ns: u64,
     /// The peer has said all that it will.
     ended: bool,
+    /// The peer may still be talking when the last answer has been sent.
+    talks: bool,
+    /// The peer was told that there is no more, and what it says is taken and ignored: so many bytes of it.
+    ignored: Option<usize>,
 }
 
 impl<F> core::fmt::Debug for Connection<F> {
@@ -102,23 +121,25 @@ impl<F> core::fmt::Debug for Connection<F> {
 impl<F> Connection<F> {
     /// A connection that began at `now_ns`.
     #[must_use]
-    pub const fn new(now_ns: u64) -> Self {
+    pub fn new(memory: Memory, now_ns: u64) -> Self {
         Self {
-            input: Vec::new(),
+            input: memory.input,
             filled: 0,
-            output: Vec::new(),
+            output: memory.output,
             sent: 0,
             body: Body::Nothing,
             keep: true,
             heard_ns: now_ns,
             ended: false,
+            talks: false,
+            ignored: None,
         }
     }
 
     /// Whether the peer has been silent for too long.
     #[must_use]
     pub fn is_late(&self, now_ns: u64) -> bool {
-        let idle = self.filled == 0 && !self.is_busy();
+        let idle = self.filled == 0 && !self.is_busy() && self.ignored.is_none();
         let limit = if idle { IDLE_NS } else { SLOW_NS };
         now_ns.saturating_sub(self.heard_ns) >= limit
     }
@@ -127,9 +148,18 @@ impl<F> Connection<F> {
         self.sent < self.output.len() || !matches!(self.body, Body::Nothing)
     }
 
-    /// Gives back what the site lent.
-    pub fn finish<S: Site<File = F>>(mut self, site: &mut S) {
+    /// Gives back what the site lent, and memory that another connection can have.
+    pub fn finish<S: Site<File = F>>(mut self, site: &mut S) -> Memory {
         self.drop_body(site);
+        self.output.clear();
+        self.output.shrink_to(OUTPUT);
+        if self.input.len() > INPUT {
+            self.input = Vec::new();
+        }
+        Memory {
+            input: self.input,
+            output: self.output,
+        }
     }
 
     fn drop_body<S: Site<File = F>>(&mut self, site: &mut S) {
@@ -154,7 +184,10 @@ impl<F> Connection<F> {
                 Err(Stopped::Gone) => return Progress::Close,
             }
             if !self.keep {
-                return Progress::Close;
+                return match self.talks {
+                    true => self.see_off(stream),
+                    false => Progress::Close,
+                };
             }
             if self.begin_answer(site, now_ns) {
                 continue;
@@ -173,6 +206,35 @@ impl<F> Connection<F> {
                 }
                 Err(Stopped::WouldBlock) => return Progress::Wait,
                 Err(Stopped::Gone) => return Progress::Close,
+            }
+        }
+        Progress::More
+    }
+
+    /// Takes what the peer still says. To close with something unread resets the connection, and with it may go the
+    /// answer before the peer has read it (RFC 9112, "Tear-down").
+    fn see_off(&mut self, stream: &mut impl Stream) -> Progress {
+        if self.ignored.is_none() {
+            self.ignored = Some(0);
+            self.filled = 0;
+            if self.ended || stream.end().is_err() {
+                return Progress::Close;
+            }
+        }
+        if self.input.len() < INPUT {
+            self.input.resize(INPUT, 0);
+        }
+        for _ in 0..TURNS {
+            match stream.receive(&mut self.input) {
+                Ok(0) | Err(Stopped::Gone) => return Progress::Close,
+                Err(Stopped::WouldBlock) => return Progress::Wait,
+                Ok(count) => {
+                    let ignored = self.ignored.unwrap_or(0).saturating_add(count);
+                    if ignored > IGNORED_LIMIT {
+                        return Progress::Close;
+                    }
+                    self.ignored = Some(ignored);
+                }
             }
         }
         Progress::More
@@ -283,6 +345,7 @@ impl<F> Connection<F> {
             Parsed::Refused(status) => {
                 self.body = answer::refuse(out, status, false, Method::Get);
                 self.keep = false;
+                self.talks = true;
                 input.len()
             }
             Parsed::Request(request, used) => {
@@ -293,6 +356,7 @@ impl<F> Connection<F> {
         };
         self.sent = 0;
         self.use_up(blank + used);
+        self.talks |= !self.keep && self.filled > 0;
         true
     }
 }

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
+use crate::Tag;
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -12,6 +14,8 @@ pub enum Status {
     Partial = 206,
     /// It lies elsewhere.
     Moved = 301,
+    /// The peer has it already.
+    NotModified = 304,
     /// It was no request.
     BadRequest = 400,
     /// It is not for everybody.
@@ -44,6 +48,7 @@ impl Status {
             Self::Ok => "200 OK",
             Self::Partial => "206 Partial Content",
             Self::Moved => "301 Moved Permanently",
+            Self::NotModified => "304 Not Modified",
             Self::BadRequest => "400 Bad Request",
             Self::Forbidden => "403 Forbidden",
             Self::NotFound => "404 Not Found",
@@ -136,6 +141,20 @@ impl<'a> Head<'a> {
         self.text(": ");
         // Writing into memory does not fail.
         let _ = self.write_fmt(value);
+        self.text("\r\n");
+    }
+
+    /// Which state of the thing it is.
+    pub(crate) fn tag(&mut self, tag: Option<Tag>) {
+        if let Some(tag) = tag {
+            self.text("ETag: ");
+            self.0.extend_from_slice(&tag.quoted());
+            self.text("\r\n");
+        }
+    }
+
+    /// The end of the head of an answer that has no body.
+    pub(crate) fn end(mut self) {
         self.text("\r\n");
     }
 

@@ -14,13 +14,15 @@ mod head;
 mod path;
 mod range;
 mod request;
+mod tag;
 
-pub use cache::{Cache, FILE_LIMIT, FRESH_NS, Kept, Stamp};
-pub use connection::{Connection, Progress, Stopped, Stream};
+pub use cache::{Cache, FILE_LIMIT, FRESH_NS, Kept, Page, Stamp};
+pub use connection::{Connection, Memory, Progress, Stopped, Stream};
 pub use head::{Status, media_type};
 pub use path::resolve;
 pub use range::Range;
 pub use request::{HEAD_LIMIT, Method, Parsed, Request, parse};
+pub use tag::Tag;
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -61,6 +63,8 @@ pub enum Found<F> {
         media_type: &'static str,
         /// They change from request to request.
         changes: bool,
+        /// Tells this state of them from others, if that is known.
+        tag: Option<Tag>,
         /// They.
         bytes: Bytes,
     },
@@ -72,6 +76,8 @@ pub enum Found<F> {
         file: F,
         /// Its length.
         length: u64,
+        /// Tells this state of it from others.
+        tag: Option<Tag>,
     },
     /// The path is a folder's without the slash at its end.
     Folder,

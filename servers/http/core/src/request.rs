@@ -25,8 +25,11 @@ pub struct Request<'a> {
     pub method: Method,
     /// What is named.
     pub target: &'a str,
-    /// The `Range` field.
+    /// The `Range` field, unless it is tied to a state of the thing by `If-Range`: for those who ask so the whole
+    /// is always right.
     pub range: Option<&'a str>,
+    /// The `If-None-Match` field: states that the peer has already.
+    pub known: Option<&'a str>,
     /// Whether the connection stays.
     pub keep: bool,
 }
@@ -64,23 +67,29 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     };
     let old = request.version == Some(0);
     let mut keep = !old;
-    let (mut range, mut hosts) = (None, 0);
+    let (mut range, mut known, mut hosts) = (None, None, 0);
+    let mut is_tied = false;
     for field in request.headers.iter() {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        let value = core::str::from_utf8(field.value).unwrap_or("");
+        // Few fields matter, so few are looked at.
+        let value = || core::str::from_utf8(field.value).unwrap_or("");
         if is("host") {
             hosts += 1;
         } else if is("range") {
-            range = Some(value);
+            range = Some(value());
+        } else if is("if-range") {
+            is_tied = true;
+        } else if is("if-none-match") {
+            known = Some(value());
         } else if is("connection") {
-            for word in value.split(',').map(str::trim) {
+            for word in value().split(',').map(str::trim) {
                 if word.eq_ignore_ascii_case("close") {
                     keep = false;
                 } else if word.eq_ignore_ascii_case("keep-alive") && old {
                     keep = true;
                 }
             }
-        } else if is("transfer-encoding") || (is("content-length") && value.trim() != "0") {
+        } else if is("transfer-encoding") || (is("content-length") && value().trim() != "0") {
             // What follows is no request; nobody here has use for it.
             return Parsed::Refused(Status::BadRequest);
         }
@@ -92,7 +101,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     let request = Request {
         method,
         target: request.path.unwrap_or(""),
-        range,
+        range: range.filter(|_| !is_tied),
+        known,
         keep,
     };
     Parsed::Request(request, length)

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use gritos_http_core::{Bytes, Connection, Found, Progress, Site, Status, Stopped, Stream};
+use gritos_http_core::{
+    Bytes, Connection, Found, Memory, Progress, Site, Stamp, Status, Stopped, Stream, Tag,
+};
 
 /// A peer: what it says in pieces, what it has heard, how much it takes at a time.
 #[derive(Default)]
@@ -11,9 +13,10 @@ struct Peer {
     ended: bool,
     heard: Vec<u8>,
     takes: usize,
-    /// Calls of either kind.
+    /// Calls of each kind.
     receives: usize,
     sends: usize,
+    ends: usize,
 }
 
 impl Stream for Peer {
@@ -44,6 +47,20 @@ impl Stream for Peer {
         self.heard.extend(&bytes[..count]);
         Ok(count)
     }
+
+    fn end(&mut self) -> Result<(), Stopped> {
+        self.ends += 1;
+        Ok(())
+    }
+}
+
+/// The state of everything in the folder.
+fn tag() -> Tag {
+    Tag::of(&Stamp {
+        inode: 1,
+        size: 10,
+        modified_ns: 5,
+    })
 }
 
 /// A site with a file of 100,000 bytes.
@@ -64,6 +81,7 @@ impl Site for Folder {
             "/small" => Ok(Found::Bytes {
                 media_type: "text/plain",
                 changes: false,
+                tag: Some(tag()),
                 bytes: Bytes::Static(b"0123456789"),
             }),
             "/large" | "/broken" => {
@@ -72,6 +90,7 @@ impl Site for Folder {
                     media_type: "image/png",
                     file: (),
                     length: if path == "/large" { 100_000 } else { 200_000 },
+                    tag: Some(tag()),
                 })
             }
             "/folder" => Ok(Found::Folder),
@@ -103,7 +122,7 @@ fn talk(says: &[&str], takes: usize) -> (String, Progress) {
         ..Peer::default()
     };
     let mut site = Folder::default();
-    let mut connection = Connection::new(0);
+    let mut connection = Connection::new(Memory::default(), 0);
     let mut progress = Progress::More;
     for _ in 0..1000 {
         progress = connection.work(&mut peer, &mut site, 1);
@@ -141,7 +160,7 @@ fn requests_are_answered_one_after_the_other_however_they_arrive() {
 #[test]
 fn a_request_costs_one_call_to_receive_and_one_to_send() {
     let request = b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n";
-    let (mut site, mut connection) = (Folder::default(), Connection::new(0));
+    let (mut site, mut connection) = (Folder::default(), Connection::new(Memory::default(), 0));
     for number in 1..10 {
         let mut peer = Peer {
             says: [request.to_vec()].into(),
@@ -162,7 +181,7 @@ fn a_file_arrives_whole_and_in_parts() {
         takes: 777,
         ..Peer::default()
     };
-    let (mut site, mut connection) = (Folder::default(), Connection::new(0));
+    let (mut site, mut connection) = (Folder::default(), Connection::new(Memory::default(), 0));
     assert_eq!(connection.work(&mut peer, &mut site, 1), Progress::Close);
     let at = peer
         .heard
@@ -208,17 +227,92 @@ fn folders_have_a_slash() {
 
 #[test]
 fn what_is_no_request_ends_the_connection() {
-    for (says, status) in [
-        ("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n", "405"),
-        ("\u{1}", "400"),
-        ("GET /../x HTTP/1.0\r\n\r\n", "400"),
+    // Whoever may still be talking is heard until the end.
+    for (says, status, end) in [
+        (
+            "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "405",
+            Progress::Wait,
+        ),
+        ("\u{1}", "400", Progress::Wait),
+        ("GET /../x HTTP/1.0\r\n\r\n", "400", Progress::Close),
+        ("GET /small HTTP/1.0\r\n\r\nmore", "200", Progress::Wait),
     ] {
         let (heard, progress) = talk(&[says], 9999);
         assert!(
             heard.starts_with(&format!("HTTP/1.1 {status} ")),
             "{says}: {heard}"
         );
-        assert_eq!(progress, Progress::Close, "{says}");
+        assert_eq!(progress, end, "{says}");
+    }
+}
+
+#[test]
+fn a_peer_that_talks_on_gets_its_answer_before_the_end() {
+    let says = |pieces: usize| {
+        let body = vec![vec![b'x'; 1000]; pieces];
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n".to_vec();
+        [head].into_iter().chain(body).collect()
+    };
+    let mut site = Folder::default();
+    for (pieces, last) in [(100, Progress::Close), (2000, Progress::Close)] {
+        let mut peer = Peer {
+            says: says(pieces),
+            takes: 9999,
+            ended: true,
+            ..Peer::default()
+        };
+        let mut connection = Connection::new(Memory::default(), 0);
+        let mut turns = 0;
+        let progress = loop {
+            match connection.work(&mut peer, &mut site, 0) {
+                Progress::More => turns += 1,
+                progress => break progress,
+            }
+        };
+        assert_eq!((progress, peer.ends), (last, 1));
+        assert!(peer.heard.starts_with(b"HTTP/1.1 405 "));
+        assert!(turns > 5, "others are heard in between");
+        // It is not listened to for ever.
+        assert_eq!(peer.says.is_empty(), pieces == 100);
+    }
+    let mut peer = Peer {
+        says: says(1),
+        takes: 9999,
+        ..Peer::default()
+    };
+    let mut connection = Connection::new(Memory::default(), 0);
+    assert_eq!(connection.work(&mut peer, &mut site, 0), Progress::Wait);
+    assert!(!connection.is_late(14_999_999_999) && connection.is_late(15_000_000_000));
+}
+
+#[test]
+fn who_has_the_state_already_gets_no_body() {
+    let quoted = String::from_utf8(tag().quoted().to_vec()).unwrap();
+    let field = format!("ETag: {quoted}\r\n");
+    for path in ["/small", "/large"] {
+        let ask = |more: &str| {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+            talk(&[&request], 1 << 20)
+        };
+        let (heard, _) = ask("");
+        assert!(
+            heard.starts_with("HTTP/1.1 200 ") && heard.contains(&field),
+            "{heard}"
+        );
+        let (heard, progress) = ask(&format!(
+            "If-None-Match: \"b\", {quoted}\r\nRange: bytes=0-1\r\n"
+        ));
+        assert!(
+            heard.starts_with("HTTP/1.1 304 ") && heard.contains(&field),
+            "{heard}"
+        );
+        assert_eq!((body(&heard), progress), ("", Progress::Wait));
+        let (heard, _) = ask("If-None-Match: \"b\"\r\n");
+        assert!(heard.starts_with("HTTP/1.1 200 "), "{heard}");
+        // A part of whatever state there is would be wrong; the whole never is.
+        let (heard, _) = ask("If-Range: \"b\"\r\nRange: bytes=0-1\r\n");
+        assert!(heard.starts_with("HTTP/1.1 200 "), "{heard}");
     }
 }
 
@@ -231,7 +325,7 @@ fn a_file_that_breaks_off_ends_the_connection() {
 
 #[test]
 fn whoever_is_silent_is_late_in_time() {
-    let mut connection = Connection::<()>::new(0);
+    let mut connection = Connection::<()>::new(Memory::default(), 0);
     assert!(!connection.is_late(59_999_999_999) && connection.is_late(60_000_000_000));
     let mut peer = Peer {
         says: [b"GET /".to_vec()].into(),
@@ -278,7 +372,7 @@ fn bytes_at_random_never_panic() {
             ended: next() % 2 == 0,
             ..Peer::default()
         };
-        let mut connection = Connection::new(0);
+        let mut connection = Connection::new(Memory::default(), 0);
         let mut site = Folder::default();
         connection.work(&mut peer, &mut site, 0);
         connection.finish(&mut site);

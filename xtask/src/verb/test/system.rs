@@ -34,6 +34,7 @@ mod supervision;
 
 pub(crate) use files::{soak_components, soak_power};
 pub(crate) use guest::Guest;
+pub(crate) use network::soak_web;
 
 /// All tables, in the order in which they run.
 const AREAS: &[&[Case]] = &[

@@ -6,7 +6,7 @@ use super::Body;
 use crate::head::Head;
 use crate::path::resolve;
 use crate::request::{Method, Request};
-use crate::{Bytes, Found, Range, Site, Status};
+use crate::{Bytes, Found, Range, Site, Status, Tag};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -51,9 +51,10 @@ pub(super) fn answer<S: Site>(
         Ok(Found::Bytes {
             media_type,
             changes,
+            tag,
             bytes,
         }) => {
-            let part = begin(out, request, media_type, bytes.len() as u64, changes);
+            let part = begin(out, request, media_type, bytes.len() as u64, changes, tag);
             match part {
                 Some((first, length)) => Body::Bytes {
                     bytes,
@@ -67,7 +68,8 @@ pub(super) fn answer<S: Site>(
             media_type,
             file,
             length,
-        }) => match begin(out, request, media_type, length, false) {
+            tag,
+        }) => match begin(out, request, media_type, length, false, tag) {
             Some((offset, left)) => Body::File { file, offset, left },
             None => {
                 site.close(file);
@@ -85,8 +87,18 @@ fn begin(
     media_type: &str,
     length: u64,
     changes: bool,
+    tag: Option<Tag>,
 ) -> Option<(u64, u64)> {
     let keep = request.keep;
+    // Before ranges (RFC 9110, "Precedence of Preconditions").
+    if let (Some(tag), Some(known)) = (tag, request.known)
+        && tag.is_among(known)
+    {
+        let mut head = Head::new(out, Status::NotModified, keep);
+        head.tag(Some(tag));
+        head.end();
+        return None;
+    }
     let range = request.range.filter(|_| !changes);
     let part = match Range::parse(range, length) {
         Range::Whole => {
@@ -96,6 +108,7 @@ fn begin(
             } else {
                 "Accept-Ranges: bytes\r\n"
             });
+            head.tag(tag);
             head.body(media_type, length);
             (0, length)
         }
@@ -109,6 +122,7 @@ fn begin(
                 "Content-Range",
                 format_args!("bytes {first}-{last}/{length}"),
             );
+            head.tag(tag);
             head.body(media_type, wanted);
             (first, wanted)
         }

@@ -12,6 +12,9 @@ use http::Peer;
 
 mod http;
 mod rings;
+mod web;
+
+pub(crate) use web::soak as soak_web;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("network/an_address_comes_by_dhcp", address).with(NETWORK),
@@ -23,6 +26,12 @@ pub(super) const CASES: &[Case] = &[
     Case::new("network/wrong_requests_have_their_errors", wrong_requests).with(NETWORK),
     Case::new("network/a_hundred_connections_are_served_at_once", hundred).with(NETWORK),
     Case::new("network/a_thousand_requests_have_no_error", thousand).with(NETWORK),
+    Case::new(
+        "network/requests_have_the_answers_of_the_standard",
+        web::conformance,
+    )
+    .with(web::WEB),
+    Case::new("network/bad_web_clients_keep_nobody_out", web::bad_clients).with(web::WEB),
     Case::new(
         "network/megabytes_go_through_rings_in_a_few_calls",
         rings::megabytes,

@@ -14,12 +14,22 @@ const LIMIT: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// The lines before the body.
+    head: String,
     pub(super) body: Vec<u8>,
 }
 
 impl Answer {
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The value of a field of the head.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -67,21 +77,23 @@ impl Peer {
             bytes.extend(&room[..count]);
         };
         let head = std::str::from_utf8(&bytes[..end])?.to_string();
-        let mut lines = head.lines();
-        let line = lines.next().unwrap_or("");
+        let line = head.lines().next().unwrap_or("");
         let status = line
             .strip_prefix("HTTP/1.1 ")
             .and_then(|rest| rest.get(..3));
         let status = status.and_then(|text| text.parse().ok());
         let status = status.with_context(|| format!("no status in `{line}`"))?;
-        let field = |name: &str| {
-            let mut fields = head.lines().filter_map(|line| line.split_once(": "));
-            fields
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value)
+        let mut answer = Answer {
+            status,
+            head,
+            body: Vec::new(),
         };
-        let length = field("Content-Length").context("an answer says its length")?;
-        let length: usize = if head_only { 0 } else { length.parse()? };
+        let length = match answer.field("Content-Length") {
+            // What has not changed comes without a body.
+            None if status == 304 => 0,
+            length => length.context("an answer says its length")?.parse()?,
+        };
+        let length: usize = if head_only { 0 } else { length };
         ensure!(length < LIMIT, "{length} bytes are too many");
         let mut body = bytes.split_off(end);
         while body.len() < length {
@@ -98,9 +110,10 @@ impl Peer {
             "{} bytes behind the answer",
             body.len() - length
         );
-        if field("Connection") == Some("keep-alive") {
+        if answer.field("Connection") == Some("keep-alive") {
             self.stream = Some(stream);
         }
-        Ok(Answer { status, body })
+        answer.body = body;
+        Ok(answer)
     }
 }
