@@ -69,7 +69,7 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
             package,
         ])
         .arg("--target-dir")
-        .arg(folder)
+        .arg(own_folder(folder, package))
         .arg("--message-format")
         .arg(if std::io::stderr().is_terminal() {
             "json-diagnostic-rendered-ansi"
@@ -103,6 +103,15 @@ pub(crate) fn build_in(workspace: &Workspace, folder: &Path, package: &str) -> R
     match executable {
         Some(path) => Ok(path.into_std_path_buf()),
         None => bail!("{package} has no binary"),
+    }
+}
+
+/// Where cargo keeps what it makes for `package`: packages whose [`flags`] differ cannot share a folder. Cargo leaves
+/// flags out of the names of files if they map paths, and would compile what both need anew for each in turn.
+fn own_folder(folder: &Path, package: &str) -> PathBuf {
+    match package {
+        KERNEL | LOADER => folder.join(package),
+        _ => folder.to_path_buf(),
     }
 }
 
