@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
+pub(crate) use self::counter::Counter;
 pub(crate) use self::devices::{Devices, Disk, Forward, Network};
 use crate::annotate;
 use crate::symbols::Symbols;
@@ -17,6 +18,7 @@ use crate::toolchain::QEMU;
 use crate::verb::image::Destination;
 use crate::workspace::Workspace;
 
+mod counter;
 mod devices;
 
 /// Exit status when `--timeout` ended the run, as `timeout(1)` has it.

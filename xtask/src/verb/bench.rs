@@ -24,8 +24,11 @@ use crate::{compile, report, toolchain, verb};
 
 mod files;
 mod network;
+mod outside;
 mod system;
 mod whole;
+
+use outside::Observer;
 
 /// Longest time without a result.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -211,10 +214,12 @@ fn kernel(workspace: &Workspace, report: &mut Report) -> Result<()> {
     let programs = verb::image::ProgramOptions::starting(compile::TESTS);
     let destination = verb::image::Destination::board(Board::Virt);
     let built = verb::image::write(workspace, &programs, destination, contents, &image)?;
-    let machine = Machine {
+    let observer = Observer::new(workspace);
+    let mut machine = Machine {
         clock: Clock::Instructions(0),
         ..Machine::new(Board::Virt, None, None)?
     };
+    machine.devices.more = observer.arguments()?;
     report::step(
         "Measuring",
         format!("on {}, one instruction per tick", machine.label()),
@@ -248,7 +253,18 @@ fn kernel(workspace: &Workspace, report: &mut Report) -> Result<()> {
         code == Some(0),
         "the bench image ended with {code:?} instead of status 0"
     );
-    Ok(())
+    let over = |row: &&Row| {
+        let found = measurements.iter().find(|m| m.name == row.name);
+        found
+            .and_then(|m| m.value("kernel"))
+            .is_none_or(|kernel| kernel > row.target)
+    };
+    let over: Vec<&str> = ROWS.iter().filter(over).map(|row| row.what).collect();
+    ensure!(
+        over.is_empty(),
+        "over the target, or not measured: {over:?}"
+    );
+    observer.run(&built.kernel, &mut report.measurements)
 }
 
 /// Collects results until the machine ends.

@@ -181,7 +181,7 @@ impl Row {
 }
 
 /// Digits in groups of three.
-fn grouped(value: u64) -> String {
+pub(super) fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
