@@ -2,12 +2,18 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use gritos_idl_runtime::{
     Address, Cap, Error, Incoming, Outcome, Outgoing, Status, Transport, WireError,
 };
 use gritos_service::{Kernel, call_cap};
+use gritos_sys::abi::method::ThreadState;
+use gritos_sys::cap::{SchedulingContext, Tcb};
 use gritos_sys::environment::Environment;
+use gritos_sys::slots::own;
+use gritos_sys::svc::probe;
+use gritos_sys::thread::{Stack, ThreadBuilder};
 use gritos_sys::{ipc, time};
 use gritos_trial_api::{Failure, Thing, ThingClient, TrialClient};
 
@@ -23,6 +29,7 @@ pub(crate) fn run(name: &str, environment: &Environment<'_>) {
         "speed" => speed(environment),
         "gone" => gone(environment),
         "hoard" => hoard(environment),
+        "thread" => own_thread(),
         other => Err(format!("there is no check `{other}`")),
     };
     match result {
@@ -155,6 +162,62 @@ fn hoard(environment: &Environment<'_>) -> Result<(), String> {
         return Err(format!("a call was given up after {slowest} ns"));
     }
     Ok(())
+}
+
+/// Whether the thread of [`own_thread`] ran.
+static RAN: AtomicBool = AtomicBool::new(false);
+/// How long it is given for that.
+const CHANCE: u64 = 50_000_000;
+/// Its stack: far from everything else.
+const STACK_END: u64 = 0x7000_0000;
+const STACK_BYTES: u64 = 4096;
+
+extern "C" fn run_and_fail(_argument: u64) -> ! {
+    RAN.store(true, Ordering::Relaxed);
+    probe::undefined();
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// A component has one thread that runs: it can make another, without a handler of its faults as nobody gave it one, but
+/// no time for it.
+fn own_thread() -> Result<(), String> {
+    let failed = |what: &'static str| move |error: gritos_sys::Error| came_to(what, &error);
+    let taken = |_| String::from("no slot is left");
+    let memory = Environment::MEMORY;
+    let stack = Stack::map(
+        memory,
+        own::take().map_err(taken)?,
+        Environment::SPACE,
+        STACK_END,
+        STACK_BYTES,
+    )
+    .map_err(failed("its stack"))?;
+    let tcb = memory
+        .create::<Tcb>(own::take().map_err(taken)?)
+        .map_err(failed("its TCB"))?;
+    let context = memory
+        .create::<SchedulingContext>(own::take().map_err(taken)?)
+        .map_err(failed("its context"))?;
+    let first = Environment::TCB
+        .info()
+        .map_err(failed("the first thread"))?;
+    let entry: extern "C" fn(u64) -> ! = run_and_fail;
+    ThreadBuilder::new(Environment::CNODE, Environment::SPACE)
+        .priority(first.ceiling, first.ceiling, Environment::TCB)
+        .context(context)
+        .build(tcb, entry as usize as u64, stack.top, 0)
+        .map_err(failed("the thread"))?;
+    tcb.resume().map_err(failed("its start"))?;
+    let _ = ipc::sleep_until(time::after(CHANCE));
+    if RAN.load(Ordering::Relaxed) {
+        return Err("a thread ran whose faults nobody hears of".into());
+    }
+    match tcb.info().map_err(failed("the thread"))?.state {
+        Some(ThreadState::Ready) => Ok(()),
+        other => Err(came_to("a thread without time", &other)),
+    }
 }
 
 /// How long it takes from a fault of the server to the first answer of its next life.

@@ -19,6 +19,11 @@ pub(super) const CASES: &[Case] = &[
         in_vain,
     )
     .with(TRIAL),
+    Case::new(
+        "supervision/no_thread_runs_whose_faults_nobody_hears_of",
+        own_thread,
+    )
+    .with(TRIAL),
     Case::new("supervision/callers_of_a_server_that_dies", callers).with(TRIAL),
     Case::new("supervision/callers_of_a_server_that_stays_dead", gone).with(TRIAL),
     Case::new(
@@ -160,6 +165,13 @@ fn faults(guest: &mut Guest<'_>) -> Result<()> {
             .iter()
             .any(|line| line.contains("x30 0000000000"))
     );
+    Ok(())
+}
+
+fn own_thread(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("restart check-thread")?;
+    until_state(guest, "check-thread", "ended")?;
+    guest.expect("log check-thread", "thread: passed")?;
     Ok(())
 }
 
