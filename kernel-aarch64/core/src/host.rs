@@ -19,7 +19,7 @@ pub use machine::HostMachine;
 pub use message::{Ask, Got};
 pub use state::{describe, facts};
 pub use step::Progress;
-pub use store::{HostStore, Object};
+pub use store::{HostStore, Lookups, Object};
 pub use world::{PRIORITY, SLICE_NS, Thread, World};
 
 /// The kernel on a host.

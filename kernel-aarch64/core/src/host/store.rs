@@ -1,6 +1,7 @@
 //! Objects in host memory, at the addresses they would have on the target.
 
 use std::boxed::Box;
+use std::cell::Cell;
 use std::vec::Vec;
 
 use gritos_abi::ObjectType;
@@ -94,7 +95,33 @@ impl Object {
 pub struct HostStore {
     /// In the order of their handles.
     objects: Vec<(u32, Object)>,
+    /// Objects and slots looked up so far.
+    pub lookups: Lookups,
 }
+
+/// A count that is no part of the state: any two are equal.
+#[derive(Clone, Debug, Default)]
+pub struct Lookups(Cell<u64>);
+
+impl Lookups {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.get()
+    }
+
+    fn add(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+impl PartialEq for Lookups {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Lookups {}
 
 impl HostStore {
     /// Everything in memory, by handle, also what nobody can reach any more.
@@ -112,6 +139,7 @@ impl HostStore {
     }
 
     fn at(&self, handle: u32) -> &Object {
+        self.lookups.add();
         match self.get(handle) {
             Some(object) => object,
             None => panic!("no object at handle {handle:#x}"),
@@ -171,6 +199,7 @@ impl Store for HostStore {
     }
 
     fn slot_at(&self, raw: u32) -> &Slot {
+        self.lookups.add();
         let behind = self.objects.partition_point(|(base, _)| *base <= raw);
         let found = behind
             .checked_sub(1)

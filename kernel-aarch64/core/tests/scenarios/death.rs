@@ -184,3 +184,58 @@ fn threads_can_end_themselves() {
     let delete = Ask::invoke(6, method::CNode::Delete as u64).words(&[client.cap.into()]);
     assert_eq!(s.world.act(client.tcb, &delete), Progress::Stopped);
 }
+
+/// A server and what it borrows die together, with a point at which an interrupt comes in anywhere between: as soon as the
+/// server has ended it sends no fault.
+#[test]
+fn a_thread_that_ended_sends_no_fault() {
+    let mut ended = 0;
+    for steps in 0..12 {
+        let mut s = Service::passive(1);
+        let (root, client, server) = (s.world.root, s.clients[0], s.server);
+        let w = &mut s.world;
+        let (handler, reply) = (
+            w.make(ObjectType::Endpoint, 0, 1),
+            w.make(ObjectType::Reply, 0, 1),
+        );
+        let watcher = w.spawn(SLOTS);
+        w.give(handler, watcher.cnode, ENDPOINT, Rights::RECV, 0);
+        w.give(reply, watcher.cnode, REPLY, Rights::AS_HELD, 0);
+        w.wait(watcher.tcb, &Ask::recv(ENDPOINT, REPLY));
+        let suspend = Ask::invoke(server.cap, method::Tcb::Suspend as u64);
+        let configure = Ask::invoke(server.cap, method::Tcb::Configure as u64)
+            .cap(0, 0, 0)
+            .cap(0, 0, 0)
+            .cap(handler, 0, 9);
+        let resume = Ask::invoke(server.cap, method::Tcb::Resume as u64);
+        for ask in [suspend, configure, resume] {
+            w.succeed(root, &ask);
+        }
+        s.start_passive_again();
+        s.call(0, call(&[]));
+        let w = &mut s.world;
+        // What dies hangs from one capability. What lost its last one latest is dismantled first: the context.
+        let cnode = w.make(ObjectType::CNode, 4, 1);
+        for (cap, index) in [(server.cap, 0), (client.context, 1)] {
+            let moved = Ask::invoke(cnode, method::CNode::Move as u64).words(&[index]);
+            w.succeed(root, &moved.cap(cap, 0, 0));
+        }
+        let delete = Ask::invoke(slot::CNODE.into(), method::CNode::Delete as u64);
+        let delete = delete.words(&[cnode.into()]);
+        w.focus(root);
+        w.kernel.machine.preempt_after.set(Some(steps));
+        // How far it comes before what was lost is told.
+        let mut inside = w.kernel.clone();
+        inside.prepare(&delete);
+        inside.system_call(delete.number);
+        let end = inside.visible_state(server.tcb) == ThreadState::Terminated;
+        w.enter(&delete);
+        w.check();
+        if end {
+            ended += 1;
+            let state = w.state(watcher.tcb);
+            assert_eq!(state, ThreadState::BlockedIpcRecv, "after {steps} steps");
+        }
+    }
+    assert!(ended > 2);
+}

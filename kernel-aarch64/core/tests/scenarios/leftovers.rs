@@ -133,3 +133,16 @@ fn a_fault_message_holds_what_it_says() {
     assert_eq!(kept.x[..8], marked(Ask::call(0), YOURS).x[..8]);
     assert_eq!(kept.x[11..], marked(Ask::call(0), YOURS).x[11..]);
 }
+
+#[test]
+fn characters_for_debugging_are_written_and_leave_nothing_behind() {
+    let mut w = World::new(64);
+    let root = w.root;
+    for byte in *b"ok\n" {
+        // Only the low byte counts.
+        let ask = Ask::new(gritos_abi::Syscall::DebugPutchar).words(&[0x4100 | u64::from(byte)]);
+        let got = w.succeed(root, &ask);
+        assert_eq!(got.x[8..10], [0, 0]);
+    }
+    assert_eq!(w.kernel.machine.text, b"ok\n");
+}
