@@ -1,4 +1,4 @@
-//! Names for states of what is served (RFC 9110, "ETag"), so that nobody gets again what he has.
+//! Names for states of what is served (RFC 9110, section 8.8.3), so that nobody gets again what he has.
 //!
 //! They are weak: a file that changes twice within a tick of its time stamp, at the same length, keeps its name.
 
