@@ -40,6 +40,12 @@ pub const UART_BAUD_DIVISOR: u32 = (UART_CLOCK_HZ * 4 + UART_BAUD / 2) / UART_BA
 pub const GPIO: u64 = 0xfe20_0000;
 /// Power management and watchdog. Not in the peripherals manual; as in Linux `bcm2835-pm`.
 pub const PM: u64 = 0xfe10_0000;
+/// The ARM's mailboxes. Not in the peripherals manual; as in Linux `bcm2711.dtsi`, `mailbox@7e00b880`.
+pub const MAILBOX: u64 = 0xfe00_b880;
+/// The card's controller, EMMC2, as in Linux `bcm2711.dtsi`, `mmc@7e340000`.
+pub const EMMC2: u64 = 0xfe34_0000;
+/// Interrupt of EMMC2: VideoCore interrupt 62, GIC identifier 62 + 96.
+pub const EMMC2_IRQ: u32 = 158;
 /// GIC-400 distributor ("Interrupts", section "GIC-400 interrupt controller").
 pub const GIC_DISTRIBUTOR: u64 = 0xff84_1000;
 /// GIC-400 processor interface.

@@ -17,7 +17,8 @@
 //!     32      4  bytes of arguments
 //!     36      4  reserved, 0
 //!     40     32  name of the component, padded with zeros
-//!     72     56  per grant: kind 4, slot 4, two values of 8, name of 32
+//!     72     56  per grant: kind 4, slot 4, two values of 8, name of 32;
+//!                of a window the slot's place has its 4 KiB pages
 //!     ..         arguments
 //! ```
 
@@ -81,16 +82,21 @@ pub enum GrantKind {
     Platform = 5,
     /// A memory object that the component may map read-only.
     Data = 6,
+    /// What of memory a device sees by itself; there is no capability.
+    /// `values` are its address for the device and the physical one. See
+    /// [`Environment::window`].
+    Window = 7,
 }
 
 impl GrantKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Service,
         Self::Endpoint,
         Self::Registers,
         Self::Interrupt,
         Self::Platform,
         Self::Data,
+        Self::Window,
     ];
 
     fn from_number(number: u32) -> Option<Self> {
@@ -105,7 +111,7 @@ pub struct Grant<'a> {
     pub kind: GrantKind,
     /// Its name. Interrupts carry that of their device, in the device's order.
     pub name: &'a str,
-    /// Its slot.
+    /// Its slot; of a [`GrantKind::Window`] the number of its pages.
     pub address: Address,
     /// See [`GrantKind`].
     pub values: [u64; 2],
@@ -119,6 +125,17 @@ pub struct Device {
     /// Its physical address.
     pub physical: u64,
     /// Its bytes.
+    pub bytes: u64,
+}
+
+/// Memory as a device sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The device's address of the first byte.
+    pub device: u64,
+    /// Physical address of it.
+    pub physical: u64,
+    /// Bytes, whole pages of 4 KiB.
     pub bytes: u64,
 }
 
@@ -211,6 +228,18 @@ impl<'a> Environment<'a> {
             registers: Cap::at(grant.address),
             physical,
             bytes,
+        })
+    }
+
+    /// What of memory the device `name` sees by itself, if that is known.
+    #[must_use]
+    pub fn window(&self, name: &str) -> Option<Window> {
+        let grant = self.find(GrantKind::Window, name)?;
+        let [device, physical] = grant.values;
+        Some(Window {
+            device,
+            physical,
+            bytes: u64::from(grant.address.0) << 12,
         })
     }
 
@@ -325,6 +354,20 @@ impl Author {
         Ok(())
     }
 
+    /// Adds what a device sees of memory: of more than 16 TiB the first, and of
+    /// what is no whole page less.
+    ///
+    /// # Errors
+    /// Those of [`grant`](Self::grant).
+    pub fn window(&mut self, name: &str, window: Window) -> Result<(), Error> {
+        self.grant(&Grant {
+            kind: GrantKind::Window,
+            name,
+            address: Address(u32::try_from(window.bytes >> 12).unwrap_or(u32::MAX)),
+            values: [window.device, window.physical],
+        })
+    }
+
     /// Says which slots are free and what the arguments are, and returns the
     /// page.
     ///
@@ -387,7 +430,7 @@ fn name_at(page: &[u8], at: usize) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Author, Environment, GRANT_LIMIT, Grant, GrantKind};
+    use super::{Author, Environment, GRANT_LIMIT, Grant, GrantKind, Window};
     use gritos_abi::Address;
     use gritos_abi::cap::BADGE_CLIENT;
 
@@ -412,9 +455,21 @@ mod tests {
         for grant in &grants {
             author.grant(grant).unwrap();
         }
+        let window = Window {
+            device: 0xc000_0000,
+            physical: 1 << 33,
+            bytes: (1 << 30) + 5,
+        };
+        author.window("uart", window).unwrap();
         let page = author.finish(20, 64, "--fast äö").unwrap();
         let read = Environment::read(page).unwrap();
-        assert!(read.grants().eq(grants));
+        assert!(read.grants().take(4).eq(grants));
+        let whole = Window {
+            bytes: 1 << 30,
+            ..window
+        };
+        assert_eq!(read.window("uart"), Some(whole));
+        assert_eq!(read.window("log"), None);
         assert_eq!((read.name(), read.generation()), ("console", 3));
         assert_eq!(read.arguments(), "--fast äö");
         assert_eq!(read.badge(), BADGE_CLIENT | 7);

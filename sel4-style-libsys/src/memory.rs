@@ -1,5 +1,7 @@
 //! Untyped memory: which regions there are, and the one to take a piece from.
 
+use core::ops::Range;
+
 use gritos_abi::boot_info::{BootInfo, UNTYPED_LIMIT, slot};
 use gritos_abi::method::object_layout;
 use gritos_abi::{Address, ObjectType, Status};
@@ -47,10 +49,23 @@ pub fn map_with_tables<const R: u32>(
 pub struct Region {
     /// Its capability.
     pub untyped: Cap<Untyped>,
+    /// Physical address.
+    pub base: u64,
     /// Bytes in all.
     pub size: u64,
     /// Bytes behind the last object made from it.
     pub free: u64,
+}
+
+impl Region {
+    /// Physical address of the next object with this alignment, a power of two: the kernel gives memory out
+    /// upwards.
+    const fn next(&self, align: u64) -> u64 {
+        let used = self
+            .base
+            .saturating_add(self.size.saturating_sub(self.free));
+        used.saturating_add(align - 1) & !(align - 1)
+    }
 }
 
 /// Normal memory by best fit.
@@ -84,6 +99,7 @@ impl Pool {
             if region.device == 0 {
                 pool.add(Region {
                     untyped: Cap::at(Address::root(slot::UNTYPED_FIRST + i as u16)),
+                    base: region.base,
                     size: region.size,
                     free: region.size,
                 });
@@ -128,11 +144,27 @@ impl Pool {
     /// `NoMemory`, `InvalidArgument` for a size that no Untyped can have,
     /// `OutOfRange` when the slots ran out.
     pub fn take(&mut self, bytes: u64, slots: &mut Slots) -> Result<Region, Error> {
+        self.take_within(bytes, &(0..u64::MAX), slots)
+    }
+
+    /// The same, of physical addresses in `window` alone.
+    ///
+    /// # Errors
+    /// Those of [`take`](Self::take).
+    pub fn take_within(
+        &mut self,
+        bytes: u64,
+        window: &Range<u64>,
+        slots: &mut Slots,
+    ) -> Result<Region, Error> {
         let refuse = |status| Error::local(status, Operation::Allocate(ObjectType::Untyped));
-        if object_layout(ObjectType::Untyped, bytes).is_none() {
+        let Some(layout) = object_layout(ObjectType::Untyped, bytes) else {
             return Err(refuse(Status::InvalidArgument));
-        }
-        let whole = |region: &Region| region.size == bytes && region.free == bytes;
+        };
+        let whole = |region: &Region| {
+            let inside = window.contains(&region.base) && window.end - region.base >= bytes;
+            region.size == bytes && region.free == bytes && inside
+        };
         if let Some(entry) = self
             .places()
             .iter_mut()
@@ -141,27 +173,38 @@ impl Pool {
             return entry.take().ok_or(refuse(Status::NoMemory));
         }
         let slot = slots.take()?;
-        let taken = self.split(bytes, slot);
+        let taken = self.split(layout, window, slot);
         if taken.is_err() {
             slots.give_back(slot);
         }
         taken
     }
 
-    fn split(&mut self, bytes: u64, slot: Slot) -> Result<Region, Error> {
+    /// A piece of so many bytes and alignment.
+    fn split(
+        &mut self,
+        (bytes, align): (u64, u64),
+        window: &Range<u64>,
+        slot: Slot,
+    ) -> Result<Region, Error> {
         let operation = Operation::Allocate(ObjectType::Untyped);
         let best = self
             .places()
             .iter_mut()
             .flatten()
-            .filter(|region| region.free >= bytes)
+            .filter(|region| {
+                let end = region.next(align).saturating_add(bytes);
+                region.free >= bytes && window.contains(&region.next(align)) && end <= window.end
+            })
             .min_by_key(|region| region.free)
             .ok_or(Error::local(Status::NoMemory, operation))?;
+        let base = best.next(align);
         let made = best.untyped.split(bytes, slot);
         // Alignment may have cost more than was asked; the kernel knows.
         best.free = best.untyped.info()?.free;
         Ok(Region {
             untyped: made?,
+            base,
             size: bytes,
             free: bytes,
         })

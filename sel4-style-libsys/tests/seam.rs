@@ -231,12 +231,52 @@ fn waiting_without_a_kernel_is_an_error() {
 }
 
 #[test]
+fn memory_within_a_window_is_taken_from_where_the_next_piece_lies_in_it() {
+    const WINDOW: std::ops::Range<u64> = 0..1 << 30;
+    let mut pool = Pool::default();
+    // The smallest lies above, the next reaches out of it, the last is inside.
+    for (index, base, size) in [
+        (20, 1 << 30, 64 << 10),
+        (21, (1 << 30) - (64 << 10), 128 << 10),
+        (22, 1 << 20, 1 << 20),
+    ] {
+        pool.add(Region {
+            untyped: at(index),
+            base,
+            size,
+            free: size,
+        });
+    }
+    let mut slots = Slots::new(at(1), 0, 100, 110);
+    record(outcome(Outcome(0)), || {
+        let taken = pool.take_within(16 << 10, &WINDOW, &mut slots).unwrap();
+        assert_eq!(taken.base, (1 << 30) - (64 << 10));
+        // Nothing says how much is left there now but the kernel, which here says: nothing.
+        let taken = pool.take_within(65 << 10, &WINDOW, &mut slots).unwrap();
+        assert_eq!(taken.base, 1 << 20);
+        let refused = pool.take_within(2 << 10, &WINDOW, &mut slots);
+        assert!(refused.unwrap_err().is(Status::NoMemory));
+        // Without a window there is still the first.
+        assert_eq!(pool.take(64 << 10, &mut slots).unwrap().base, 1 << 30);
+        // What comes back is known by its place.
+        pool.give_back(taken, &slots).unwrap();
+        let apart = 0..1 << 20;
+        assert!(pool.take_within(65 << 10, &apart, &mut slots).is_err());
+        assert_eq!(
+            pool.take_within(65 << 10, &WINDOW, &mut slots).unwrap(),
+            taken
+        );
+    });
+}
+
+#[test]
 fn memory_is_taken_from_the_smallest_region_that_has_it() {
     let mut pool = Pool::default();
     for (index, size) in [(20, 1 << 20), (21, 64 << 10), (22, 8 << 10)] {
         let untyped = at(index);
         pool.add(Region {
             untyped,
+            base: 0,
             size,
             free: size,
         });

@@ -9,7 +9,10 @@ extern crate std;
 use std::{string::ToString, vec::Vec};
 use vm_fdt::{Error, FdtWriter};
 
-use super::{GIC_CPU, GIC_DISTRIBUTOR, GPIO, PM, UART0, UART0_IRQ, spin_table_word};
+use super::{
+    EMMC2, EMMC2_IRQ, GIC_CPU, GIC_DISTRIBUTOR, GPIO, MAILBOX, PM, UART0, UART0_IRQ,
+    spin_table_word,
+};
 
 /// Legacy peripherals, where the VideoCore's masters see them and where the ARM does.
 const LEGACY: Bus = Bus {
@@ -23,6 +26,11 @@ const ARM_LOCAL: Bus = Bus {
     parent: 0xff80_0000,
     size: 0x0080_0000,
 };
+
+/// Where masters of both buses see the first GiB of memory: as on silicon B0.
+const MEMORY_SEEN_AT: u32 = 0xc000_0000;
+/// Bytes of it.
+const MEMORY_SEEN: u32 = 1 << 30;
 
 const GIC_PHANDLE: u32 = 1;
 /// Interrupt specifier: shared or private, number within that kind, flags.
@@ -84,6 +92,7 @@ fn build() -> Result<Vec<u8>, Error> {
     fdt.property_array_u32("interrupts", &[ppi(13), ppi(14), ppi(11), ppi(10)].concat())?;
     fdt.end_node(timer)?;
     soc(&mut fdt)?;
+    emmc2_bus(&mut fdt)?;
 
     fdt.end_node(root)?;
     fdt.finish()
@@ -114,6 +123,8 @@ fn soc(fdt: &mut FdtWriter) -> Result<(), Error> {
     let range = |bus: &Bus| [bus.child, 0, bus.parent, bus.size];
     fdt.property_array_u32("ranges", &[range(&LEGACY), range(&ARM_LOCAL)].concat())?;
 
+    fdt.property_array_u32("dma-ranges", &[MEMORY_SEEN_AT, 0, 0, MEMORY_SEEN])?;
+
     let (dist, cpu) = (
         ARM_LOCAL.address(GIC_DISTRIBUTOR),
         ARM_LOCAL.address(GIC_CPU),
@@ -142,7 +153,28 @@ fn soc(fdt: &mut FdtWriter) -> Result<(), Error> {
         &["brcm,bcm2711-pm", "brcm,bcm2835-pm-wdt"],
     )?;
     fdt.end_node(pm)?;
+
+    let mailbox = begin_device(fdt, "mailbox", LEGACY.address(MAILBOX), 0x40)?;
+    fdt.property_string("compatible", "brcm,bcm2835-mbox")?;
+    fdt.end_node(mailbox)?;
     fdt.end_node(soc)
+}
+
+/// The card's controller has a bus of its own, of two cells to an address.
+fn emmc2_bus(fdt: &mut FdtWriter) -> Result<(), Error> {
+    let bus = fdt.begin_node("emmc2bus")?;
+    fdt.property_string("compatible", "simple-bus")?;
+    fdt.property_u32("#address-cells", 2)?;
+    fdt.property_u32("#size-cells", 1)?;
+    fdt.property_array_u32("ranges", &[0, LEGACY.child, 0, LEGACY.parent, LEGACY.size])?;
+    fdt.property_array_u32("dma-ranges", &[0, MEMORY_SEEN_AT, 0, 0, MEMORY_SEEN])?;
+    let address = LEGACY.address(EMMC2);
+    let card = fdt.begin_node(&std::format!("mmc@{address:x}"))?;
+    fdt.property_string("compatible", "brcm,bcm2711-emmc2")?;
+    fdt.property_array_u32("reg", &[0, address, 0x100])?;
+    fdt.property_array_u32("interrupts", &[SPI, EMMC2_IRQ - 32, LEVEL_HIGH])?;
+    fdt.end_node(card)?;
+    fdt.end_node(bus)
 }
 
 fn begin_device(

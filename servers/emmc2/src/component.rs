@@ -2,7 +2,7 @@
 
 use gritos_block_api::BlockDriver;
 use gritos_block_driver::{Absent, Server};
-use gritos_emmc2_core::{SdCard, Settings, Speed, pci};
+use gritos_emmc2_core::{SdCard, Settings, Speed, Window, pci};
 use gritos_idl_runtime::serve;
 use gritos_service::Port;
 use gritos_sys::{Error, mmio};
@@ -48,7 +48,22 @@ fn run() -> Result<(), Error> {
     }
     let mut port = Port::<1>::new(endpoint, 1)?;
     let registers = mmio::Registers::map(device.registers)?;
-    let dma = settings.window.map(dma).transpose()?;
+    // A description knows better than the firmware's tree, where it says anything.
+    let seen = environment.window("emmc2").map(|seen| Window {
+        device: seen.device,
+        physical: seen.physical,
+        bytes: seen.bytes,
+    });
+    let window = settings.window.or(seen);
+    if let Some(window) = window {
+        log::info!(
+            "memory from {:#x} on, {} MiB, is at {:#x} for the controller",
+            window.physical,
+            window.bytes >> 20,
+            window.device
+        );
+    }
+    let dma = window.map(dma).transpose()?;
     let status = match SdCard::start(Machine(registers), dma) {
         Ok(card) => {
             let about = card.card();

@@ -193,7 +193,14 @@ impl Root {
             return Ok(region);
         }
         let spec = self.shared.system.component(index).ok_or(missing())?;
-        let region = self.pool.take(spec.memory_bytes, &mut self.slots)?;
+        // What its devices see by themselves, if there is as much of it; its
+        // driver finds out.
+        let devices = self.shared.system.devices_of(index);
+        let window = self.shared.devices.seen(devices);
+        let region = self
+            .pool
+            .take_within(spec.memory_bytes, &window, &mut self.slots)
+            .or_else(|_| self.pool.take(spec.memory_bytes, &mut self.slots))?;
         self.component_mut(index)?.region = Some(region);
         Ok(region)
     }

@@ -2,15 +2,18 @@
 //!
 //! Their capabilities are made once, in the order of their addresses, because
 //! device memory is given out upwards. Components get copies of them, one
-//! component each.
+//! component each. What of memory a device with DMA sees by itself is read from
+//! the device tree here, once.
 
 use core::fmt;
+use core::ops::Range;
 
 use gritos_sys::abi::ObjectType;
 use gritos_sys::abi::boot_info::{BootInfo, UNTYPED_LIMIT, slot};
 use gritos_sys::abi::method::MemoryType;
 use gritos_sys::abi::{Address, Status};
 use gritos_sys::cap::{AddressSpace, IrqControl, IrqHandler, MemoryObject, Untyped};
+use gritos_sys::environment::Window;
 use gritos_sys::error::Operation;
 use gritos_sys::invoke::Wanted;
 use gritos_sys::mmio::Registers;
@@ -24,6 +27,8 @@ pub(crate) struct Made {
     /// Its registers.
     pub(crate) registers: Cap<MemoryObject>,
     interrupts: [Option<Cap<IrqHandler>>; INTERRUPT_LIMIT],
+    /// What of memory it sees by itself, if it has DMA and the tree says.
+    pub(crate) window: Option<Window>,
 }
 
 impl Made {
@@ -35,6 +40,24 @@ impl Made {
 
 /// How often a register is read that is to say that the device has stopped.
 const PATIENCE: usize = 10_000;
+
+/// What was wrong with a device.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// It cannot be made.
+    Kernel(Error),
+    /// What it sees of memory is not known.
+    Tree(gritos_device_tree::Error),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(error) => write!(f, "{error}"),
+            Self::Tree(error) => write!(f, "{error}; it is used without DMA"),
+        }
+    }
+}
 
 /// Why a device was not stopped.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +107,13 @@ pub(crate) struct Devices {
 
 impl Devices {
     /// Makes the capabilities of all devices that somebody owns. `failed` is
-    /// told about each that cannot be made.
+    /// told about each with which something is wrong.
     pub(crate) fn make(
         info: &BootInfo,
         system: &System<'_>,
+        tree: &[u8],
         slots: &mut Slots,
-        mut failed: impl FnMut(&Device<'_>, Error),
+        mut failed: impl FnMut(&Device<'_>, Trouble),
     ) -> Self {
         let mut devices = Self {
             made: [None; DEVICE_LIMIT],
@@ -107,14 +131,32 @@ impl Devices {
             };
             below = device.base + 1;
             match make(info, &device, slots) {
-                Ok(made) => {
+                Ok(mut made) => {
+                    if device.dma {
+                        let window = window(tree, &device);
+                        made.window = window
+                            .unwrap_or_else(|error| {
+                                failed(&device, Trouble::Tree(error));
+                                None
+                            })
+                            .map(environment_window);
+                    }
                     if let Some(place) = devices.made.get_mut(index) {
                         *place = Some(made);
                     }
                 }
-                Err(error) => failed(&device, error),
+                Err(error) => failed(&device, Trouble::Kernel(error)),
             }
         }
+    }
+
+    /// The physical addresses that all of these devices see by themselves.
+    pub(crate) fn seen(&self, indices: impl Iterator<Item = u16>) -> Range<u64> {
+        let windows = indices.filter_map(|index| self.get(index)?.window);
+        windows.fold(0..u64::MAX, |seen, window| {
+            let end = window.physical.saturating_add(window.bytes);
+            seen.start.max(window.physical)..seen.end.min(end)
+        })
     }
 
     /// The device with this index.
@@ -135,6 +177,7 @@ fn make(info: &BootInfo, device: &Device<'_>, slots: &mut Slots) -> Result<Made,
     let mut made = Made {
         registers,
         interrupts: [None; INTERRUPT_LIMIT],
+        window: None,
     };
     let control = Cap::<IrqControl>::at(Address::root(slot::IRQ_CONTROL));
     for (place, line) in made.interrupts.iter_mut().zip(device.interrupts()) {
@@ -143,6 +186,23 @@ fn make(info: &BootInfo, device: &Device<'_>, slots: &mut Slots) -> Result<Made,
         *place = Some(handler.inspect_err(|_| slots.give_back(slot))?);
     }
     Ok(made)
+}
+
+/// What the device sees of memory, by the tree.
+fn window(
+    tree: &[u8],
+    device: &Device<'_>,
+) -> Result<Option<gritos_device_tree::Window>, gritos_device_tree::Error> {
+    let registers = device.base..device.base.saturating_add(device.size);
+    gritos_device_tree::window(tree, &registers)
+}
+
+const fn environment_window(window: gritos_device_tree::Window) -> Window {
+    Window {
+        device: window.device,
+        physical: window.physical,
+        bytes: window.bytes,
+    }
 }
 
 fn untyped_of(info: &BootInfo, device: &Device<'_>) -> Result<Cap<Untyped>, Error> {

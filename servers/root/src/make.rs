@@ -85,6 +85,12 @@ impl Shared {
             self.grant(making.index, &mut granting, &grant)?;
         }
         let (mut author, first_free) = granting.finish();
+        for number in self.system.devices_of(making.index) {
+            let window = self.devices.get(number).and_then(|made| made.window);
+            if let Some((window, device)) = window.zip(self.system.device(number)) {
+                author.window(device.name, window)?;
+            }
+        }
         let page = author.finish(first_free, spec.cnode_slots, spec.arguments)?;
         self.put_page(process, making, page)?;
         put_memory(process, making)
@@ -111,7 +117,7 @@ impl Shared {
                 granting.give(grant, handler, Mask::AS_HELD, 0)
             }
             GrantKind::Platform => granting.give(grant, self.platform, Mask::AS_HELD, 0),
-            GrantKind::Data => Err(missing()),
+            GrantKind::Data | GrantKind::Window => Err(missing()),
         }
     }
 

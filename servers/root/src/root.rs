@@ -32,6 +32,9 @@ use crate::{messenger, printer, report};
 /// Where the boot image is mapped.
 const IMAGE_ADDRESS: u64 = rt::IMMUTABLE_BASE;
 
+/// Where the device tree is mapped: behind everything that a boot image can be.
+const TREE_ADDRESS: u64 = IMAGE_ADDRESS + (1 << 30);
+
 /// Memory for translation tables of the root task's own AddressSpace.
 const TABLE_BYTES: u64 = 64 << 10;
 /// Memory for the endpoints of services and the root task's own objects.
@@ -155,8 +158,9 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
             .take()?
             .mint(endpoint, Mask::only(Rights::SEND), Helper::Messenger as u32)?;
     let services = services(&system, own, endpoint, &mut slots)?;
-    let devices = Devices::make(info, &system, &mut slots, |device, error| {
-        console.complain(|out| writeln!(out, "root: device {}: {error}", device.name));
+    let tree = device_tree(info, space)?;
+    let devices = Devices::make(info, &system, tree, &mut slots, |device, trouble| {
+        console.complain(|out| writeln!(out, "root: device {}: {trouble}", device.name));
     });
     let creator = Creator {
         space,
@@ -222,6 +226,17 @@ fn console_service(shared: &Shared) -> Option<(u16, u8)> {
             let component = shared.system.component(index).filter(|_| wanted)?;
             Some((number, component.priority))
         })
+}
+
+/// Maps the device tree.
+fn device_tree(info: &BootInfo, space: Cap<AddressSpace>) -> Result<&'static [u8], Error> {
+    let memory = Cap::<MemoryObject>::at(Address::root(slot::DEVICE_TREE));
+    memory.map_all(space, TREE_ADDRESS, Permissions::Read)?;
+    let bytes = rt::immutable_bytes(memory)?;
+    let start = usize::try_from(info.device_tree_offset).unwrap_or(usize::MAX);
+    let tree = bytes.get(start..).unwrap_or_default();
+    let length = usize::try_from(info.device_tree_bytes).unwrap_or(usize::MAX);
+    Ok(tree.get(..length).unwrap_or(tree))
 }
 
 /// Makes the endpoint of each service; those of the root task itself share its

@@ -7,7 +7,7 @@ use gritos_abi::boot_image::{PAGE, SEGMENT_LIMIT};
 use crate::elf::{Load, Program};
 
 /// Pages of the root task's stack.
-const ROOT_STACK_PAGES: u64 = 16;
+const ROOT_STACK_PAGES: u64 = 24;
 
 /// One past the highest address of a program.
 const USER_END: u64 = 1 << 39;
