@@ -11,7 +11,7 @@ use gritos_sys::environment;
 use gritos_sys::invoke::Permissions;
 use gritos_sys::shared::{SHARED_BASE, SharedBuf};
 use gritos_sys::slots::{Slot, own};
-use log::error;
+use log::{error, warn};
 
 use crate::outside::Patient;
 
@@ -23,7 +23,7 @@ const DEFAULT_MTU: usize = 1500;
 /// Where the driver's memory is mapped.
 const MAPPED_AT: u64 = SHARED_BASE;
 /// Nanoseconds between the first two attempts to reach a driver; each pause is twice as long as the one
-/// before, up to a limit.
+/// before, up to a limit. Also when it is reached each time and lost at once.
 const RETRY_NS: u64 = 50_000_000;
 const RETRY_LIMIT_NS: u64 = 5_000_000_000;
 /// Nanoseconds between looks at a cable, however idle it is: a driver that died says nothing.
@@ -55,8 +55,14 @@ pub(crate) struct Cable {
     plugged: Option<Plugged>,
     retry_ns: u64,
     pause_ns: u64,
+    /// When the driver was reached last.
+    plugged_ns: u64,
     /// When it is looked at next although nothing came.
     check_ns: u64,
+    /// Frames that were given to the driver.
+    sent: u64,
+    /// How many those were when it had no room for another one at the last check.
+    full_at: Option<u64>,
     /// The driver said that the link may have changed.
     changed: bool,
     /// The driver was asked for the interface and did not answer.
@@ -73,7 +79,10 @@ impl Cable {
             plugged: None,
             retry_ns: 0,
             pause_ns: RETRY_NS,
+            plugged_ns: 0,
             check_ns: 0,
+            sent: 0,
+            full_at: None,
             changed: false,
             stale: false,
         };
@@ -125,7 +134,8 @@ impl Cable {
         });
         match link {
             Ok(link) => {
-                self.pause_ns = RETRY_NS;
+                self.plugged_ns = now_ns;
+                self.full_at = None;
                 self.plugged = Some(Plugged {
                     link,
                     memory: slots.0,
@@ -156,7 +166,27 @@ impl Cable {
         if let Some(plugged) = self.plugged.take() {
             forget(plugged.memory, plugged.doorbell);
         }
-        self.retry_ns = 0;
+    }
+
+    /// Looks whether the driver still does what it is for.
+    fn check(&mut self, now_ns: u64) {
+        if self.plugged.is_none() {
+            return;
+        }
+        if now_ns - self.plugged_ns >= CHECK_NS {
+            // This attachment was no failure: the next attempt may follow soon.
+            self.pause_ns = RETRY_NS;
+        }
+        if self.can_send() {
+            self.full_at = None;
+        } else if self.full_at == Some(self.sent) {
+            // Nothing that waits for room, in the loop of this machine either, would ever get some.
+            warn!("the driver takes no frames any more: it is attached to anew");
+            self.unplug();
+            self.plug(now_ns);
+        } else {
+            self.full_at = Some(self.sent);
+        }
     }
 
     fn with<R>(
@@ -214,6 +244,7 @@ impl FrameDevice for Cable {
     }
 
     fn send(&mut self, frame: &[u8]) {
+        self.sent += 1;
         self.with(|link| link.send(frame));
     }
 
@@ -228,6 +259,7 @@ impl FrameDevice for Cable {
         let checks = now_ns >= self.check_ns;
         if checks {
             self.check_ns = now_ns + CHECK_NS;
+            self.check(now_ns);
         }
         // Once in a while: each question that a driver leaves open costs everybody the time it had for it.
         if self.plugged.is_some() && (core::mem::take(&mut self.changed) || (checks && self.stale))

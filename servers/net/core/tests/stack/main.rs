@@ -11,4 +11,5 @@ mod neighbours;
 mod pause;
 mod rest;
 mod sim;
+mod storms;
 mod streams;
