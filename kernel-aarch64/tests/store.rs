@@ -202,7 +202,7 @@ fn place(start: *mut u8, object: &Object) {
 
 /// Follows `runs` runs, in which there must be so many calls.
 fn follow(fast: bool, runs: u64, calls: u64) {
-    let bytes_of_a_run = if cfg!(miri) { 600 } else { 3000 };
+    let bytes_of_a_run = if cfg!(miri) { 300 } else { 3000 };
     let mut tally = Tally::default();
     let mut short = 0;
     for number in 0..runs {

@@ -213,11 +213,9 @@ fn round(
             };
             let reaches =
                 |trial: &&Trial| trial.reached.contains(&mutant.id) && is_for(mutant, trial);
-            for trial in trials.iter().filter(reaches) {
-                if trial.notices(folder, mutant.id)? {
-                    lock().add(mutant, Outcome::Noticed(trial.name()))?;
-                    break;
-                }
+            let reaching: Vec<_> = trials.iter().filter(reaches).collect();
+            if let Some(test) = trial::first_to_notice(&reaching, folder, mutant.id)? {
+                lock().add(mutant, Outcome::Noticed(test))?;
             }
             if number % 100 == 99 {
                 println!("{} of {}", number + 1, open.len());
@@ -257,11 +255,10 @@ fn build_each(
             results.add(mutant, Outcome::NotViable)?;
             continue;
         };
-        for trial in trials {
-            if trial.in_programs(&programs).notices(&folder, mutant.id)? {
-                results.add(mutant, Outcome::Noticed(trial.name()))?;
-                break;
-            }
+        let trials: Vec<_> = trials.iter().map(|t| t.in_programs(&programs)).collect();
+        let trials: Vec<_> = trials.iter().collect();
+        if let Some(test) = trial::first_to_notice(&trials, &folder, mutant.id)? {
+            results.add(mutant, Outcome::Noticed(test))?;
         }
     }
     Ok(())
@@ -341,13 +338,15 @@ impl Results {
         let mark = mark_of(origin, &is_source)?;
         let path = workspace.output("mutants/results.txt")?;
         let mut text = fs::read_to_string(&path).unwrap_or_default();
-        let mut before = BTreeMap::<_, BTreeSet<String>>::new();
+        let old = workspace.output("mutants/before.txt")?;
         if text.lines().next() != Some(&mark) {
-            for (name, how) in rows_of(&text) {
-                let tests = before.entry(list::what(name)).or_default();
-                tests.insert(how.to_string());
-            }
+            fs::write(&old, text)?;
             text = mark + "\n";
+        }
+        let mut before = BTreeMap::<_, BTreeSet<String>>::new();
+        for (name, how) in rows_of(&fs::read_to_string(&old).unwrap_or_default()) {
+            let tests = before.entry(list::what(name)).or_default();
+            tests.insert(how.to_string());
         }
         let with = |viable: bool| {
             rows_of(&text)

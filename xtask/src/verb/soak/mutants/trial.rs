@@ -37,10 +37,11 @@ pub(super) struct Trial {
 }
 
 /// What a test said.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Verdict {
     Passed,
-    Failed,
+    /// This one failed.
+    Failed(String),
 }
 
 impl Trial {
@@ -64,32 +65,6 @@ impl Trial {
         }
     }
 
-    fn run(&self, folder: &Path, limit: u64, setting: (&str, &str)) -> Result<Verdict> {
-        // One at a time: some shells take the last of several.
-        let limits = format!("ulimit -t {limit} && ulimit -v {MEMORY_KIB} && exec \"$0\" \"$@\"");
-        let mut command = Command::new("sh");
-        command.current_dir(folder).args(["-c", &limits]);
-        command.arg(&self.program.1);
-        command.args(["--exact", &self.test, "--test-threads=1", "--quiet"]);
-        command.env(setting.0, setting.1);
-        if let Some(amount) = self.amount {
-            command.env("GRITOS_SOAK", amount);
-        }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let passed = command
-            .status()
-            .context("no test can be started")?
-            .success();
-        Ok(if passed {
-            Verdict::Passed
-        } else {
-            Verdict::Failed
-        })
-    }
-
     /// The same test of another build.
     pub(super) fn in_programs(&self, programs: &[Program]) -> Self {
         let mut trial = self.clone();
@@ -98,13 +73,60 @@ impl Trial {
         }
         trial
     }
+}
 
-    /// Whether the test notices mutant `id`.
-    pub(super) fn notices(&self, folder: &Path, id: u32) -> Result<bool> {
-        let limit = (self.seconds * 10.0) as u64 + 4;
-        let id = id.to_string();
-        Ok(self.run(folder, limit, ("GRITOS_MUTANT", &id))? == Verdict::Failed)
+/// Runs tests of one program in one process, with a limit of processor time.
+fn run(trials: &[&Trial], folder: &Path, limit: u64, setting: (&str, &str)) -> Result<Verdict> {
+    let Some(first) = trials.first() else {
+        return Ok(Verdict::Passed);
+    };
+    // One at a time: some shells take the last of several.
+    let limits = format!("ulimit -t {limit} && ulimit -v {MEMORY_KIB} && exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.current_dir(folder).args(["-c", &limits]);
+    command
+        .arg(&first.program.1)
+        .args(["--exact", "--test-threads=1"]);
+    command.args(trials.iter().map(|trial| &trial.test));
+    command.env(setting.0, setting.1);
+    if let Some(amount) = first.amount {
+        command.env("GRITOS_SOAK", amount);
     }
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    let output = command.output().context("no test can be started")?;
+    if output.status.success() {
+        return Ok(Verdict::Passed);
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let failed = |trial: &&&Trial| text.contains(&format!("test {} ... FAILED", trial.test));
+    // One that is neither told to have passed nor to have failed ended the process.
+    let ended = |trial: &&&Trial| !text.contains(&format!("test {} ... ok", trial.test));
+    let trial = trials.iter().find(failed);
+    let trial = trial.or_else(|| trials.iter().find(ended)).unwrap_or(first);
+    Ok(Verdict::Failed(trial.name()))
+}
+
+/// The first of `trials` that notices mutant `id`. Those of one program run together.
+pub(super) fn first_to_notice(trials: &[&Trial], folder: &Path, id: u32) -> Result<Option<String>> {
+    let id = id.to_string();
+    let mut programs: Vec<Vec<&Trial>> = Vec::new();
+    for trial in trials {
+        let same = programs
+            .iter_mut()
+            .find(|p| p.first().is_some_and(|t| t.program == trial.program));
+        match same {
+            Some(program) => program.push(trial),
+            None => programs.push(vec![trial]),
+        }
+    }
+    for program in programs {
+        let seconds: f64 = program.iter().map(|trial| trial.seconds).sum();
+        let limit = (seconds * 10.0) as u64 + 4;
+        if let Verdict::Failed(test) = run(&program, folder, limit, ("GRITOS_MUTANT", &id))? {
+            return Ok(Some(test));
+        }
+    }
+    Ok(None)
 }
 
 /// What a test takes, and the mutants that it reaches.
@@ -156,7 +178,8 @@ pub(super) fn all(
         }
         fs::write(&path, "")?;
         let before = children_seconds()?;
-        let verdict = trial.run(folder, 600, ("GRITOS_REACHED", &path.to_string_lossy()))?;
+        let setting = ("GRITOS_REACHED", &*path.to_string_lossy());
+        let verdict = run(&[trial], folder, 600, setting)?;
         ensure!(
             verdict == Verdict::Passed,
             "{} fails without a mutant",
