@@ -31,6 +31,11 @@ pub(super) const CASES: &[Case] = &[
         web::conformance,
     )
     .with(web::WEB),
+    Case::new(
+        "network/ten_thousand_requests_have_no_error",
+        web::ten_thousand,
+    )
+    .with(web::WEB),
     Case::new("network/bad_web_clients_keep_nobody_out", web::bad_clients).with(web::WEB),
     Case::new(
         "network/megabytes_go_through_rings_in_a_few_calls",

@@ -57,6 +57,12 @@ impl Peer {
 
     /// Sends a request as it stands; an answer to `HEAD` has no body.
     pub(super) fn ask(&mut self, request: &str, head_only: bool) -> Result<Answer> {
+        self.send(request)?;
+        self.answer(head_only)
+    }
+
+    /// Sends a request as it stands, without waiting for its answer.
+    pub(super) fn send(&mut self, request: &str) -> Result<()> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
@@ -66,6 +72,13 @@ impl Peer {
         };
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(request.as_bytes())?;
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    /// Takes the answer to the request that was sent.
+    pub(super) fn answer(&mut self, head_only: bool) -> Result<Answer> {
+        let mut stream = self.stream.take().context("nothing was asked")?;
         let mut bytes = Vec::new();
         let mut room = [0; 4096];
         let end = loop {

@@ -148,6 +148,48 @@ pub(super) fn conformance(guest: &mut Guest<'_>) -> Result<()> {
     is_well(guest, port, &page)
 }
 
+/// A hundred connections, all of which wait for an answer at the same time, until there were ten thousand.
+pub(super) fn ten_thousand(guest: &mut Guest<'_>) -> Result<()> {
+    const CONNECTIONS: usize = 100;
+    const ROUNDS: usize = 100;
+    const THREADS: usize = 4;
+    const REQUEST: &str = "GET /small HTTP/1.1\r\nHost: guest\r\n\r\n";
+    guest.succeed("ip -w; echo 'a small file' > /data/www/small")?;
+    let port = guest.port(80)?;
+    // One after the other: QEMU's user network has a queue of one for those who connect.
+    let mut peers: Vec<Peer> = (0..CONNECTIONS).map(|_| Peer::new(port)).collect();
+    for peer in &mut peers {
+        ensure!(peer.get("/small")?.status == 200);
+    }
+    let mut threads = Vec::new();
+    while !peers.is_empty() {
+        let mut some = peers.split_off(peers.len() - CONNECTIONS / THREADS);
+        threads.push(thread::spawn(move || -> Result<usize> {
+            let mut answers = 0;
+            for round in 1..ROUNDS {
+                for peer in &mut some {
+                    peer.send(REQUEST)?;
+                }
+                for (number, peer) in some.iter_mut().enumerate() {
+                    let answer = peer.answer(false)?;
+                    let good = answer.status == 200 && answer.body == b"a small file\n";
+                    ensure!(good, "{number} in round {round}: {answer:?}");
+                    answers += 1;
+                }
+            }
+            let again = some.iter().filter(|peer| peer.connections != 1).count();
+            ensure!(again == 0, "{again} connections ended");
+            Ok(answers)
+        }));
+    }
+    let mut answers = CONNECTIONS;
+    for one in threads {
+        answers += one.join().ok().context("a client ended")??;
+    }
+    ensure!(answers == CONNECTIONS * ROUNDS, "{answers} answers");
+    Ok(())
+}
+
 /// Clients at their worst keep nobody out for long.
 pub(super) fn bad_clients(guest: &mut Guest<'_>) -> Result<()> {
     let (port, page, large) = prepare(guest)?;
