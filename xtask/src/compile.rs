@@ -43,7 +43,12 @@ pub(crate) fn build(workspace: &Workspace, package: &str) -> Result<PathBuf> {
         return Ok(path.clone());
     }
     let folder = workspace.metadata.target_directory.as_std_path();
-    let path = build_in(workspace, folder, package)?;
+    // Cargo gives what is compiled with other flags the same names if they map paths away: in one folder, kernel
+    // and processes would each have the crates that they share compiled again after the other.
+    let path = match package {
+        KERNEL => build_in(workspace, &folder.join("kernel"), package)?,
+        _ => build_in(workspace, folder, package)?,
+    };
     built.insert(package.to_string(), path.clone());
     Ok(path)
 }
