@@ -22,8 +22,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
 /// Age in nanoseconds from which a handshake makes room for another if the
 /// queue is full: floods of requests from addresses that never answer do not
-/// keep others out.
-const HALF_REST_NS: u64 = 1_000_000_000;
+/// keep others out. An answer that was lost is sent again after a second, and must not come too late.
+const HALF_REST_NS: u64 = 3_000_000_000;
 
 type Tcp = tcp::Socket<'static>;
 
