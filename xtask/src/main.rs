@@ -17,6 +17,7 @@ mod elf;
 mod exec;
 mod frames;
 mod image;
+mod lan;
 mod load;
 mod qemu;
 mod report;

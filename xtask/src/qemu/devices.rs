@@ -59,6 +59,8 @@ impl Disk {
 pub(crate) enum Network {
     /// QEMU's own: the guest reaches what the host reaches, and is reached by these ports.
     User(Vec<Forward>),
+    /// To xtask: each frame is a datagram to the Unix socket `out`, and one for the guest comes to `into`.
+    Frames { out: PathBuf, into: PathBuf },
 }
 
 /// A TCP port of the host, on 127.0.0.1, that leads to one of the guest.
@@ -119,7 +121,7 @@ impl Devices {
             add("-device", device.into());
         }
         if let Some(network) = &self.network {
-            add("-netdev", network.backend().into());
+            add("-netdev", network.backend());
             let device = virtio("net", "netdev=network", NETWORK_SLOT);
             add("-device", device.into());
         }
@@ -139,16 +141,22 @@ impl Devices {
 }
 
 impl Network {
-    fn backend(&self) -> String {
+    fn backend(&self) -> OsString {
         match self {
-            Self::User(forwards) => {
-                forwards
-                    .iter()
-                    .fold("user,id=network".to_string(), |line, forward| {
-                        let Forward { host, guest } = forward;
-                        line + &format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}")
-                    })
+            Self::Frames { out, into } => {
+                let mut line = OsString::from("dgram,id=network,local.type=unix,local.path=");
+                line.push(value(into));
+                line.push(",remote.type=unix,remote.path=");
+                line.push(value(out));
+                line
             }
+            Self::User(forwards) => forwards
+                .iter()
+                .fold("user,id=network".to_string(), |line, forward| {
+                    let Forward { host, guest } = forward;
+                    line + &format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}")
+                })
+                .into(),
         }
     }
 }
@@ -202,6 +210,21 @@ mod tests {
              -qmp unix:m.qmp,server=on,wait=off -d int"
         );
         assert!(devices.check(Board::Rpi4).is_err());
+    }
+
+    #[test]
+    fn frames_go_to_one_socket_and_come_from_another() {
+        let devices = Devices {
+            network: Some(Network::Frames {
+                out: "a,b".into(),
+                into: "c".into(),
+            }),
+            ..Devices::default()
+        };
+        assert!(line(&devices, Board::Virt).starts_with(
+            "-netdev dgram,id=network,local.type=unix,local.path=c,\
+             remote.type=unix,remote.path=a,,b -device virtio-net-device"
+        ));
     }
 
     #[test]

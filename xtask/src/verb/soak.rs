@@ -20,6 +20,7 @@ use crate::{report, toolchain};
 
 mod kills;
 mod mutants;
+mod network;
 mod tools;
 
 #[derive(Args)]
@@ -96,6 +97,11 @@ const PARTS: &[Part] = &[
         name: "files",
         about: "ten thousand losses of power, damaged volumes, and long random work on files",
         steps: |_| Ok(files()),
+    },
+    Part {
+        name: "network",
+        about: "ten thousand requests, files in and out, bad wires, and driver and service killed 100 times each",
+        steps: |_| Ok(network::steps()),
     },
     Part {
         name: "power",

@@ -34,6 +34,7 @@ mod supervision;
 
 pub(crate) use files::{soak_components, soak_power};
 pub(crate) use guest::Guest;
+pub(crate) use network::soak as soak_network;
 pub(crate) use network::soak_web;
 
 /// All tables, in the order in which they run.
@@ -43,6 +44,7 @@ const AREAS: &[&[Case]] = &[
     examples::CASES,
     files::CASES,
     network::CASES,
+    network::FRAMES,
     board::CASES,
 ];
 
@@ -112,6 +114,8 @@ pub(crate) struct Setting {
     pub(crate) ports: &'static [u16],
     /// Whether there is a network (`virt` only).
     pub(crate) network: bool,
+    /// The case is the network, frame by frame (`virt` only); there are no ports then.
+    pub(crate) frames: bool,
     /// Whether there is a source of entropy (`virt` only).
     pub(crate) entropy: bool,
     /// Whether programs on the target may read the performance counters.
@@ -131,6 +135,7 @@ impl Setting {
         card: false,
         ports: &[],
         network: false,
+        frames: false,
         entropy: false,
         counters: false,
         clock: Clock::Host,
@@ -146,7 +151,7 @@ impl Setting {
         };
         let rest = |s: &Self| {
             (
-                (s.system, s.memory, s.ports, s.network),
+                (s.system, s.memory, s.ports, s.network, s.frames),
                 (s.entropy, s.counters, s.clock, s.arguments, s.card),
             )
         };

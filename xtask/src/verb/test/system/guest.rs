@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{Image, Setting};
 use crate::exec::{Audience, Conversation, PATIENCE, Trouble};
 use crate::frames::{Record, Stream};
+use crate::lan::Lan;
 use crate::qemu::{Board, Disk, Forward, Machine, Network, Running};
 use crate::workspace::Workspace;
 
@@ -39,6 +40,7 @@ pub(crate) struct Guest<'a> {
     machine: Machine,
     image: Image,
     forwards: Vec<Forward>,
+    lan: Option<Lan>,
     running: Option<Live>,
     /// Number of the last command.
     number: usize,
@@ -78,12 +80,19 @@ impl<'a> Guest<'a> {
             }
             machine.devices.network = Some(Network::User(forwards.clone()));
         }
+        let lan = setting.frames.then(Lan::start).transpose()?;
+        if let Some(lan) = &lan {
+            let (out, into) = lan.paths();
+            let (out, into) = (out.to_path_buf(), into.to_path_buf());
+            machine.devices.network = Some(Network::Frames { out, into });
+        }
         machine.devices.monitor = Some(monitor_path());
         let mut guest = Self {
             workspace,
             machine,
             image: image.clone(),
             forwards,
+            lan,
             running: None,
             number: 0,
             earlier: Vec::new(),
@@ -280,6 +289,49 @@ impl<'a> Guest<'a> {
             .with_context(|| format!("the setting of this case has no port {port}"))
     }
 
+    /// Runs a command while `peer` plays the other end of the wire, each in its thread.
+    ///
+    /// # Errors
+    /// What the peer found, or what became of the command.
+    pub(crate) fn with_peer<T: Send>(
+        &mut self,
+        command: &str,
+        peer: impl FnOnce(&Lan) -> Result<T> + Send,
+    ) -> Result<(Ran, T)> {
+        // The command needs the guest, the peer its network alone.
+        let lan = self.lan.take();
+        let lan = lan.context("the setting of this case has no frames")?;
+        lan.clear();
+        let (ran, played) = std::thread::scope(|scope| {
+            let monitor = self.machine.devices.monitor.clone();
+            let peer = scope.spawn(|| {
+                let played = peer(&lan);
+                if let (Err(_), Some(monitor)) = (&played, monitor) {
+                    // The command would wait for its peer as long as it may.
+                    switch_off(&monitor);
+                }
+                played
+            });
+            let ran = self.run(command);
+            let played = peer.join();
+            (ran, played)
+        });
+        self.lan = Some(lan);
+        let played = played.ok().context("the peer panicked")?;
+        let played = played.with_context(|| match &ran {
+            Ok(ran) => format!("while `{command}` came to {ran:?}"),
+            Err(error) => format!("while `{command}` failed: {error:#}"),
+        })?;
+        Ok((ran?, played))
+    }
+
+    /// The network that the case is.
+    pub(crate) fn lan(&self) -> Result<&Lan> {
+        self.lan
+            .as_ref()
+            .context("the setting of this case has no frames")
+    }
+
     /// The file with the disk's contents.
     pub(crate) fn disk(&self) -> Result<&Path> {
         let disk = self.machine.devices.disk.as_ref();
@@ -360,6 +412,20 @@ fn monitor_path() -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("gritos-{}-{number}.qmp", std::process::id()))
+}
+
+/// Has QEMU end, if its monitor can be reached.
+fn switch_off(path: &Path) {
+    let Ok(mut socket) = connect(path) else {
+        return;
+    };
+    for command in ["qmp_capabilities", "quit"] {
+        // It may be gone already.
+        let _ = writeln!(socket, "{}", serde_json::json!({ "execute": command }));
+    }
+    // Until it hangs up, so that it has read them.
+    let _ = socket.set_read_timeout(Some(MONITOR_LIMIT));
+    let _ = std::io::copy(&mut socket, &mut std::io::sink());
 }
 
 /// Connects to QEMU, which may have begun just now.

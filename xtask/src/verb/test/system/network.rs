@@ -10,11 +10,15 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{Case, Guest, Setting};
 use http::Peer;
 
+mod frames;
 mod http;
 mod rings;
 mod web;
 
 pub(crate) use web::soak as soak_web;
+pub(crate) mod soak;
+
+pub(super) use frames::CASES as FRAMES;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("network/an_address_comes_by_dhcp", address).with(NETWORK),

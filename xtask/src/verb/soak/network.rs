@@ -1,0 +1,56 @@
+//! The network: many requests, long files, kills under traffic, bad wires.
+
+use super::{Action, Step};
+use crate::verb::test::system::soak_network as network;
+
+/// Files of 64 MiB that go in and out: one unless `GRITOS_SOAK_FILES` says how many; 16 are a gibibyte.
+const FILES: &str = "GRITOS_SOAK_FILES";
+/// Steps of ten kills each, for each component.
+const KILLS: u64 = 10;
+/// Steps of some rounds each over a bad wire.
+const WIRES: u64 = 5;
+
+pub(super) fn steps() -> Vec<Step> {
+    let files = std::env::var(FILES)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
+    let step = |label: String, run: Action| Step { label, run };
+    let requests = step(
+        "10,000 requests through 100 connections".to_string(),
+        Box::new(network::requests),
+    );
+    let files = (1..=files).map(|number| {
+        let label = format!("a file of 64 MiB in and out, number {number}");
+        step(
+            label,
+            Box::new(move |workspace| network::file(workspace, number)),
+        )
+    });
+    let wires = (0..WIRES).map(|number| {
+        let label = format!(
+            "streams over a wire that loses a fifth, part {}",
+            number + 1
+        );
+        let seed = 1000 * (number + 1);
+        step(
+            label,
+            Box::new(move |workspace| network::lossy(workspace, seed)),
+        )
+    });
+    let kills = ["virtio-net", "net"].into_iter().flat_map(|component| {
+        (0..KILLS).map(move |number| {
+            let (first, last) = (10 * number + 1, 10 * number + 10);
+            let label = format!("kills {first} to {last} of {component} under traffic");
+            step(
+                label,
+                Box::new(move |workspace| network::kills(workspace, component)),
+            )
+        })
+    });
+    std::iter::once(requests)
+        .chain(files)
+        .chain(wires)
+        .chain(kills)
+        .collect()
+}
