@@ -5,9 +5,12 @@ use alloc::format;
 use gritos_board_api::BoardClient;
 use gritos_console_api::ConsoleClient;
 use gritos_display_core::Terminal;
+use gritos_log_api::{Level, LogClient};
 use gritos_service::{Kernel, call_cap};
+use gritos_sys::abi::cap::BADGE_CLIENT;
+use gritos_sys::cap::Endpoint;
 use gritos_sys::heap::Heap;
-use gritos_sys::{Error, ipc, mmio, time};
+use gritos_sys::{Cap, Error, ipc, mmio, time};
 
 use crate::screen::Screen;
 
@@ -20,6 +23,9 @@ const HEAP_PIECES: u16 = 8;
 const FRAME_NS: u64 = 40_000_000;
 /// Before a console that refused is asked again.
 const PAUSE_NS: u64 = 500_000_000;
+
+/// Most records of the root task that are shown first: what it prints about machine and boot image are half as many.
+const START_RECORDS: usize = 40;
 
 pub(crate) fn main(_argument: u64) {
     if let Err(error) = run() {
@@ -84,6 +90,9 @@ fn run() -> Result<(), Error> {
         )
         .as_bytes(),
     );
+    if let Some(log) = environment.service("log") {
+        show_start(log, &mut terminal);
+    }
     let mut console = ConsoleClient::new(call_cap(console), Kernel);
     let (mut seen, mut drawn_at) = (0, 0);
     loop {
@@ -105,5 +114,30 @@ fn run() -> Result<(), Error> {
         }
         terminal.draw(&mut screen);
         drawn_at = time::nanoseconds(time::now());
+    }
+}
+
+/// Shows what the root task printed so far, most of which was before there was a console: from the log, which keeps it.
+fn show_start(log: Cap<Endpoint>, terminal: &mut Terminal) {
+    let mut log = LogClient::new(call_cap(log), Kernel);
+    let mut after = 0;
+    for _ in 0..START_RECORDS {
+        // The last record, or a log that does not answer: the console's text follows.
+        let Ok(found) = log.next(after, Level::Trace, BADGE_CLIENT) else {
+            break;
+        };
+        after = found.head.sequence;
+        terminal.write(&found.text);
+        let mut shown = found.text.len();
+        while shown < usize::from(found.head.length) {
+            match log.rest(after, shown as u16) {
+                Ok(text) if !text.is_empty() => {
+                    terminal.write(&text);
+                    shown += text.len();
+                }
+                _ => break,
+            }
+        }
+        terminal.write(b"\r\n");
     }
 }

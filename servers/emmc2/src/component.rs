@@ -65,7 +65,10 @@ fn run() -> Result<(), Error> {
     }
     let dma = window.map(dma).transpose()?;
     let status = match SdCard::start(Machine(registers), dma) {
-        Ok(card) => {
+        Ok(mut card) => {
+            if let Some(fault) = card.take_trouble() {
+                log::warn!("a first block by DMA failed: {fault}; the driver moves them");
+            }
             let about = card.card();
             log::info!(
                 "a card of {} MiB, {} lines, {} MHz{}{}{}",

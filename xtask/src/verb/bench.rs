@@ -22,6 +22,7 @@ use crate::qemu::{Board, Clock, Machine, Running};
 use crate::workspace::Workspace;
 use crate::{compile, report, toolchain, verb};
 
+mod card;
 mod files;
 mod network;
 mod outside;
@@ -52,6 +53,8 @@ enum Part {
     System,
     /// Files
     Files,
+    /// A card, with DMA and without
+    Card,
     /// The network
     Network,
 }
@@ -179,7 +182,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         ..Report::default()
     };
     let mut failed = Vec::new();
-    for part in [Part::Kernel, Part::System, Part::Files, Part::Network] {
+    for part in [
+        Part::Kernel,
+        Part::System,
+        Part::Files,
+        Part::Card,
+        Part::Network,
+    ] {
         if options.part.is_some_and(|only| only != part) {
             continue;
         }
@@ -188,6 +197,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Part::Kernel => kernel(workspace, &mut report),
             Part::System => system::run(workspace, measurements),
             Part::Files => files::run(workspace, measurements),
+            Part::Card => card::run(workspace, measurements),
             Part::Network => network::run(workspace, measurements),
         };
         if let Err(error) = result {

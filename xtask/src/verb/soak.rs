@@ -118,6 +118,11 @@ const PARTS: &[Part] = &[
         about: "the disk's driver and the file server are killed 100 times each while files are written",
         steps: |_| Ok(kills(10, "kills of each", system::soak_components)),
     },
+    Part {
+        name: "board",
+        about: "tests of shell and files on QEMU's Raspberry Pi that the gate has on `virt` only, or on both",
+        steps: |_| Ok(system::soak_board_cases().map(board_case).collect()),
+    },
 ];
 
 /// Steps of ten rounds each.
@@ -127,6 +132,14 @@ fn kills(count: u64, what: &str, run: fn(&Workspace) -> Result<()>) -> Vec<Step>
         run: Box::new(run),
     };
     (0..count).map(step).collect()
+}
+
+/// A test of the whole system on the other board.
+fn board_case(name: &'static str) -> Step {
+    Step {
+        label: name.to_string(),
+        run: Box::new(move |workspace| system::soak_board(workspace, name)),
+    }
 }
 
 /// A minute on a machine of its own.

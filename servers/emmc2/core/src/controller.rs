@@ -255,6 +255,19 @@ impl<O: Outside> Controller<O> {
         self.await_status(status::TRANSFER_COMPLETE, BUSY_LIMIT)
     }
 
+    /// Waits until the command that was sent has been answered, and the controller has moved its blocks by itself.
+    ///
+    /// # Errors
+    /// As [`read_small`](Self::read_small), and `Dma`.
+    pub(crate) fn await_moved(&mut self) -> Result<(), Fault> {
+        self.await_status(status::COMMAND_COMPLETE, COMMAND_LIMIT)?;
+        let card = self.outside.read(Register::Response0);
+        if card & STATUS_ERRORS != 0 {
+            return Err(Fault::Status(card));
+        }
+        self.await_status(status::TRANSFER_COMPLETE, BUSY_LIMIT)
+    }
+
     /// Sends a command. Its data, if it has any, are `blocks` blocks of `block_bytes` bytes, which the controller
     /// moves by itself if there is a `table` of descriptors at that address of its own.
     ///

@@ -58,24 +58,55 @@ struct Transfer<M> {
 }
 
 impl<O: Outside, M: Memory + Clone> SdCard<O, M> {
-    /// Starts controller and card. The controller moves blocks by itself if it can and `dma` says how.
+    /// Starts controller and card. The controller moves blocks by itself if it can, `dma` says how, and a block that
+    /// it read so is the one that was read by the driver ([`has_dma`](Self::has_dma)).
     ///
     /// # Errors
-    /// Everything that can go wrong with them.
+    /// Everything that can go wrong with them, but for what concerns moving blocks by itself alone.
     pub fn start(outside: O, dma: Option<Dma<M>>) -> Result<Self, Fault> {
         let mut controller = Controller::start(outside)?;
         let dma = dma.filter(|_| controller.has_adma2());
         let card = Card::identify(&mut controller)?;
-        controller.set_interrupts(true);
-        Ok(Self {
+        let mut started = Self {
             controller,
             card,
-            dma,
+            dma: None,
             lost: false,
             transfer: None,
             ended: None,
             trouble: None,
-        })
+        };
+        if let Some(dma) = dma {
+            match started.trial(&dma) {
+                Ok(()) => started.dma = Some(dma),
+                Err(fault) => {
+                    started.trouble = Some(fault);
+                    if recover(&mut started.controller, &started.card).is_err() {
+                        started.find_again()?;
+                    }
+                }
+            }
+        }
+        started.controller.set_interrupts(true);
+        Ok(started)
+    }
+
+    /// Reads the first block twice, by the driver and by the controller, and compares.
+    fn trial(&mut self, dma: &Dma<M>) -> Result<(), Fault> {
+        let argument = self.card.argument(0).ok_or(Fault::Exchanged)?;
+        let command = Command::transfer(Direction::Read, argument, 1);
+        let mut block = [0; BLOCK_BYTES];
+        self.controller.read_small(&command, &mut block)?;
+        let table = dma.prepare_trial(&block).ok_or(Fault::Dma)?;
+        self.controller
+            .send(&command, BLOCK_BYTES as u32, 1, Some(table))?;
+        let moved = self.controller.await_moved();
+        dma.took_trial();
+        moved?;
+        match dma.trial_is(&block) {
+            true => Ok(()),
+            false => Err(Fault::Dma),
+        }
     }
 
     /// The card.

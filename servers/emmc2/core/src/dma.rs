@@ -10,14 +10,18 @@ use core::fmt;
 
 use gritos_ring::Memory;
 
-use crate::Window;
+use crate::{BLOCK_BYTES, Window};
 
 /// Bytes that a table needs at most.
-pub const TABLE_BYTES: usize = 8 * DESCRIPTORS;
+const DESCRIPTOR_BYTES: usize = 8 * DESCRIPTORS;
+/// Bytes of memory for a table, and a block for the first trial behind it.
+pub const TABLE_BYTES: usize = TRIAL_AT + BLOCK_BYTES;
+/// Where that block lies.
+const TRIAL_AT: usize = DESCRIPTOR_BYTES.next_multiple_of(LINE);
 /// Bytes of one descriptor's memory: the length has 16 bits, in which 0 would be 64 KiB.
 const PIECE: usize = 32 << 10;
 /// Descriptors of a job of the greatest length.
-const DESCRIPTORS: usize = (crate::REQUEST_BLOCKS as usize * crate::BLOCK_BYTES).div_ceil(PIECE);
+const DESCRIPTORS: usize = (crate::REQUEST_BLOCKS as usize * BLOCK_BYTES).div_ceil(PIECE);
 /// Where memory begins and what is moved ends: at a multiple of this, so that no cache line has bytes of both the
 /// controller and a processor. Larger lines than these are not known.
 const LINE: usize = 128;
@@ -58,7 +62,7 @@ impl<M: Memory> Dma<M> {
             return None;
         }
         let first = self.address(memory, offset, bytes)?;
-        let table = self.address(&self.table, 0, TABLE_BYTES)?;
+        let table = self.address(&self.table, 0, DESCRIPTOR_BYTES)?;
         if !table.is_multiple_of(8) || !first.is_multiple_of(4) {
             return None;
         }
@@ -73,6 +77,24 @@ impl<M: Memory> Dma<M> {
         }
         (self.give)(memory, offset, bytes);
         Some(table)
+    }
+
+    /// As [`prepare`](Self::prepare), for a block behind the table that is to become `expected` and is not before.
+    pub(crate) fn prepare_trial(&self, expected: &[u8; BLOCK_BYTES]) -> Option<u32> {
+        let before = expected.map(|byte| !byte);
+        self.table.write(TRIAL_AT, &before).ok()?;
+        self.prepare(&self.table, TRIAL_AT, BLOCK_BYTES)
+    }
+
+    /// The controller is done with that block.
+    pub(crate) fn took_trial(&self) {
+        (self.take)(&self.table, TRIAL_AT, BLOCK_BYTES);
+    }
+
+    /// Whether it has become what was expected.
+    pub(crate) fn trial_is(&self, expected: &[u8; BLOCK_BYTES]) -> bool {
+        let mut found = [0; BLOCK_BYTES];
+        self.table.read(TRIAL_AT, &mut found).is_ok() && found == *expected
     }
 
     /// The controller's address of bytes of a memory, if it reaches all of them.

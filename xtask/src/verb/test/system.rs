@@ -33,6 +33,38 @@ mod shell;
 mod supervision;
 
 pub(crate) use files::{soak_components, soak_power};
+
+/// Cases that run on `virt` in the gate and hold on a Raspberry Pi too: what `cargo xtask soak board`
+/// runs there. Not the suite of POSIX, which takes longer than its limit there when the host is busy.
+const ALSO_ON_A_PI: [&str; 7] = [
+    "shell/nothing_of_a_large_paste_is_lost",
+    "shell/garbage_and_endless_lines_are_survived",
+    "files/a_disk_without_a_file_system_harms_nobody",
+    "files/a_full_disk_is_said_and_survived",
+    "files/the_host_and_the_guest_read_each_other_s_fat",
+    "files/nothing_durable_is_lost_with_the_power",
+    "files/driver_and_server_are_killed_under_load",
+];
+
+/// The names of those cases.
+pub(crate) fn soak_board_cases() -> impl Iterator<Item = &'static str> {
+    ALSO_ON_A_PI.into_iter()
+}
+
+/// Runs one of them on QEMU's `raspi4b`, with a card of its own.
+pub(crate) fn soak_board(workspace: &Workspace, name: &str) -> Result<()> {
+    let mut cases = AREAS.iter().copied().flatten();
+    let case = cases
+        .find(|case| case.name == name)
+        .with_context(|| format!("there is no case {name}"))?;
+    let path = workspace.output("soak-board.img")?;
+    let image = Image::write(workspace, &case.setting, Board::Rpi4, path)?;
+    let mut guest = Guest::start(workspace, &case.setting, Board::Rpi4, &image, "soak-board")?;
+    (case.run)(&mut guest).with_context(|| {
+        let lines = guest.last_lines(CONTEXT_LINES).join("\n     | ");
+        format!("{name}; the console ended with\n     | {lines}")
+    })
+}
 pub(crate) use guest::Guest;
 pub(crate) use network::soak as soak_network;
 pub(crate) use network::soak_web;
@@ -483,6 +515,9 @@ mod tests {
                 "{}",
                 case.name
             );
+        }
+        for name in super::soak_board_cases() {
+            assert!(all.iter().any(|case| case.name == name), "{name}");
         }
         assert!(is_meant("shell/") && !is_meant("shell") && !is_meant("endpoint"));
     }

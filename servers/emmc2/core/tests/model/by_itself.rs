@@ -1,10 +1,11 @@
 //! The controller moves blocks by itself.
 
 use gritos_block_core::DiskError;
+use gritos_emmc2_core::Fault;
 
 use crate::card::{BLOCK, Card, Kind};
 use crate::controller::Mishap;
-use crate::{GIVEN, IO_ERROR, bench_by_itself};
+use crate::{GIVEN, IO_ERROR, bench_after, bench_by_itself};
 
 #[test]
 fn blocks_go_where_they_should_at_one_interrupt_a_job() {
@@ -22,7 +23,8 @@ fn blocks_go_where_they_should_at_one_interrupt_a_job() {
                 assert!(bench.holds(5000 + block + i as u64) == chunk);
             }
         }
-        assert_eq!(bench.model.borrow().moved, 2 * (1 + 2 + 256 + 400));
+        // One more at the start, to see whether it can.
+        assert_eq!(bench.model.borrow().moved, 1 + 2 * (1 + 2 + 256 + 400));
         bench.driver.borrow_mut().interrupts = 0;
         bench.read(0, 256).unwrap();
         assert_eq!(bench.driver.borrow().interrupts, 1);
@@ -67,7 +69,31 @@ fn a_controller_that_does_not_reach_memory_leaves_it_to_the_driver() {
     bench.model.borrow_mut().memories.clear();
     bench.disk.write(3, &[7; BLOCK]).unwrap();
     assert!(bench.holds(3) == [7; BLOCK]);
-    assert_eq!(bench.model.borrow().moved, 0);
+    assert_eq!(bench.model.borrow().moved, 1, "at the start");
+}
+
+/// What the first trial finds, no client's data was at risk for.
+#[test]
+fn a_first_block_that_does_not_arrive_leaves_all_to_the_driver() {
+    for mishap in [
+        Mishap::Unreachable,
+        // It says that it moved the block, and it is elsewhere.
+        Mishap::Astray,
+    ] {
+        let mut bench = bench_after(Kind::sdhc(), [mishap].into());
+        assert!(bench.model.borrow().mishaps.is_empty(), "it went wrong");
+        assert!(!bench.driver.borrow().card.has_dma());
+        let trouble = bench.driver.borrow_mut().card.take_trouble();
+        assert_eq!(trouble, Some(Fault::Dma), "{mishap:?}");
+        assert!(bench.read(40, 8).unwrap()[..BLOCK] == Card::original(40));
+        bench.disk.write(3, &[7; BLOCK]).unwrap();
+        assert!(bench.holds(3) == [7; BLOCK]);
+        assert_eq!(
+            bench.model.borrow().moved,
+            u32::from(mishap == Mishap::Astray)
+        );
+        GIVEN.with_borrow(|given| assert!(given.is_empty(), "all was taken back: {given:?}"));
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) enum Mishap {
     Silence(u32),
     /// The controller reaches no memory by itself.
     Unreachable,
+    /// What it brings to memory by itself comes to another place than it should.
+    Astray,
 }
 
 #[derive(Debug)]
@@ -472,6 +474,10 @@ impl Controller {
                 self.soon(at + 10_000_000, 1 << 20);
                 return false;
             };
+            let astray = self
+                .mishaps
+                .pop_front_if(|mishap| *mishap == Mishap::Astray);
+            let words = if astray.is_some() { &[] } else { &*words };
             for ((offset, memory), data) in words.iter().zip(data.as_chunks::<4>().0) {
                 // Memory that was taken away swallows what is written there.
                 let _ = memory.store(*offset, u32::from_le_bytes(*data));

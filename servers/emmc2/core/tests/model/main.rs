@@ -12,10 +12,11 @@ use gritos_block_core::{Attachment, Disk, DiskError, Queue, Signals, layout, mem
 use gritos_emmc2_core::{Dma, SdCard, TABLE_BYTES, Window};
 use gritos_ring::host::HostMemory;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use card::{Card, Kind};
-use controller::{Machine, Shared, with};
+use controller::{Machine, Mishap, Shared, with};
 
 pub(crate) const DEPTH: usize = 4;
 pub(crate) const DATA_BYTES: u32 = 256 << 10;
@@ -102,7 +103,7 @@ pub(crate) struct Bench {
 
 /// A driver for a card of this kind, and a client of it.
 pub(crate) fn bench(kind: Kind) -> Bench {
-    bench_with(kind, None)
+    bench_of(with(Some(Card::new(kind))), None)
 }
 
 /// Where the controller sees the client's memory, and the driver's table.
@@ -116,6 +117,11 @@ thread_local! {
 
 /// The same with a controller that moves blocks by itself.
 pub(crate) fn bench_by_itself(kind: Kind) -> Bench {
+    bench_after(kind, VecDeque::new())
+}
+
+/// The same, with what goes wrong at the start.
+pub(crate) fn bench_after(kind: Kind, trial: VecDeque<Mishap>) -> Bench {
     let table = HostMemory::new(TABLE_BYTES);
     let dma = Dma {
         table: table.clone(),
@@ -133,14 +139,17 @@ pub(crate) fn bench_by_itself(kind: Kind) -> Bench {
             GIVEN.with_borrow_mut(|given| assert_eq!(given.pop(), Some((offset, bytes))));
         },
     };
-    let bench = bench_with(kind, Some(dma));
-    let memories = vec![(TABLE_AT, table), (SEEN_AT, bench.memory.clone())];
-    bench.model.borrow_mut().memories = memories;
+    let model = with(Some(Card::new(kind)));
+    (model.borrow_mut().memories, model.borrow_mut().mishaps) = (vec![(TABLE_AT, table)], trial);
+    let bench = bench_of(model, Some(dma));
+    let mut model = bench.model.borrow_mut();
+    let client = (SEEN_AT, bench.memory.clone());
+    model.memories.push(client);
+    drop(model);
     bench
 }
 
-fn bench_with(kind: Kind, dma: Option<Dma<HostMemory>>) -> Bench {
-    let model = with(Some(Card::new(kind)));
+fn bench_of(model: Shared, dma: Option<Dma<HostMemory>>) -> Bench {
     let card = SdCard::start(Machine(model.clone()), dma).expect("a good card");
     let geometry = card.geometry();
     let layout: BlockLayout = layout(DEPTH as u32, DATA_BYTES).expect("possible");

@@ -15,6 +15,9 @@ use crate::workspace::Workspace;
 pub(super) const CASES: &[Case] = &[
     Case::new("board/time_passes", time_passes).on(&[Board::Virt, Board::Rpi4]),
     Case::new("board/the_firmware_answers", firmware).on(&[Board::Rpi4]),
+    Case::new("board/reboot_resets_the_machine", reboot)
+        .on(&[Board::Rpi4])
+        .alone(),
     Case::new(
         "board/the_screen_shows_what_the_serial_line_shows",
         screen_shows,
@@ -72,6 +75,20 @@ fn firmware(guest: &mut Guest<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The watchdog's reset ends QEMU, whose status is then 0, and the card keeps what was written.
+fn reboot(guest: &mut Guest<'_>) -> Result<()> {
+    let log = guest.succeed("log")?;
+    ensure!(
+        log.contains("memory from 0x0 on, 1024 MiB, is at 0xc0000000 for the controller"),
+        "the window of the tree is not what the driver has: {log}"
+    );
+    let status = guest.end("reboot")?;
+    ensure!(status == 0, "QEMU ended with status {status}");
+    guest.boot()?;
+    guest.succeed("uptime")?;
+    Ok(())
+}
+
 fn large_card(guest: &mut Guest<'_>) -> Result<()> {
     guest.expect("log", "a card of 4096 MiB, 4 lines")?;
     guest.expect("cat /boot/config.txt", "arm_64bit=1")?;
@@ -111,6 +128,13 @@ fn screen_shows(guest: &mut Guest<'_>) -> Result<()> {
     ensure!(
         first == "gRiTOS 0.1.0 on rpi4, board b03115",
         "the first line is `{first}`"
+    );
+    ensure!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("Raspberry Pi 4, counter ")),
+        "what the root task says of the machine is not among\n{}",
+        lines.join("\n")
     );
     // Typed, changed in the middle, run.
     guest.type_bytes(b"echo the screx\x7fen\x01\x1b[C\x1b[C\x1b[C\x1b[C lives:\r")?;

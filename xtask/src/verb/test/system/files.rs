@@ -70,6 +70,7 @@ pub(super) const CASES: &[Case] = &[
         killed::components,
     )
     .with(LOAD)
+    .on(BOTH)
     .alone(),
 ];
 

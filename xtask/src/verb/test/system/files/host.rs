@@ -14,8 +14,8 @@ use crate::card;
 use crate::toolchain::disk::{DEBUGFS, E2FSCK, FSCK_FAT, MCOPY, MKE2FS, Tool};
 use crate::workspace::Workspace;
 
-/// Bytes of the small disk.
-const SMALL_BYTES: u64 = 12 << 20;
+/// Bytes of the small disk: QEMU wants a power of two of a card.
+const SMALL_BYTES: u64 = 16 << 20;
 
 /// Makes a disk that is one ext4.
 pub(super) fn make_small(_workspace: &Workspace, path: &Path) -> Result<()> {

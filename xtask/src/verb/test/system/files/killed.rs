@@ -88,8 +88,12 @@ pub(super) fn components(guest: &mut Guest<'_>) -> Result<()> {
 /// Kills driver and server so often, one after the other.
 pub(super) fn restarts(guest: &mut Guest<'_>, times: u64) -> Result<()> {
     let mut durable = reach(guest, 4)?;
+    let running = guest.succeed("ps")?;
+    let drivers = ["virtio-blk", "emmc2"];
+    let driver = drivers.into_iter().find(|name| running.contains(name));
+    let driver = driver.with_context(|| format!("no driver of a disk in\n{running}"))?;
     for _ in 0..times {
-        for component in ["virtio-blk", "fs"] {
+        for component in [driver, "fs"] {
             guest.succeed(&format!("restart {component}"))?;
             durable = reach(guest, durable + 3)?;
         }
