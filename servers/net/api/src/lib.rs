@@ -25,10 +25,12 @@ mod servers;
 pub use types::{
     Domain, InterfaceStatus, IpAddress, IpProtocol, MAX_BACKLOG, MAX_NAME, MessageFlags, NetError,
     Network, Readiness, ShutdownHow, SocketAddress, SocketAddressV4, SocketAddressV6, SocketOption,
-    SocketType,
+    SocketState, SocketStatus, SocketType,
 };
 #[rustfmt::skip]
-pub use sockets_protocol::{Sockets, SocketsClient, SocketsResolveTicket, SocketsServer};
+pub use sockets_protocol::{
+    Sockets, SocketsClient, SocketsListReply, SocketsResolveTicket, SocketsServer,
+};
 #[rustfmt::skip]
 pub use socket_protocol::{
     Socket, SocketAcceptAnswer, SocketAcceptReply, SocketAcceptTicket, SocketClient,

@@ -13,7 +13,7 @@ impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + cr
         match incoming.tag {
             4099 => gritos_base_api::Session::quick(server, incoming),
             4100 => gritos_base_api::Supervision::quick(server, incoming),
-            21 => crate::Sockets::quick(server, incoming),
+            21 | 22 => crate::Sockets::quick(server, incoming),
             2 | 3 | 8..=13 | 16 | 19 => crate::Socket::quick(server, incoming),
             _ => None,
         }
@@ -28,7 +28,7 @@ impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + cr
         match incoming.tag {
             4097..=4099 => gritos_base_api::Session::dispatch(server, incoming, ticket),
             4100 => gritos_base_api::Supervision::dispatch(server, incoming, ticket),
-            1 | 20 | 21 => crate::Sockets::dispatch(server, incoming, ticket),
+            1 | 20..=22 => crate::Sockets::dispatch(server, incoming, ticket),
             2..=19 => crate::Socket::dispatch(server, incoming, ticket),
             _ => rt::Answer::Refused(rt::WireError::UnknownMethod),
         }

@@ -11,6 +11,20 @@ impl rt::object::Object for Sockets {
     const TYPE: rt::ObjectType = rt::ObjectType::Endpoint;
 }
 
+impl Sockets {
+    /// May see everybody's sockets.
+    pub const MAY_OBSERVE: rt::Rights = rt::Rights::server(4);
+}
+
+/// Results of [`SocketsClient::list`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketsListReply {
+    /// How many it received.
+    pub count: u32,
+    /// The place to go on at; 0 after the last socket.
+    pub next: u32,
+}
+
 /// Client of [`Sockets`].
 #[derive(Clone, Copy, Debug)]
 pub struct SocketsClient<T> {
@@ -119,6 +133,37 @@ impl<T: rt::Transport> SocketsClient<T> {
         }
         Ok(())
     }
+
+    /// The sockets of all clients, some at a time, in the order of their places in the service's table. What
+    /// changes between two calls may be missed.
+    ///
+    /// Needs right `MAY_OBSERVE` on the capability used.
+    ///
+    /// Sent once more if the server dies on it.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`NetError`](crate::NetError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn list(
+        &mut self,
+        first: u32,
+        sockets: rt::Buffer,
+    ) -> Result<SocketsListReply, rt::Error<crate::NetError>> {
+        let request = rt::Outgoing::with_caps(
+            22,
+            [sockets.offset(), sockets.length(), u64::from(first), 0, 0, 0, 0, 0],
+            3,
+            [sockets.slot(rt::Rights::WRITE.union(rt::Rights::MAP))],
+        );
+        let mut reply = self.transport.call::<1, 0>(self.target.address(), request, None);
+        if reply.server_died() {
+            reply = self.transport.call::<1, 0>(self.target.address(), request, None);
+        }
+        if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(SocketsListReply { count: reply.words[0] as u32, next: (reply.words[0] >> 32) as u32 })
+    }
 }
 
 /// Server of [`Sockets`].
@@ -155,6 +200,18 @@ pub trait SocketsServer {
         caller: rt::Caller,
         status: rt::BufferRange,
     ) -> Result<(), crate::NetError>;
+
+    /// The sockets of all clients, some at a time, in the order of their places in the service's table. What
+    /// changes between two calls may be missed.
+    ///
+    /// # Errors
+    /// A [`NetError`](crate::NetError) of the server's choice.
+    fn list(
+        &mut self,
+        caller: rt::Caller,
+        first: u32,
+        sockets: rt::BufferRange,
+    ) -> Result<SocketsListReply, crate::NetError>;
 }
 
 /// A caller of [`SocketsServer::resolve`] that waits for its answer.
@@ -186,6 +243,7 @@ impl<S: SocketsServer> rt::Dispatch<S> for Sockets {
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
         match incoming.tag {
             21 => on_interface(server, incoming).ok(),
+            22 => on_list(server, incoming).ok(),
             _ => None,
         }
     }
@@ -200,6 +258,7 @@ impl<S: SocketsServer> rt::Dispatch<S> for Sockets {
             1 => on_socket(server, incoming),
             20 => on_resolve(server, incoming, ticket),
             21 => on_interface(server, incoming).map(rt::Answer::Words),
+            22 => on_list(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -272,6 +331,25 @@ fn on_interface<S: SocketsServer>(
     )))
 }
 
+#[inline(always)]
+fn on_list<S: SocketsServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        3,
+        1,
+        rt::BadgeClass::Session,
+        Sockets::MAY_OBSERVE,
+    )?;
+    Ok(answer_list(server.list(
+        caller,
+        incoming.words[2] as u32,
+        rt::BufferRange::decode(incoming, 0, false, true, incoming.words[0], incoming.words[1])?,
+    )))
+}
+
 #[inline]
 fn answer_socket(result: Result<rt::Grant<crate::Socket>, crate::NetError>) -> rt::Answer {
     match result {
@@ -305,6 +383,18 @@ fn answer_resolve(result: Result<u32, crate::NetError>) -> rt::Outgoing<0> {
 fn answer_interface(result: Result<(), crate::NetError>) -> rt::Outgoing<0> {
     match result {
         Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_list(result: Result<SocketsListReply, crate::NetError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(value) => rt::Outgoing::new(
+            0,
+            [u64::from(value.count) | u64::from(value.next) << 32, 0, 0, 0, 0, 0, 0, 0],
+            1,
+        ),
         Err(error) => rt::Outgoing::error(error.number()),
     }
 }

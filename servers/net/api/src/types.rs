@@ -806,3 +806,124 @@ impl rt::Wire for InterfaceStatus {
         })
     }
 }
+
+/// How far a socket is; of a stream, the states of RFC 9293.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SocketState {
+    /// It is used for nothing yet, or its connection is over.
+    Closed = 0,
+    /// It waits for connections.
+    Listen = 1,
+    /// It asked for a connection.
+    SynSent = 2,
+    /// It was asked for a connection, and has answered.
+    SynReceived = 3,
+    /// It is connected.
+    Established = 4,
+    /// It has ended its half.
+    FinWait1 = 5,
+    /// It has ended its half, and the peer knows.
+    FinWait2 = 6,
+    /// The peer has ended its half.
+    CloseWait = 7,
+    /// Both ended at the same time.
+    Closing = 8,
+    /// The peer has ended its half, and then this one.
+    LastAck = 9,
+    /// It is over, and waits for what may still be on its way.
+    TimeWait = 10,
+    /// It carries messages.
+    Messages = 11,
+}
+
+impl SocketState {
+    /// The number that stands for it.
+    #[inline]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The member with a number.
+    ///
+    /// # Errors
+    /// [`rt::WireError::BadEnum`] if there is none.
+    #[inline]
+    pub const fn from_number(number: u8) -> Result<Self, rt::WireError> {
+        match number {
+            0 => Ok(Self::Closed),
+            1 => Ok(Self::Listen),
+            2 => Ok(Self::SynSent),
+            3 => Ok(Self::SynReceived),
+            4 => Ok(Self::Established),
+            5 => Ok(Self::FinWait1),
+            6 => Ok(Self::FinWait2),
+            7 => Ok(Self::CloseWait),
+            8 => Ok(Self::Closing),
+            9 => Ok(Self::LastAck),
+            10 => Ok(Self::TimeWait),
+            11 => Ok(Self::Messages),
+            _ => Err(rt::WireError::BadEnum),
+        }
+    }
+}
+
+impl rt::Wire for SocketState {
+    const SIZE: usize = 1;
+    const ALIGN: usize = 1;
+
+    fn encode(&self, out: &mut [u8]) {
+        self.number().encode(out);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
+        Self::from_number(rt::get(bytes, 0)?)
+    }
+}
+
+/// A socket, as who may see everybody's sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketStatus {
+    /// Who made it: the badge of the client's session.
+    pub client: u32,
+    /// Bytes of a stream that were received and not read; of a listener, connections that wait for `accept`.
+    pub received: u32,
+    /// Bytes of a stream to be sent, or sent and not acknowledged; of a listener, most that may wait.
+    pub sent: u32,
+    /// What it carries.
+    pub kind: SocketType,
+    /// How far it is.
+    pub state: SocketState,
+    /// What it is bound to.
+    pub local: Option<SocketAddress>,
+    /// What it is connected to.
+    pub remote: Option<SocketAddress>,
+}
+
+impl rt::Wire for SocketStatus {
+    const SIZE: usize = 88;
+    const ALIGN: usize = 4;
+
+    fn encode(&self, out: &mut [u8]) {
+        rt::put(out, 0, &self.client);
+        rt::put(out, 4, &self.received);
+        rt::put(out, 8, &self.sent);
+        rt::put(out, 12, &self.kind);
+        rt::put(out, 14, &self.state);
+        rt::put(out, 16, &self.local);
+        rt::put(out, 52, &self.remote);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, rt::WireError> {
+        Ok(Self {
+            client: rt::get(bytes, 0)?,
+            received: rt::get(bytes, 4)?,
+            sent: rt::get(bytes, 8)?,
+            kind: rt::get(bytes, 12)?,
+            state: rt::get(bytes, 14)?,
+            local: rt::get(bytes, 16)?,
+            remote: rt::get(bytes, 52)?,
+        })
+    }
+}

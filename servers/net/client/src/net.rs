@@ -6,8 +6,8 @@ use gritos_base_api::{BufferAccess, SessionClient};
 use gritos_idl_runtime::object::MemoryObject;
 use gritos_idl_runtime::{Address, Buffer, Cap, Wire};
 use gritos_net_api::{
-    Domain, InterfaceStatus, IpAddress, IpProtocol, SocketAddress, SocketType, Sockets,
-    SocketsClient,
+    Domain, InterfaceStatus, IpAddress, IpProtocol, SocketAddress, SocketStatus, SocketType,
+    Sockets, SocketsClient,
 };
 
 use crate::{Error, Local, Socket, TcpListener, TcpStream, UdpSocket, address};
@@ -152,6 +152,29 @@ impl<L: Local> Net<L> {
         self.client().interface(self.range(DATA_AT, bytes.len()))?;
         self.get(DATA_AT, &mut bytes)?;
         InterfaceStatus::decode(&bytes).map_err(|_| Error::Address)
+    }
+
+    /// Tells `each` of the sockets of all clients. Needs the right `MAY_OBSERVE`.
+    ///
+    /// # Errors
+    /// What the service says.
+    pub fn sockets(&self, mut each: impl FnMut(&SocketStatus)) -> Result<(), Error> {
+        const ROOM: usize = 16;
+        let mut first = 0;
+        loop {
+            let range = self.range(DATA_AT, ROOM * SocketStatus::SIZE);
+            let answer = self.client().list(first, range)?;
+            for place in 0..ROOM.min(answer.count as usize) {
+                let mut bytes = [0; SocketStatus::SIZE];
+                self.get(DATA_AT + place * SocketStatus::SIZE, &mut bytes)?;
+                each(&SocketStatus::decode(&bytes).map_err(|_| Error::Address)?);
+            }
+            // Only ever forward: what the service says is not believed.
+            if answer.next <= first {
+                return Ok(());
+            }
+            first = answer.next;
+        }
     }
 
     fn client(&self) -> SocketsClient<L::Transport> {

@@ -257,6 +257,15 @@ impl Table {
         self.sockets.iter().map(|(id, socket)| (*id, socket))
     }
 
+    /// The sockets at this place and behind it, in the order of their places, each with its place.
+    pub(crate) fn starting_at(&self, first: usize) -> impl Iterator<Item = (usize, &Socket)> {
+        let places = self.places.iter().enumerate().skip(first);
+        places.filter_map(|(number, place)| {
+            let (_, socket) = self.sockets.get(place.at?)?;
+            Some((number, socket))
+        })
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SocketId, &mut Socket)> {
         self.sockets.iter_mut().map(|(id, socket)| (*id, socket))
     }

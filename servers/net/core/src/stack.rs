@@ -23,6 +23,7 @@ mod configure;
 mod datagram;
 mod hardware;
 mod linger;
+mod list;
 mod listener;
 mod names;
 mod observe;

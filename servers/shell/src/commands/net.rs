@@ -14,6 +14,8 @@ use gritos_net_client::{Error, Socket};
 use gritos_shell_core::builtins::{no_arguments, one_argument};
 use gritos_shell_core::{Command, Completes, Context, Failure, status};
 
+mod iperf;
+mod netstat;
 mod session;
 
 pub(crate) use session::{Memory, Network as Session, open, rings};
@@ -64,6 +66,22 @@ pub(crate) const COMMANDS: &[Command] = &[
         example: "echo hello | nc 10.0.2.2 7",
         completes: Completes::Nothing,
         run: nc,
+    },
+    Command {
+        name: "iperf",
+        summary: "measures a stream from a peer (-s) or to one (-c), which may be iperf 2; SECONDS are 10 and PORT 5001 unless said",
+        arguments: "-s [PORT] | -c HOST [SECONDS [PORT]]",
+        example: "iperf -c 10.0.2.2 3",
+        completes: Completes::Words(&["-s", "-c"]),
+        run: iperf::iperf,
+    },
+    Command {
+        name: "netstat",
+        summary: "shows the sockets of all components: of streams bytes received and to be sent, of listeners how many wait and may",
+        arguments: "",
+        example: "netstat",
+        completes: Completes::Nothing,
+        run: netstat::netstat,
     },
     Command {
         name: "get",

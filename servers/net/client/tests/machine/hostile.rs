@@ -75,6 +75,16 @@ fn ranges_that_lie_outside_or_overflow_are_refused() {
 const SocketAddressSize: u64 = <SocketAddress as gritos_idl_runtime::Wire>::SIZE as u64;
 
 #[test]
+fn who_may_not_see_the_sockets_of_others_does_not() {
+    let machine = open_machine();
+    let (session, buffer, _) = raw(machine, 1);
+    udp_socket(machine, session);
+    let mut client = SocketsClient::<_>::new(Cap::<Sockets>::new(session), machine.caller());
+    let answer = client.list(0, Buffer::registered(buffer, 0, 4096));
+    assert_eq!(answer.unwrap_err(), Error::Refused(WireError::MissingRight));
+}
+
+#[test]
 fn capabilities_of_the_wrong_kind_are_refused() {
     let machine = open_machine();
     let (session, buffer, _) = raw(machine, 1);

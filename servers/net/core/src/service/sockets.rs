@@ -2,8 +2,8 @@
 
 use gritos_idl_runtime::{BufferRange, Caller, Grant, Later, Response, Rights, Wire};
 use gritos_net_api::{
-    Domain, InterfaceStatus, IpProtocol, MAX_NAME, NetError, Socket, SocketType,
-    SocketsResolveTicket, SocketsServer,
+    Domain, InterfaceStatus, IpProtocol, MAX_NAME, NetError, Socket, SocketStatus, SocketType,
+    SocketsListReply, SocketsResolveTicket, SocketsServer,
 };
 use gritos_service::{MapMemory, Use};
 
@@ -11,6 +11,9 @@ use super::waiting::{Call, Request};
 use super::{Service, Signals, bad_buffer, bad_memory};
 use crate::frame::{Clock, FrameDevice};
 use crate::socket::SocketId;
+
+/// Most sockets that one call tells of, so that nobody waits long for it.
+const LISTED: u64 = 32;
 
 /// What whoever makes a socket may do with it: everything, and pass it on.
 const ALL_RIGHTS: Rights = Rights::SEND
@@ -89,6 +92,38 @@ where
             range.write(0, &bytes).map_err(bad_memory)
         });
         written.map_err(bad_buffer)?
+    }
+
+    fn list(
+        &mut self,
+        _caller: Caller,
+        first: u32,
+        sockets: BufferRange,
+    ) -> Result<SocketsListReply, NetError> {
+        let stack = &self.stack;
+        let written = self.buffers.with(&sockets, Use::Write, |range| {
+            let size = SocketStatus::SIZE as u64;
+            let room = (range.len() / size).min(LISTED);
+            if room == 0 {
+                return Err(NetError::Invalid);
+            }
+            let mut count = 0;
+            for (place, status) in stack.list(first) {
+                if count == room {
+                    return Ok((count, place));
+                }
+                let mut bytes = [0; SocketStatus::SIZE];
+                status.encode(&mut bytes);
+                range.write(count * size, &bytes).map_err(bad_memory)?;
+                count += 1;
+            }
+            Ok((count, 0))
+        });
+        let (count, next) = written.map_err(bad_buffer)??;
+        Ok(SocketsListReply {
+            count: count as u32,
+            next,
+        })
     }
 }
 

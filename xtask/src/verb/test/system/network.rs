@@ -12,6 +12,7 @@ use http::Peer;
 
 mod frames;
 mod http;
+mod iperf;
 mod rings;
 mod web;
 
@@ -24,8 +25,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("network/an_address_comes_by_dhcp", address).with(NETWORK),
     Case::new("network/ping_is_answered_outside_and_inside", ping).with(NETWORK),
     Case::new("network/names_are_looked_up", names).with(NETWORK),
+    Case::new("network/everybody_s_sockets_are_listed", sockets).with(NETWORK),
     Case::new("network/netcat_talks_both_ways", netcat).with(NETWORK),
     Case::new("network/messages_are_exchanged", messages).with(NETWORK),
+    Case::new("network/iperf_measures_both_ways", iperf::both_ways).with(NETWORK),
     Case::new("network/the_page_and_the_state_are_served", page).with(NETWORK),
     Case::new("network/wrong_requests_have_their_errors", wrong_requests).with(NETWORK),
     Case::new("network/a_hundred_connections_are_served_at_once", hundred).with(NETWORK),
@@ -91,6 +94,26 @@ fn ping(guest: &mut Guest<'_>) -> Result<()> {
 fn names(guest: &mut Guest<'_>) -> Result<()> {
     ensure!(guest.succeed("dns localhost")? == "127.0.0.1\n::1\n");
     guest.refuse("dns 'no name'", 1, "no name")?;
+    Ok(())
+}
+
+fn sockets(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("ip -w")?;
+    let has = |shown: &str, words: &[&str]| {
+        let mut lines = shown.lines();
+        lines.any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    let listens = ["http", "tcp", ":80 ", "LISTEN"];
+    let connected = ["http", "tcp", "10.0.2.15:80 ", "10.0.2.2:", "ESTABLISHED"];
+    let before = guest.succeed("netstat")?;
+    ensure!(has(&before, &listens), "{before}");
+    let mut peer = Peer::new(guest.port(80)?);
+    ensure!(peer.get("/no/such/file")?.status == 404);
+    let during = guest.succeed("netstat")?;
+    ensure!(
+        has(&during, &listens) && has(&during, &connected),
+        "{during}"
+    );
     Ok(())
 }
 
