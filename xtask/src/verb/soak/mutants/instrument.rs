@@ -316,6 +316,9 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
         self.fixed(|finder| visit::visit_item_static(finder, item));
     }
+    fn visit_variant(&mut self, item: &'ast syn::Variant) {
+        self.fixed(|finder| visit::visit_variant(finder, item));
+    }
     fn visit_type(&mut self, item: &'ast syn::Type) {
         self.fixed(|finder| visit::visit_type(finder, item));
     }
