@@ -24,6 +24,7 @@ mod wire;
 
 use wire::Wire;
 
+use inspect::Head;
 pub(crate) use inspect::{Protocol, Seen, Transport, Unreachable};
 
 /// Bytes of an Ethernet header.
@@ -50,6 +51,8 @@ pub(crate) struct Link<D> {
     pub(crate) seen: Seen,
     loop_next: bool,
     incoming: Vec<u8>,
+    /// The head of the frame that was seen last, if one with the same head would be seen as the same.
+    head: Option<Head>,
     /// Source and destination of the last packet that was not forged.
     honest: Option<(IpAddr, IpAddr)>,
     /// Length of the frame that was fetched.
@@ -64,6 +67,7 @@ impl<D: FrameDevice> Link<D> {
             seen: Seen::default(),
             loop_next: false,
             incoming: vec![0; bytes],
+            head: None,
             honest: None,
             fetched: None,
             wire: Wire::new(device, bytes),
@@ -137,6 +141,7 @@ impl<D: FrameDevice> Link<D> {
     pub(crate) fn set_own(&mut self, own: Vec<IpAddr>) {
         self.wire.own = own;
         self.honest = None;
+        self.head = None;
         self.wire.introduce();
     }
 
@@ -149,17 +154,24 @@ impl<D: FrameDevice> Link<D> {
         }
     }
 
-    fn admit(&mut self, length: usize, looped: bool) -> usize {
+    /// Sees what came in; whether it is to be dropped because it is forged, or asks for what is not to be had.
+    #[inline(never)]
+    fn is_unwelcome(&mut self, length: usize, looped: bool, head: Option<Head>) -> bool {
         self.seen = inspect::inspect(self.incoming.get(..length).unwrap_or(&[]));
         let forged = !looped && self.is_forged();
+        self.head = head.filter(|_| !looped && !forged);
+        let opens = self.seen.opens_port();
+        forged || opens.is_some_and(|port| self.closed_ports.contains(&port))
+    }
+
+    fn admit(&mut self, length: usize, looped: bool) -> usize {
+        let head = Head::of(self.incoming.get(..length).unwrap_or(&[]));
+        let is_like_last = !looped && head.is_some() && head == self.head;
+        let refused = !is_like_last && self.is_unwelcome(length, looped, head);
         let frame = self.incoming.get(..length).unwrap_or(&[]);
-        let refused = self
-            .seen
-            .opens_port()
-            .is_some_and(|port| self.closed_ports.contains(&port));
         // What went round in memory has no checksum.
         let right = looped || (checksum::is_header_right(frame) && checksum::is_right(frame));
-        if forged || refused || !right {
+        if refused || !right {
             self.wire.counters.dropped_frames += 1;
             self.seen.unreachable = None;
             return 0;

@@ -87,6 +87,38 @@ impl Seen {
     }
 }
 
+/// What says who a frame is from and for: in IPv4 without options, whole, and either UDP or a segment that asks for
+/// no connection. Frames of which it is the same are [seen](inspect) as the same. Most of a transfer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Protocol, its type in front.
+    protocol: [u8; 3],
+    /// Source and destination.
+    addresses: [u8; 8],
+    ports: [u8; 4],
+}
+
+impl Head {
+    /// The head of a frame, if it is of this kind.
+    #[inline]
+    pub(crate) fn of(frame: &[u8]) -> Option<Self> {
+        let bytes = frame.first_chunk::<38>()?;
+        let protocol = [bytes[12], bytes[13], bytes[23]];
+        let whole = [bytes[20] & 0xbf, bytes[21]] == [0; 2];
+        let plain = bytes[14] == 0x45 && protocol.starts_with(&IPV4) && whole;
+        let known = match bytes[23] {
+            UDP => true,
+            TCP => frame.get(34..).is_some_and(|segment| !opens(segment)),
+            _ => false,
+        };
+        (plain && known).then_some(Self {
+            protocol,
+            addresses: *bytes[26..].first_chunk()?,
+            ports: *bytes[34..].first_chunk()?,
+        })
+    }
+}
+
 /// Looks at a frame.
 pub(crate) fn inspect(frame: &[u8]) -> Seen {
     let packet = frame.get(HEADER_BYTES..).unwrap_or(&[]);
@@ -239,4 +271,65 @@ fn unreachable(quoted: Option<Packet<'_>>, port_closed: bool) -> Option<Unreacha
         remote: SocketAddr::new(destination, to),
         port_closed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEADER_BYTES, Head, TCP, UDP, inspect};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// A frame of 60 bytes with an IPv4 packet.
+    fn frame(protocol: u8) -> Vec<u8> {
+        let mut frame = vec![0; 60];
+        frame[12] = 0x08;
+        frame[HEADER_BYTES] = 0x45;
+        frame[HEADER_BYTES + 9] = protocol;
+        frame[26..38].copy_from_slice(&[10, 0, 2, 2, 10, 0, 2, 15, 0, 7, 0, 80]);
+        // ACK.
+        frame[47] = 0x10;
+        frame
+    }
+
+    #[test]
+    fn frames_with_the_same_head_are_seen_as_the_same() {
+        for protocol in [TCP, UDP] {
+            let base = frame(protocol);
+            let head = Head::of(&base);
+            assert!(head.is_some());
+            for at in 0..base.len() {
+                for value in 0..=255 {
+                    let mut other = base.clone();
+                    other[at] = value;
+                    if Head::of(&other) == head {
+                        assert_eq!(inspect(&other), inspect(&base), "{at} {value}");
+                    }
+                }
+            }
+            // What differs in each segment does not matter: identification, TTL, sequence number, payload.
+            for at in [18, 22, 38, 59] {
+                let mut other = base.clone();
+                other[at] ^= 1;
+                assert_eq!(Head::of(&other), head, "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_needs_a_look_has_no_head() {
+        let changed = |at: usize, value: u8| {
+            let mut other = frame(TCP);
+            other[at] = value;
+            Head::of(&other)
+        };
+        assert_eq!(changed(47, 2), None, "a request for a connection");
+        assert_eq!(changed(HEADER_BYTES, 0x46), None, "options");
+        assert_eq!(changed(20, 0x20), None, "a fragment");
+        assert_eq!(changed(21, 1), None, "a later fragment");
+        assert_eq!(changed(HEADER_BYTES + 9, 1), None, "ICMP");
+        assert_eq!(changed(12, 0x86), None, "IPv6");
+        for end in 0..38 {
+            assert_eq!(Head::of(&frame(UDP)[..end]), None);
+        }
+    }
 }
