@@ -29,13 +29,14 @@ const RETRY_LIMIT_NS: u64 = 5_000_000_000;
 /// Nanoseconds between looks at a cable, however idle it is: a driver that died says nothing.
 const CHECK_NS: u64 = 500_000_000;
 
-/// Wakes the driver.
+/// Has the driver look at the rings.
 #[derive(Debug)]
-struct Doorbell(Cap<Notification>);
+struct Doorbell(EthernetDeviceClient<Patient>);
 
 impl Signals for Doorbell {
     fn ring(&mut self) -> Result<(), LinkError> {
-        self.0.signal(1).map_err(|_| LinkError::Gone)
+        // One that does not answer in time is as good as gone.
+        self.0.look().map_err(|_| LinkError::Gone)
     }
 }
 
@@ -43,11 +44,11 @@ impl Signals for Doorbell {
 struct Plugged {
     link: Link<SharedBuf, Doorbell>,
     memory: Slot,
-    doorbell: Slot,
 }
 
 /// An Ethernet interface behind a driver.
 pub(crate) struct Cable {
+    session: StubCap<EthernetDevice>,
     driver: EthernetDeviceClient<Patient>,
     wake: Cap<Notification>,
     /// What the driver said of it, once it has.
@@ -73,7 +74,8 @@ impl Cable {
     /// Plugs into the driver behind `session`. `wake` is signalled when frames come in.
     pub(crate) fn new(session: StubCap<EthernetDevice>, wake: Cap<Notification>) -> Self {
         let mut cable = Self {
-            driver: EthernetDeviceClient::new(session, Patient),
+            session,
+            driver: EthernetDeviceClient::new(session, Patient::SHORTLY),
             wake,
             interface: None,
             plugged: None,
@@ -119,8 +121,7 @@ impl Cable {
             return;
         };
         let memory = object_cap::<_, MemoryObject>(reply.memory);
-        let doorbell = object_cap::<_, Notification>(reply.doorbell);
-        let slots = (own::of(memory), own::of(doorbell));
+        let slot = own::of(memory);
         let mapped = environment::map(memory, MAPPED_AT, Permissions::ReadWrite)
             .and_then(|()| SharedBuf::of(memory));
         let link = mapped.map_err(|_| LinkError::Gone).and_then(|shared| {
@@ -129,22 +130,18 @@ impl Cable {
                 RECEIVE_SLOTS,
                 TRANSMIT_SLOTS,
                 reply.layout,
-                Doorbell(doorbell),
+                Doorbell(EthernetDeviceClient::new(self.session, Patient::LONG)),
             )
         });
         match link {
             Ok(link) => {
                 self.plugged_ns = now_ns;
                 self.full_at = None;
-                self.plugged = Some(Plugged {
-                    link,
-                    memory: slots.0,
-                    doorbell: slots.1,
-                });
+                self.plugged = Some(Plugged { link, memory: slot });
             }
             Err(error) => {
                 error!("{error}");
-                forget(slots.0, slots.1);
+                forget(slot);
             }
         }
     }
@@ -164,7 +161,7 @@ impl Cable {
     /// Gives up an attachment that is of no further use.
     fn unplug(&mut self) {
         if let Some(plugged) = self.plugged.take() {
-            forget(plugged.memory, plugged.doorbell);
+            forget(plugged.memory);
         }
     }
 
@@ -206,9 +203,8 @@ impl Cable {
 }
 
 /// Deletes what an attachment brought; it may be gone already.
-fn forget(memory: Slot, doorbell: Slot) {
+fn forget(memory: Slot) {
     let _ = own::delete(memory);
-    let _ = own::delete(doorbell);
 }
 
 impl FrameDevice for Cable {
@@ -248,8 +244,8 @@ impl FrameDevice for Cable {
         self.with(|link| link.send(frame));
     }
 
-    fn flush(&mut self) {
-        self.with(Link::submit);
+    fn flush(&mut self) -> bool {
+        !self.with(Link::submit).unwrap_or(true)
     }
 
     fn tend(&mut self, now_ns: u64) -> Option<u64> {

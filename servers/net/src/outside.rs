@@ -65,10 +65,22 @@ impl Entropy for Seed {
 /// Calls through the kernel that give up after some time: a driver that is being started again must not
 /// keep clients waiting.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patient;
+pub(crate) struct Patient {
+    /// Nanoseconds that the driver has to answer.
+    limit_ns: u64,
+}
 
-/// Nanoseconds that a driver has to answer.
-const PATIENCE_NS: u64 = 20_000_000;
+impl Patient {
+    /// For calls that make clients wait while a driver is being started again.
+    pub(crate) const SHORTLY: Self = Self {
+        limit_ns: 20_000_000,
+    };
+    /// For calls that a driver answers at once, being more urgent; a call to one that dies ends. So long, because the
+    /// machine below may be an emulator on a busy host.
+    pub(crate) const LONG: Self = Self {
+        limit_ns: 1_000_000_000,
+    };
+}
 
 impl Transport for Patient {
     fn call<const CAPS: usize, const WINDOW: usize>(
@@ -77,7 +89,7 @@ impl Transport for Patient {
         message: Outgoing<CAPS>,
         timeout_ns: Option<u64>,
     ) -> Incoming {
-        let timeout_ns = timeout_ns.unwrap_or(PATIENCE_NS);
+        let timeout_ns = timeout_ns.unwrap_or(self.limit_ns);
         Kernel.call::<CAPS, WINDOW>(target, message, Some(timeout_ns))
     }
 

@@ -88,4 +88,14 @@ impl<M: Memory, const N: usize> Consumer<M, N> {
         self.place.memory.fence();
         Ok(self.refresh()? < count)
     }
+
+    /// Takes back what was asked for with [`arm`](Self::arm). A signal may be under way already.
+    ///
+    /// # Errors
+    /// `Gone`.
+    pub fn disarm(&mut self) -> Result<(), RingError> {
+        // A count that lies behind whatever is published from now on.
+        let behind = self.taken.wrapping_sub(1);
+        Ok(self.place.store(CONSUMER_WAKE, behind)?)
+    }
 }

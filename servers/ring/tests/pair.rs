@@ -157,3 +157,24 @@ fn threads_exchange_everything_whatever_the_timing() {
     }
     sender.join().unwrap();
 }
+
+#[test]
+fn a_side_that_does_not_wait_any_more_is_not_signalled() {
+    for taken in [0, 3] {
+        let (mut producer, mut consumer) = pair(4);
+        for number in 0..taken {
+            producer.push(&entry(number)).unwrap();
+            producer.publish().unwrap();
+            consumer.refresh().unwrap();
+            consumer.pop().unwrap();
+        }
+        consumer.release().unwrap();
+        assert_eq!(consumer.arm(1), Ok(true));
+        consumer.disarm().unwrap();
+        for number in 0..4 {
+            producer.push(&entry(number)).unwrap();
+            assert_eq!(producer.publish(), Ok(false), "{taken} {number}");
+        }
+        assert_eq!(consumer.arm(1), Ok(false), "they are there");
+    }
+}

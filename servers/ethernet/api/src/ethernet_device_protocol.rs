@@ -27,9 +27,6 @@ rt::bitflags::bitflags! {
 pub struct EthernetDeviceAttachReply {
     /// To be mapped by the client.
     pub memory: rt::Cap<rt::object::MemoryObject>,
-    /// To be signalled when slots were put into a ring to the driver, if the ring says that the driver
-    /// waits.
-    pub doorbell: rt::Cap<rt::object::Notification>,
     /// Where things lie.
     pub layout: crate::EthernetLayout,
 }
@@ -39,9 +36,6 @@ pub struct EthernetDeviceAttachReply {
 pub struct EthernetDeviceAttachAnswer {
     /// To be mapped by the client.
     pub memory: rt::Cap<rt::object::MemoryObject>,
-    /// To be signalled when slots were put into a ring to the driver, if the ring says that the driver
-    /// waits.
-    pub doorbell: rt::Cap<rt::object::Notification>,
     /// Where things lie.
     pub layout: crate::EthernetLayout,
 }
@@ -104,8 +98,8 @@ impl<T: rt::Transport> EthernetDeviceClient<T> {
             1,
             [wake.slot(rt::Rights::SEND, false)],
         );
-        let reply = self.transport.call::<1, 2>(self.target.address(), request, None);
-        if !reply.has_shape(rt::Kind::Reply, 3, 2) || reply.tag != 0 {
+        let reply = self.transport.call::<1, 1>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 3, 1) || reply.tag != 0 {
             self.transport.discard(&reply);
             return Err(rt::failure(reply.outcome, reply.tag));
         }
@@ -116,7 +110,6 @@ impl<T: rt::Transport> EthernetDeviceClient<T> {
                     0,
                     rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
                 )?,
-                doorbell: reply.cap(1, rt::Rights::SEND)?,
                 layout: rt::get(&image, 0)?,
             })
         };
@@ -156,6 +149,22 @@ impl<T: rt::Transport> EthernetDeviceClient<T> {
         let image = rt::image_of(&reply.words);
         rt::get(&image, 0).map_err(rt::Error::BadReply)
     }
+
+    /// Takes what the rings to the driver have. To be called when slots were put into one, if that ring says
+    /// that the driver waits. A call rather than a signal: the driver is more urgent than its client and would
+    /// run at once anyway, and a call there and back is what the kernel does fastest.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`EthernetError`](crate::EthernetError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn look(&mut self) -> Result<(), rt::Error<crate::EthernetError>> {
+        let request = rt::Outgoing::new(5, [0, 0, 0, 0, 0, 0, 0, 0], 0);
+        let reply = self.transport.call::<0, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
 }
 
 /// Server of [`EthernetDevice`].
@@ -193,6 +202,14 @@ pub trait EthernetDeviceServer {
         &mut self,
         caller: rt::Caller,
     ) -> Result<crate::EthernetCounters, crate::EthernetError>;
+
+    /// Takes what the rings to the driver have. To be called when slots were put into one, if that ring says
+    /// that the driver waits. A call rather than a signal: the driver is more urgent than its client and would
+    /// run at once anyway, and a call there and back is what the kernel does fastest.
+    ///
+    /// # Errors
+    /// A [`EthernetError`](crate::EthernetError) of the server's choice.
+    fn look(&mut self, caller: rt::Caller) -> Result<(), crate::EthernetError>;
 }
 
 impl<S: EthernetDeviceServer> rt::Dispatch<S> for EthernetDevice {
@@ -200,6 +217,7 @@ impl<S: EthernetDeviceServer> rt::Dispatch<S> for EthernetDevice {
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
         match incoming.tag {
             3 => on_detach(server, incoming).ok(),
+            5 => on_look(server, incoming).ok(),
             _ => None,
         }
     }
@@ -216,6 +234,7 @@ impl<S: EthernetDeviceServer> rt::Dispatch<S> for EthernetDevice {
             2 => on_attach(server, incoming),
             3 => on_detach(server, incoming).map(rt::Answer::Words),
             4 => on_counters(server, incoming),
+            5 => on_look(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -287,6 +306,21 @@ fn on_counters<S: EthernetDeviceServer>(
     Ok(rt::Answer::Words(answer_counters(server.counters(caller))))
 }
 
+#[inline(always)]
+fn on_look<S: EthernetDeviceServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        0,
+        0,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_look(server.look(caller)))
+}
+
 #[inline]
 fn answer_interface(result: Result<crate::Interface, crate::EthernetError>) -> rt::Outgoing<0> {
     match result {
@@ -306,7 +340,7 @@ fn answer_attach(result: Result<EthernetDeviceAttachAnswer, crate::EthernetError
             let mut image = [0; 64];
             rt::put(&mut image, 0, &value.layout);
             rt::Answer::Caps(rt::Outgoing {
-                cap_count: 2,
+                cap_count: 1,
                 ..rt::Outgoing::with_caps(
                     0,
                     rt::words_of(&image),
@@ -316,7 +350,7 @@ fn answer_attach(result: Result<EthernetDeviceAttachAnswer, crate::EthernetError
                             rt::Rights::READ.union(rt::Rights::WRITE).union(rt::Rights::MAP),
                             false,
                         ),
-                        value.doorbell.slot(rt::Rights::SEND, false),
+                        rt::CapSlot::default(),
                         rt::CapSlot::default(),
                         rt::CapSlot::default(),
                     ],
@@ -345,6 +379,14 @@ fn answer_counters(
             rt::put(&mut image, 0, &value);
             rt::Outgoing::new(0, rt::words_of(&image), 6)
         }
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_look(result: Result<(), crate::EthernetError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => rt::Outgoing::error(error.number()),
     }
 }

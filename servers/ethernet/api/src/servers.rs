@@ -12,7 +12,7 @@ impl<S: gritos_base_api::SupervisionServer + crate::EthernetDeviceServer> rt::Di
     fn quick(server: &mut S, incoming: &rt::Incoming) -> Option<rt::Outgoing<0>> {
         match incoming.tag {
             4100 => gritos_base_api::Supervision::quick(server, incoming),
-            3 => crate::EthernetDevice::quick(server, incoming),
+            3 | 5 => crate::EthernetDevice::quick(server, incoming),
             _ => None,
         }
     }
@@ -25,7 +25,7 @@ impl<S: gritos_base_api::SupervisionServer + crate::EthernetDeviceServer> rt::Di
     ) -> rt::Answer {
         match incoming.tag {
             4100 => gritos_base_api::Supervision::dispatch(server, incoming, ticket),
-            1..=4 => crate::EthernetDevice::dispatch(server, incoming, ticket),
+            1..=5 => crate::EthernetDevice::dispatch(server, incoming, ticket),
             _ => rt::Answer::Refused(rt::WireError::UnknownMethod),
         }
     }

@@ -10,7 +10,7 @@ use crate::{ENTRY_BYTES, HEADER_BYTES, decode, encode, memory_bytes, slot_offset
 
 /// How the client wakes the driver.
 pub trait Signals {
-    /// Signals the driver's doorbell.
+    /// Has the driver look at the rings.
     ///
     /// # Errors
     /// [`LinkError::Gone`] if there is no driver.
@@ -120,7 +120,10 @@ impl<M: Memory + Clone, S: Signals> Link<M, S> {
         while let Some(slot) = link.held.take() {
             link.receive_free.push(&encode(Frame { slot, length: 0 }))?;
         }
-        link.submit()?;
+        // The driver signals the first frame without being asked.
+        if link.show()? {
+            link.signals.ring()?;
+        }
         Ok(link)
     }
 
@@ -234,20 +237,28 @@ impl<M: Memory + Clone, S: Signals> Link<M, S> {
         Ok(self.transmit.push(&encode(Frame { slot, length }))?)
     }
 
-    /// Shows the driver what was sent and given back, and signals it if it
-    /// waits for that.
+    /// Shows the driver what was sent and given back, and has it look if it
+    /// waits for that. Says whether it did: as the client is awake, it need not be
+    /// woken for frames that come in meanwhile, and has to [`arm`](Self::arm) anew.
     ///
     /// # Errors
     /// `Gone`.
-    pub fn submit(&mut self) -> Result<(), LinkError> {
+    pub fn submit(&mut self) -> Result<bool, LinkError> {
+        let rings = self.show()?;
+        if rings {
+            self.received.disarm()?;
+            self.signals.ring()?;
+        }
+        Ok(rings)
+    }
+
+    /// Shows the driver what was sent and given back; whether it waits for that.
+    fn show(&mut self) -> Result<bool, RingError> {
         // First the room: the driver needs it to return the slots.
         self.received.release()?;
         let slots = self.receive_free.publish()?;
         let frames = self.transmit.publish()?;
-        if slots || frames {
-            self.signals.ring()?;
-        }
-        Ok(())
+        Ok(slots || frames)
     }
 
     /// Asks for a signal when a frame comes in and, if `send` is said, when one

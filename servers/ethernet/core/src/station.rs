@@ -61,6 +61,8 @@ pub struct Station<M> {
     /// What the device had no room for.
     held_receive: Option<u16>,
     held_transmit: Option<Frame>,
+    /// The client rings when it has put a frame behind those that were taken.
+    armed: bool,
 }
 
 impl<M: Memory + Clone> Station<M> {
@@ -103,6 +105,7 @@ impl<M: Memory + Clone> Station<M> {
             sending: Slots::none(transmit_slots as u16),
             held_receive: None,
             held_transmit: None,
+            armed: false,
             memory,
             layout,
         })
@@ -147,7 +150,10 @@ impl<M: Memory + Clone> Station<M> {
 
     /// Whether the client has put something that the device has room for.
     fn has_more(&mut self) -> Result<bool, RingError> {
-        let mut more = self.held_transmit.is_none() && !self.transmit.arm(1)?;
+        if self.held_transmit.is_none() && !self.armed {
+            self.armed = self.transmit.arm(1)?;
+        }
+        let mut more = self.held_transmit.is_none() && !self.armed;
         // While the device has slots enough, the client's need no signal.
         if self.held_receive.is_none() && self.receiving.count() <= self.receive_slots / 2 {
             more |= !self.receive_free.arm(1)?;
@@ -183,11 +189,15 @@ impl<M: Memory + Clone> Station<M> {
 
     /// Gives the device the client's empty slots.
     fn fill<A: Adapter<M>>(&mut self, adapter: &mut A) -> Result<(), RingError> {
-        self.receive_free.refresh()?;
+        let mut looked = false;
         loop {
             let slot = match self.held_receive.take() {
                 Some(slot) => slot,
                 None => {
+                    if !looked {
+                        self.receive_free.refresh()?;
+                        looked = true;
+                    }
                     let Some(entry) = self.receive_free.pop()? else {
                         return Ok(());
                     };
@@ -218,6 +228,7 @@ impl<M: Memory + Clone> Station<M> {
                     let Some(entry) = self.transmit.pop()? else {
                         return Ok(false);
                     };
+                    self.armed = false;
                     let frame = decode(&entry)?;
                     self.sending.insert(frame.slot)?;
                     frame

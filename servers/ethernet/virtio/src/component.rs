@@ -3,7 +3,6 @@
 use gritos_ethernet_api::EthernetDriver;
 use gritos_idl_runtime::serve;
 use gritos_service::Port;
-use gritos_sys::abi::Rights;
 use gritos_sys::cap::Notification;
 use gritos_sys::dma::{DmaMemory, virtio};
 use gritos_sys::environment::Environment;
@@ -11,7 +10,7 @@ use gritos_sys::slots::own;
 use gritos_sys::{Error, Mask, mmio};
 use log::error;
 
-use crate::driver::{DOORBELL, Driver, INTERRUPT};
+use crate::driver::{Driver, INTERRUPT};
 use crate::nic::Nic;
 
 /// Bytes of the device's queues: three pages for each of two, and some to spare.
@@ -46,10 +45,7 @@ fn run() -> Result<(), Error> {
 
     let events = memory.create::<Notification>(own::take()?)?;
     Environment::TCB.bind_notification(events)?;
-    let all = Mask::AS_HELD;
-    let interrupted = own::take()?.mint(events, all, INTERRUPT)?;
-    let ring = Mask::only(Rights::SEND.union(Rights::GRANT));
-    let doorbell = own::take()?.mint(events, ring, DOORBELL)?;
+    let interrupted = own::take()?.mint(events, Mask::AS_HELD, INTERRUPT)?;
 
     let nic = match Nic::start(&registers, &header) {
         Ok(nic) => nic,
@@ -59,7 +55,7 @@ fn run() -> Result<(), Error> {
         }
     };
     let mut port = Port::<1>::new(endpoint, 1)?;
-    let mut driver = Driver::new(nic, doorbell);
+    let mut driver = Driver::new(nic);
     interrupt.bind(interrupted, true)?;
     let status = serve::<EthernetDriver, _, _>(&mut port, &mut driver);
     error!("cannot receive any more: {status:?}");

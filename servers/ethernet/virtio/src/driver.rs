@@ -16,10 +16,8 @@ use gritos_sys::{Cap, Error};
 
 use crate::nic::Nic;
 
-/// Bit of the driver's notification that the device sets.
+/// The bit of the driver's notification, which the device sets.
 pub(crate) const INTERRUPT: u32 = 1 << 0;
-/// Bit that the client sets.
-pub(crate) const DOORBELL: u32 = 1 << 1;
 /// Passes in a row before a message is looked at.
 const PASSES: usize = 4;
 /// The port's deadline for a turn without a message, at once.
@@ -50,18 +48,16 @@ struct Shared {
 /// The service.
 pub(crate) struct Driver {
     nic: Nic,
-    doorbell: Cap<Notification>,
     shared: Option<Shared>,
     attachment: Option<Attachment>,
     counters: EthernetCounters,
 }
 
 impl Driver {
-    /// Serves `nic`; `doorbell` is what clients get to signal.
-    pub(crate) fn new(nic: Nic, doorbell: Cap<Notification>) -> Self {
+    /// Serves `nic`.
+    pub(crate) const fn new(nic: Nic) -> Self {
         Self {
             nic,
-            doorbell,
             shared: None,
             attachment: None,
             counters: NOTHING_YET,
@@ -94,7 +90,6 @@ impl Driver {
         let _ = self.nic.restart();
         // Capabilities that nobody has any more need no taking back.
         let _ = own::delete(attachment.wake);
-        let _ = own::of(self.doorbell).revoke();
         if let Some(shared) = &self.shared {
             let _ = own::of(shared.cap).revoke();
             wipe(&shared.memory);
@@ -176,11 +171,7 @@ impl EthernetDeviceServer for Driver {
             station,
             wake,
         });
-        Ok(EthernetDeviceAttachAnswer {
-            memory,
-            doorbell: StubCap::with_rights(self.doorbell.address(), Rights::SEND),
-            layout,
-        })
+        Ok(EthernetDeviceAttachAnswer { memory, layout })
     }
 
     fn detach(&mut self, caller: Caller) -> Result<(), EthernetError> {
@@ -195,6 +186,15 @@ impl EthernetDeviceServer for Driver {
 
     fn counters(&mut self, _caller: Caller) -> Result<EthernetCounters, EthernetError> {
         Ok(self.counters)
+    }
+
+    #[inline]
+    fn look(&mut self, caller: Caller) -> Result<(), EthernetError> {
+        // The turn after each message looks at the rings.
+        match &self.attachment {
+            Some(attachment) if attachment.client == caller.badge => Ok(()),
+            _ => Err(EthernetError::NotAttached),
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Nic {
     slots: [[u16; DESCRIPTORS]; 2],
     /// The device returned what it was not given.
     corrupt: bool,
+    /// The device interrupts when frames have left.
+    tells_of_sent: bool,
 }
 
 impl Nic {
@@ -56,6 +58,7 @@ impl Nic {
             header: header.range(0, HEADER).ok_or(VirtioError::NoMemory)?,
             slots: [[0; DESCRIPTORS]; 2],
             corrupt: false,
+            tells_of_sent: false,
         };
         nic.restart()?;
         Ok(nic)
@@ -70,6 +73,7 @@ impl Nic {
         self.agreed = self.device.start(Features::from_bits_retain(wanted))?;
         self.corrupt = false;
         // Slots of frames that left are looked for when some are wanted.
+        self.tells_of_sent = false;
         self.device.set_interrupts(TRANSMIT, false);
         Ok(())
     }
@@ -109,6 +113,10 @@ impl Nic {
 
     /// Says whether the device shall interrupt when frames have left; whether some have already.
     pub(crate) fn tell_of_sent(&mut self, wanted: bool) -> bool {
+        if !wanted && !self.tells_of_sent {
+            return false;
+        }
+        self.tells_of_sent = wanted;
         self.device.set_interrupts(TRANSMIT, wanted) && wanted
     }
 
@@ -143,6 +151,10 @@ impl Nic {
 
 impl Adapter<DmaMemory> for Nic {
     fn give(&mut self, slot: u16, memory: &DmaMemory, offset: usize) -> Result<(), Busy> {
+        // The client has more slots than the device takes, so that this is the rule.
+        if self.device.free(RECEIVE) == 0 {
+            return Err(Busy);
+        }
         let bytes = HEADER + MAX_FRAME_BYTES as usize;
         let range = memory.range(offset - HEADER, bytes).ok_or(Busy)?;
         self.submit(RECEIVE, slot, &[], &[range])

@@ -23,8 +23,11 @@ pub trait FrameDevice {
     fn send(&mut self, frame: &[u8]);
 
     /// Called at the end of each turn: frames that were sent may be announced to
-    /// whoever takes them.
-    fn flush(&mut self) {}
+    /// whoever takes them. Says whether what was asked for with [`arm`](Self::arm) still
+    /// holds.
+    fn flush(&mut self) -> bool {
+        true
+    }
 
     /// Called before each turn: the device may look after itself. When it wants to be
     /// called again at the latest, in nanoseconds of the same clock.

@@ -102,6 +102,8 @@ pub struct Service<D, C, P: MapMemory, S, const N: usize> {
     in_vain: u8,
     /// When the next wait ends, as the port was told.
     alarm: Option<u64>,
+    /// The message in hand gave the stack nothing to do by itself.
+    only_took: bool,
 }
 
 impl<D, C, P: MapMemory, S, const N: usize> core::fmt::Debug for Service<D, C, P, S, N> {
@@ -141,6 +143,7 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             in_vain: 0,
             // What nobody is ever told, so that the first moment is news.
             alarm: Some(u64::MAX),
+            only_took: false,
         }
     }
 
@@ -156,6 +159,12 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             .iter()
             .filter_map(|waiting| waiting.deadline_ns);
         deadlines.chain(self.stack.next_turn_ns()).min()
+    }
+
+    /// Whether nothing is to be moved until somebody asks for it, a frame comes or time passes.
+    fn rests(&self, now_ns: u64) -> bool {
+        let time = self.alarm.is_none_or(|at| now_ns < at);
+        time && !self.look_again && self.rings.is_empty() && self.stack.rests()
     }
 
     /// Moves everything that can be moved, and answers who can be answered.
@@ -179,6 +188,10 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
             if ended || (any && self.does_somebody_send()) {
                 any = true;
                 self.serve_waiting(port, now_ns, all);
+            }
+            // Frames that came while frames were sent have announced themselves to nobody.
+            if !self.stack.has_more() {
+                self.stack.arm();
             }
             if !self.stack.has_more() {
                 break;
@@ -205,9 +218,13 @@ where
 
     fn turn(&mut self, port: &mut Q) {
         let now_ns = self.clock.now_ns();
-        self.advance(port, now_ns);
-        self.stack.arm();
-        self.look_again = self.settle_fresh();
+        let calm = core::mem::take(&mut self.only_took) && self.rests(now_ns);
+        if !calm {
+            self.advance(port, now_ns);
+        } else if !self.has_fresh() {
+            return;
+        }
+        self.look_again = self.settle_fresh(calm);
         let next = match self.look_again || self.rings_are_due() {
             true => Some(now_ns),
             false => self.next_ns(),

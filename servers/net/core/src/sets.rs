@@ -333,6 +333,11 @@ impl Sets {
         }
     }
 
+    /// Whether no TCP socket has moved or was touched.
+    pub(crate) const fn has_nothing_moved(&self) -> bool {
+        self.active.is_empty()
+    }
+
     /// Everybody has looked at what moved.
     pub(crate) fn forget_moves(&mut self) {
         let own = &mut self.own;

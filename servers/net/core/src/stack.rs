@@ -5,6 +5,7 @@
 //! they have to be tried again after a turn.
 
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::net::IpAddr;
 
 use gritos_net_api::{Domain, IpProtocol, NetError, Readiness, ShutdownHow, SocketType};
@@ -97,6 +98,8 @@ pub struct Stack<D> {
     dhcp_servers: Vec<IpAddr>,
     /// The interface's addresses when they were last looked at.
     known: Vec<IpCidr>,
+    /// Where packets went last, and the address from which they came; until addresses may have changed.
+    route: Cell<Option<(IpAddr, IpAddr)>>,
     resolver: Resolver,
     scratch: Vec<u8>,
     now_ns: u64,
@@ -151,6 +154,7 @@ impl<D: FrameDevice> Stack<D> {
             dhcp: None,
             dhcp_servers: Vec::new(),
             known: Vec::new(),
+            route: Cell::new(None),
             resolver: Resolver::default(),
             scratch: Vec::new(),
             now_ns,
@@ -200,15 +204,25 @@ impl<D: FrameDevice> Stack<D> {
         }
     }
 
+    /// Whether a socket is one at which connections may come, and none has.
+    pub(crate) fn has_nobody_waiting(&self, id: SocketId) -> bool {
+        self.table.get(id).is_ok_and(|socket| match &socket.body {
+            Body::Listener(listener) => listener.ready.is_empty() && socket.error.is_none(),
+            _ => false,
+        })
+    }
+
     /// The first half of a turn: takes in frames and looks at what time changes. Whether anything may have
     /// become of it.
     pub(crate) fn begin_turn(&mut self, now_ns: u64) -> bool {
         self.now_ns = now_ns;
         self.link.wire.set_now(now_ns);
         let now = instant(now_ns);
+        // A device that wakes whoever waits for frames has none; one that is gone says nothing.
+        let announced = self.has_no_frames() && self.device_ns.is_some_and(|at| now_ns < at);
         self.device_ns = self.link.wire.device.tend(now_ns);
         // Only frames and time change what a peer, a router or a name server has said.
-        let frames = self.take_in();
+        let frames = !announced && self.take_in();
         let looks = frames || now_ns >= self.looked_ns + LOOK_NS;
         if looks {
             if self.set.tells_of_addresses() || now_ns >= self.looked_ns + LOOK_NS {
@@ -216,6 +230,7 @@ impl<D: FrameDevice> Stack<D> {
                 self.follow_hardware();
                 self.interface.poll_maintenance(now);
                 self.follow_configuration();
+                self.route.set(None);
                 self.link.wire.introduce_in_time();
             }
             self.observe(observe::Cause::Peer);
@@ -246,13 +261,23 @@ impl<D: FrameDevice> Stack<D> {
         } else if self.lingering_ns.is_some_and(|at| at <= self.now_ns) {
             self.reap();
         }
-        self.link.wire.device.flush();
+        self.armed &= self.link.wire.device.flush();
         news
     }
 
     /// Whether frames went in or out since it was asked last.
     pub(crate) const fn has_moved(&mut self) -> bool {
         core::mem::replace(&mut self.moved, false)
+    }
+
+    /// Whether frames that come in are announced, and none waits to be taken in.
+    fn has_no_frames(&self) -> bool {
+        self.armed && !self.more && !self.link.has_looped()
+    }
+
+    /// Whether nothing is to be done until a frame comes, a socket is used or time passes.
+    pub(crate) fn rests(&self) -> bool {
+        self.has_no_frames() && !self.set.is_touched()
     }
 
     /// Whether something waits that the last turn did not come to.

@@ -172,3 +172,28 @@ fn damaged_and_impossible_frames_are_counted_and_dropped() {
         assert_eq!(setup.link.send(&frame(0, bytes)), Err(LinkError::Length));
     }
 }
+
+#[test]
+fn a_client_that_has_the_driver_look_is_awake_until_it_arms() {
+    let mut setup = Setup::new();
+    setup.run();
+    assert_eq!(setup.link.arm(false), Ok(true));
+    assert_eq!(
+        setup.link.submit(),
+        Ok(false),
+        "there is nothing to look at"
+    );
+    setup.link.send(&frame(1, 60)).unwrap();
+    let (rings, signals) = (setup.bell.0.get(), setup.signals);
+    assert_eq!(setup.link.submit(), Ok(true));
+    assert_eq!(setup.bell.0.get(), rings + 1);
+    assert!(setup.wire.deliver(&frame(2, 80)));
+    setup.run();
+    assert_eq!(setup.signals, signals, "it is awake");
+    assert_eq!(setup.link.arm(false), Ok(false), "and finds the frame");
+    assert_eq!(setup.link.receive(&mut [0; 2048]), Ok(Some(80)));
+    assert_eq!(setup.link.arm(false), Ok(true));
+    assert!(setup.wire.deliver(&frame(3, 80)));
+    setup.run();
+    assert_eq!(setup.signals, signals + 1);
+}

@@ -38,6 +38,7 @@ where
     where
         T: From<gritos_idl_runtime::Ticket>,
     {
+        self.only_took = matches!(call, Call::Receive { .. });
         let begun = if self.uses_rings(socket) && call.moves_bytes() {
             Err(NetError::Invalid)
         } else {

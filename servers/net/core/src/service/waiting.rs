@@ -470,14 +470,19 @@ where
         Some(partial(&call, result))
     }
 
+    /// Whether a caller was kept in this turn.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.waiting.last().is_some_and(|waiting| waiting.fresh)
+    }
+
     /// Makes callers that were kept in this turn ones like all others; whether one
-    /// of them could be answered at once.
-    pub(super) fn settle_fresh(&mut self) -> bool {
+    /// of them could be answered at once. In a `calm` turn nothing moved since they were found to have to wait.
+    pub(super) fn settle_fresh(&mut self, calm: bool) -> bool {
         let stack = &mut self.stack;
         let fresh = self.waiting.iter_mut().filter(|waiting| waiting.fresh);
         fresh.fold(false, |any, waiting| {
             waiting.fresh = false;
-            any | is_ready(stack, &waiting.call)
+            any | (!calm && is_ready(stack, &waiting.call))
         })
     }
 

@@ -76,7 +76,9 @@ where
     /// Tells who watches what has become ready.
     pub(super) fn signal_watches(&mut self) {
         for watch in &mut self.watches {
-            if !self.stack.has_moved_at(watch.socket) {
+            if !self.stack.has_moved_at(watch.socket)
+                || (watch.before.is_empty() && self.stack.has_nobody_waiting(watch.socket))
+            {
                 continue;
             }
             let ready = self.stack.readiness(watch.socket);

@@ -25,11 +25,17 @@ type Icmp = icmp::Socket<'static>;
 
 impl<D: FrameDevice> Stack<D> {
     /// Gives a socket of messages its buffers, and a port if it has none.
+    #[inline]
     pub(super) fn open_datagram(&mut self, id: SocketId) -> Result<(), NetError> {
-        let socket = self.table.get(id)?;
-        if !matches!(socket.body, Body::Fresh) {
-            return Ok(());
+        match self.table.get(id)?.body {
+            Body::Fresh => self.open_fresh_datagram(id),
+            _ => Ok(()),
         }
+    }
+
+    #[inline(never)]
+    fn open_fresh_datagram(&mut self, id: SocketId) -> Result<(), NetError> {
+        let socket = self.table.get(id)?;
         let (client, kind, options) = (socket.client, socket.kind, socket.options);
         let local = match socket.local {
             Some(local) => local,
@@ -170,7 +176,6 @@ impl<D: FrameDevice> Stack<D> {
         peek: bool,
     ) -> Result<Received, NetError> {
         self.open_datagram(id)?;
-        self.drop_unwanted(id)?;
         let socket = self.table.get_mut(id)?;
         socket.tell()?;
         if socket.receive_shut {
@@ -180,14 +185,19 @@ impl<D: FrameDevice> Stack<D> {
         match &socket.body {
             Body::Datagram(handle) => {
                 let udp = self.set.get_mut::<Udp>(*handle);
-                let (message, metadata) = udp.peek().map_err(|_| NetError::WouldBlock)?;
-                let from = address::from_wire(metadata.endpoint);
-                let bytes = put(message, room)?;
-                if !peek {
-                    // It was just seen.
-                    let _ = udp.recv();
+                loop {
+                    let (message, metadata) = udp.peek().map_err(|_| NetError::WouldBlock)?;
+                    let from = address::from_wire(metadata.endpoint);
+                    let wanted = is_wanted(socket, from);
+                    let bytes = if wanted { put(message, room)? } else { 0 };
+                    if !(wanted && peek) {
+                        // It was just seen.
+                        let _ = udp.recv();
+                    }
+                    if wanted {
+                        return Ok(Received { bytes, from });
+                    }
                 }
-                Ok(Received { bytes, from })
             }
             Body::Echo(handle) => {
                 if peek {

@@ -21,6 +21,9 @@ impl<D: FrameDevice> Stack<D> {
     /// Looks at every connection; whether one has ended since.
     pub(super) fn observe(&mut self, cause: Cause) -> bool {
         let mut ended = false;
+        if self.set.has_nothing_moved() {
+            return ended;
+        }
         let set = &mut self.set;
         let known = &self.known;
         for (_, socket) in self.table.iter_mut() {

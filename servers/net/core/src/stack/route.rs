@@ -77,6 +77,17 @@ impl<D: FrameDevice> Stack<D> {
 
     /// The address of this machine from which packets to `remote` come.
     pub(super) fn source_for(&self, remote: IpAddr) -> Result<IpAddr, NetError> {
+        if let Some((to, source)) = self.route.get()
+            && to == remote
+        {
+            return Ok(source);
+        }
+        let source = self.find_source(remote)?;
+        self.route.set(Some((remote, source)));
+        Ok(source)
+    }
+
+    fn find_source(&self, remote: IpAddr) -> Result<IpAddr, NetError> {
         if self.is_own(remote) {
             return Ok(remote);
         }
