@@ -18,7 +18,7 @@ mod iperf;
 mod netstat;
 mod session;
 
-pub(crate) use session::{Memory, Network as Session, open, rings};
+pub(crate) use session::{Memory, Network as Session, open, open_plain, rings};
 
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLISECOND;

@@ -28,9 +28,9 @@ static BUFFER: AtomicU32 = AtomicU32::new(0);
 /// The network.
 pub(crate) type Network = Net<Memory>;
 
-/// The shared memory, and calls that come back.
+/// The shared memory, and how calls are made: such as come back, unless said otherwise.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory(SharedBuf);
+pub(crate) struct Memory<T = Patient>(SharedBuf, T);
 
 /// Calls through the kernel that are given up at last: a service that has ended answers nobody.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +56,11 @@ impl Transport for Patient {
     }
 }
 
-impl Local for Memory {
-    type Transport = Patient;
+impl<T: Transport + Copy> Local for Memory<T> {
+    type Transport = T;
 
-    fn transport(&self) -> Patient {
-        Patient
+    fn transport(&self) -> T {
+        self.1
     }
 
     fn bytes(&self) -> usize {
@@ -102,7 +102,7 @@ fn memory() -> Result<Cap<MemoryObject>, Failure> {
 pub(crate) fn open() -> Result<Network, Failure> {
     let session = crate::commands::service::<Sockets>("net")?;
     let memory = memory()?;
-    let local = Memory(SharedBuf::of(memory).map_err(Failure::new)?);
+    let local = Memory(SharedBuf::of(memory).map_err(Failure::new)?, Patient);
     let buffer = Address(BUFFER.load(Ordering::Relaxed));
     if buffer != Address::NULL {
         let net = Net::attached(session, buffer, local);
@@ -117,6 +117,17 @@ pub(crate) fn open() -> Result<Network, Failure> {
     let net = Net::attach(session, object, local).map_err(Failure::new)?;
     BUFFER.store(net.buffer().0, Ordering::Relaxed);
     Ok(net)
+}
+
+/// The same session for calls without an end of their own, as programs make them that have nothing else to do.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_plain() -> Result<Net<Memory<Kernel>>, Failure> {
+    let buffer = open()?.buffer();
+    let session = crate::commands::service::<Sockets>("net")?;
+    let shared = SharedBuf::of(memory()?).map_err(Failure::new)?;
+    Ok(Net::attached(session, buffer, Memory(shared, Kernel)))
 }
 
 /// Where the memory of rings is mapped, and its bytes: half a mebibyte each way, and the counters.
