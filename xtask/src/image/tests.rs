@@ -171,7 +171,7 @@ fn neighbours_with_the_same_rights_become_one_segment() {
             (0x1000, 0x2000),
             (0x2000, 0x4000),
             (0x5000, 0x6000),
-            (0x7000, 0x1_7000)
+            (0x7000, 0x1_f000)
         ]
     );
 }
