@@ -30,17 +30,16 @@ enum What {
 }
 
 /// Templates, and where under `servers/NAME` each goes. In them `NAME` and `CAMEL` stand for the name.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("NAME.gidl", include_str!("new/interface.txt")),
     ("core/Cargo.toml", include_str!("new/core.manifest.txt")),
     ("core/src/lib.rs", include_str!("new/core.txt")),
     ("core/tests/kernel.rs", include_str!("new/test.txt")),
     ("Cargo.toml", include_str!("new/manifest.txt")),
+    ("build.rs", include_str!("new/build.txt")),
     ("src/main.rs", include_str!("new/main.txt")),
 ];
 const SYSTEM: &str = include_str!("new/system.txt");
-/// The build script that all components share.
-const BUILD_SCRIPT: &str = "servers/shell/build.rs";
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let What::Server { name } = &options.what;
@@ -76,8 +75,6 @@ fn server(root: &Path, name: &str) -> Result<Vec<PathBuf>> {
     for (path, template) in FILES {
         write(folder.join(filled(path, name)), &filled(template, name))?;
     }
-    let script = fs::read_to_string(root.join(BUILD_SCRIPT)).context(BUILD_SCRIPT)?;
-    write(folder.join("build.rs"), &script)?;
     write("Cargo.toml".into(), &manifest)?;
     write(crate::system::SYSTEM_FILE.into(), &system)?;
     let stubs = idlc::codegen::generate_tree(root).map_err(|text| anyhow!("{text}"))?;
