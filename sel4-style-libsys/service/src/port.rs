@@ -49,6 +49,10 @@ pub struct Port<const REPLIES: usize> {
     /// Whether receiving is more than a system call that answers: nobody waits
     /// for an answer, or something arrived that is to be deleted.
     attention: bool,
+    /// Whether answers to callers that were kept waiting go out with the next receive.
+    holds: bool,
+    /// The place of a caller that was kept waiting, and the answer that it gets with the next receive.
+    held: Option<(usize, Outgoing<0>)>,
 }
 
 /// A Reply and how it is used.
@@ -138,9 +142,18 @@ impl<const REPLIES: usize> Port<REPLIES> {
             arrived: 0,
             deadline: None,
             attention: true,
+            holds: false,
+            held: None,
         };
         port.choose(Some(0));
         port
+    }
+
+    /// From now on the last of a turn's callers that were kept waiting is answered by the system call that
+    /// receives: one entry to the kernel for two. Such an answer always counts as delivered. For servers
+    /// that receive as soon as a turn is over, and that need not know who gave up waiting.
+    pub const fn hold_answers(&mut self) {
+        self.holds = true;
     }
 
     /// Makes a Reply the one that receives.
@@ -261,6 +274,7 @@ impl<const REPLIES: usize> Port<REPLIES> {
         call: Syscall,
         message: Outgoing<CAPS>,
     ) -> Returned {
+        self.let_go();
         self.empty_window();
         let returned = issue(
             call,
@@ -272,6 +286,55 @@ impl<const REPLIES: usize> Port<REPLIES> {
         );
         self.note(returned.outcome, returned.arrivals);
         returned
+    }
+
+    /// Answers a caller that was kept waiting, whose Reply becomes the one that receives.
+    #[inline(never)]
+    fn receive_answering(&mut self, index: usize, reply: Outgoing<0>) -> Incoming {
+        self.free(index);
+        self.choose(Some(index));
+        let returned = self.receive_with(Syscall::ReplyRecv, reply);
+        incoming(&returned, self.window.0)
+    }
+
+    /// Answers through the Reply of a place whose caller was kept waiting.
+    fn answer_kept<const CAPS: usize>(
+        &mut self,
+        index: usize,
+        reply: &Outgoing<CAPS>,
+    ) -> Result<(), Status> {
+        let Some(place) = self.replies.get(index) else {
+            return Err(Status::ReplySpent);
+        };
+        let returned = issue(
+            Syscall::Reply,
+            Address::NULL,
+            place.reply.address(),
+            reply,
+            (Address::NULL, 0),
+            None,
+        );
+        let result = result_of(&returned);
+        if matches!(result, Ok(()) | Err(Status::ReplySpent)) {
+            self.free(index);
+        }
+        result
+    }
+
+    /// Nobody waits at a place any more.
+    fn free(&mut self, index: usize) {
+        if let Some(place) = self.replies.get_mut(index) {
+            place.kept = false;
+            place.generation = place.generation.wrapping_add(1);
+        }
+    }
+
+    /// Lets the answer go that was held back.
+    fn let_go(&mut self) {
+        if let Some((index, reply)) = self.held.take() {
+            // Who gave up waiting is no concern of a server that has its answers held.
+            let _ = self.answer_kept(index, &reply);
+        }
     }
 
     /// Keeps in mind what came.
@@ -331,6 +394,9 @@ impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
         if self.owes {
             self.give_up();
         }
+        if let Some((index, reply)) = self.held.take() {
+            return self.receive_answering(index, reply);
+        }
         self.receive(Syscall::Recv, &Outgoing::new(0, [0; 8], 0))
     }
 
@@ -368,28 +434,25 @@ impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
         ticket: Ticket,
         reply: Outgoing<CAPS>,
     ) -> Result<(), Status> {
-        let place = self.replies.iter_mut().find(|place| {
+        // Also where it is the same caller's: then nobody waits for this one.
+        self.let_go();
+        let index = self.replies.iter().position(|place| {
             place.kept
                 && place.reply.address() == ticket.reply
                 && place.generation == ticket.generation
         });
-        let Some(place) = place else {
+        let Some(index) = index else {
             return Err(Status::ReplySpent);
         };
-        let returned = issue(
-            Syscall::Reply,
-            Address::NULL,
-            ticket.reply,
-            &reply,
-            (Address::NULL, 0),
-            None,
-        );
-        let result = result_of(&returned);
-        if matches!(result, Ok(()) | Err(Status::ReplySpent)) {
-            place.kept = false;
-            place.generation = place.generation.wrapping_add(1);
+        // Whoever owes an answer receives with that one.
+        if CAPS > 0 || self.owes || !self.holds {
+            return self.answer_kept(index, &reply);
         }
-        result
+        self.held = Some((
+            index,
+            Outgoing::new(reply.tag, reply.words, reply.word_count),
+        ));
+        Ok(())
     }
 
     fn discard(&mut self, _incoming: &Incoming) {

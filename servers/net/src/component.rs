@@ -96,6 +96,7 @@ fn run() -> Result<(), Error> {
         ServiceLimits::default(),
     );
     let mut port = Port::<REPLIES>::new(endpoint, 4)?;
+    port.hold_answers();
     // The first turn comes without a message.
     port.set_deadline(Some(0));
     let status = serve::<NetService, _, _>(&mut port, &mut service);
