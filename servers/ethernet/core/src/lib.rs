@@ -24,6 +24,11 @@ use gritos_ring::RingError;
 /// Bytes of an entry of each ring.
 pub const ENTRY_BYTES: usize = Frame::SIZE;
 
+/// How many of so many slots are worth being handed over: the other side has most of the others.
+const fn batch(slots: u16) -> u16 {
+    slots / 16
+}
+
 fn encode(frame: Frame) -> [u8; ENTRY_BYTES] {
     let mut entry = [0; ENTRY_BYTES];
     frame.encode(&mut entry);

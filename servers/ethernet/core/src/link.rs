@@ -6,7 +6,7 @@ use gritos_ethernet_api::{EthernetLayout, Frame, MAX_FRAME_BYTES};
 use gritos_ring::{Consumer, Memory, Producer, RingError};
 
 use crate::slots::Slots;
-use crate::{ENTRY_BYTES, HEADER_BYTES, decode, encode, memory_bytes, slot_offset};
+use crate::{ENTRY_BYTES, HEADER_BYTES, batch, decode, encode, memory_bytes, slot_offset};
 
 /// How the client wakes the driver.
 pub trait Signals {
@@ -65,6 +65,8 @@ pub struct Link<M, S> {
     signals: S,
     layout: EthernetLayout,
     receive_slots: u16,
+    /// Slots that were given back and not shown.
+    given_back: u16,
     receive_free: Producer<M, ENTRY_BYTES>,
     received: Consumer<M, ENTRY_BYTES>,
     transmit: Producer<M, ENTRY_BYTES>,
@@ -110,6 +112,7 @@ impl<M: Memory + Clone, S: Signals> Link<M, S> {
             transmit_free: consumer(transmit_free, transmit_slots)?,
             // A layout has 256 slots of either kind at most.
             receive_slots: receive_slots as u16,
+            given_back: receive_slots as u16,
             held: Slots::all(receive_slots as u16),
             free: Slots::all(transmit_slots as u16),
             next: None,
@@ -161,6 +164,7 @@ impl<M: Memory + Clone, S: Signals> Link<M, S> {
 
     fn give_back(&mut self, slot: u16) -> Result<(), RingError> {
         self.held.remove(slot)?;
+        self.given_back += 1;
         self.receive_free.push(&encode(Frame { slot, length: 0 }))
     }
 
@@ -252,11 +256,16 @@ impl<M: Memory + Clone, S: Signals> Link<M, S> {
         Ok(rings)
     }
 
-    /// Shows the driver what was sent and given back; whether it waits for that.
+    /// Shows the driver what was sent, and what was given back if it is worth the while; whether it waits for
+    /// that.
     fn show(&mut self) -> Result<bool, RingError> {
-        // First the room: the driver needs it to return the slots.
-        self.received.release()?;
-        let slots = self.receive_free.publish()?;
+        let mut slots = false;
+        if self.given_back >= batch(self.receive_slots) {
+            self.given_back = 0;
+            // First the room: the driver needs it to return the slots.
+            self.received.release()?;
+            slots = self.receive_free.publish()?;
+        }
         let frames = self.transmit.publish()?;
         Ok(slots || frames)
     }

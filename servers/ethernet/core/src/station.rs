@@ -4,7 +4,7 @@ use gritos_ethernet_api::{EthernetCounters, EthernetLayout, Frame, MAX_FRAME_BYT
 use gritos_ring::{Consumer, Memory, Producer, RingError, reset};
 
 use crate::slots::Slots;
-use crate::{ENTRY_BYTES, HEADER_BYTES, decode, encode, memory_bytes, slot_offset};
+use crate::{ENTRY_BYTES, HEADER_BYTES, batch, decode, encode, memory_bytes, slot_offset};
 
 /// The device takes no further slot for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Station<M> {
     held_transmit: Option<Frame>,
     /// The client rings when it has put a frame behind those that were taken.
     armed: bool,
+    /// Most slots that the driver and its device had so far.
+    most_receiving: u16,
 }
 
 impl<M: Memory + Clone> Station<M> {
@@ -106,6 +108,7 @@ impl<M: Memory + Clone> Station<M> {
             held_receive: None,
             held_transmit: None,
             armed: false,
+            most_receiving: 0,
             memory,
             layout,
         })
@@ -116,6 +119,8 @@ impl<M: Memory + Clone> Station<M> {
     /// each at most. Unless there is more to do, the client's next frame is
     /// signalled.
     ///
+    /// Slots go either way by the [batch](crate::batch), as nobody waits for a few of many.
+    ///
     /// # Errors
     /// `Corrupt` if the client gives what it does not have, `Gone`. The
     /// attachment is of no further use then.
@@ -125,7 +130,10 @@ impl<M: Memory + Clone> Station<M> {
         counters: &mut EthernetCounters,
     ) -> Result<Pass, RingError> {
         self.collect(adapter, counters)?;
-        self.fill(adapter)?;
+        if self.receiving.count() <= self.most_receiving - batch(self.most_receiving) {
+            self.fill(adapter)?;
+            self.most_receiving = self.most_receiving.max(self.receiving.count());
+        }
         let held = self.drain(adapter, counters)?;
         adapter.kick();
         // What left meanwhile made room for what was held, and nobody may say so again.
@@ -180,6 +188,9 @@ impl<M: Memory + Clone> Station<M> {
             push(&mut self.received, Frame { slot, length })?;
         }
         let before = self.sending.count();
+        if self.held_transmit.is_none() && before < batch(self.sending.end()) {
+            return Ok(false);
+        }
         while let Some(slot) = adapter.sent() {
             self.sending.remove(slot)?;
             push(&mut self.transmit_free, Frame { slot, length: 0 })?;

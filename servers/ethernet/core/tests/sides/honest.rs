@@ -64,6 +64,54 @@ fn slots_go_round_for_ever() {
 }
 
 #[test]
+fn of_many_slots_a_few_wait_for_others() {
+    // A batch is 16 of 256, and 8 of the 128 that the device has at a time.
+    let mut setup = Setup::sized(256, 256, 128);
+    setup.run();
+    assert_eq!(setup.wire.empty_slots(), 128);
+    let mut buffer = [0; 2048];
+    let (mut fewest, mut most) = (128, 0);
+    for number in 0..1000 {
+        assert!(setup.wire.deliver(&frame(number, 64)), "{number}");
+        setup.run();
+        assert_eq!(setup.link.receive(&mut buffer), Ok(Some(64)), "{number}");
+        assert_eq!(buffer[..64], frame(number, 64));
+        setup.link.send(&frame(number, 80)).unwrap();
+        setup.link.submit().unwrap();
+        setup.run();
+        fewest = fewest.min(setup.wire.empty_slots());
+        most = most.max(setup.wire.unclaimed());
+    }
+    assert_eq!(setup.wire.out.len(), 1000);
+    assert!((112..127).contains(&fewest), "{fewest}");
+    assert!((2..=17).contains(&most), "{most}");
+}
+
+#[test]
+fn a_few_slots_that_are_held_back_starve_nobody() {
+    let mut setup = Setup::sized(256, 256, 256);
+    setup.run();
+    let mut buffer = [0; 2048];
+    for number in 0..200 {
+        // The client reads late, and as much as there is; then it sleeps.
+        let mut delivered = 0;
+        while setup.wire.deliver(&frame(number, 60)) {
+            delivered += 1;
+        }
+        assert!(delivered >= 256 - 32, "{number} {delivered}");
+        setup.run();
+        while setup.link.receive(&mut buffer).unwrap().is_some() {
+            delivered -= 1;
+        }
+        assert_eq!(delivered, 0);
+        if setup.link.submit().unwrap() {
+            setup.run();
+        }
+        assert_eq!(setup.link.arm(false), Ok(true));
+    }
+}
+
+#[test]
 fn a_full_transmitter_takes_no_more_until_frames_have_left() {
     let mut setup = Setup::new();
     for number in 0..TRANSMIT as usize {
