@@ -15,6 +15,7 @@ use gritos_sys::shared::BufferError;
 
 use crate::buffers::{Sink, Source};
 use crate::frame::{Clock, FrameDevice};
+use crate::sets::earlier;
 use crate::stack::Stack;
 
 mod rings;
@@ -154,11 +155,9 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
 
     /// When the server has something to do at the latest, in nanoseconds.
     pub fn next_ns(&mut self) -> Option<u64> {
-        let deadlines = self
-            .waiting
-            .iter()
-            .filter_map(|waiting| waiting.deadline_ns);
-        deadlines.chain(self.stack.next_turn_ns()).min()
+        let turn = self.stack.next_turn_ns();
+        let deadlines = self.waiting.iter().map(|waiting| waiting.deadline_ns);
+        deadlines.fold(turn, earlier)
     }
 
     /// Whether nothing is to be moved until somebody asks for it, a frame comes or time passes.

@@ -481,10 +481,11 @@ fn activate(own: &mut Own, at: usize, active: &mut Vec<usize>) {
 }
 
 /// The earlier of two moments, if there are any.
-fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+pub(crate) const fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
+        (Some(one), Some(other)) if one < other => Some(one),
+        (one, None) => one,
+        (_, other) => other,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::filter::Rules;
 use crate::frame::FrameDevice;
 use crate::link::{Fetched, Link};
 use crate::resolver::Resolver;
-use crate::sets::{Handle, Outside, Sets, instant};
+use crate::sets::{Handle, Outside, Sets, earlier, instant};
 use crate::socket::{Body, Phase, Socket, SocketId, Table};
 
 mod configure;
@@ -323,13 +323,10 @@ impl<D: FrameDevice> Stack<D> {
         if self.has_more() {
             return Some(self.now_ns);
         }
-        let mut next = self.set.next_ns();
-        let others = [self.device_ns, self.lingering_ns, self.resolver.next_ns()];
-        for at in others.into_iter().flatten() {
-            let at = at.max(self.now_ns);
-            next = Some(next.map_or(at, |next| next.min(at)));
-        }
-        next
+        let next = earlier(self.set.next_ns(), self.device_ns);
+        let next = earlier(next, self.lingering_ns);
+        let next = earlier(next, self.resolver.next_ns());
+        next.map(|at| at.max(self.now_ns))
     }
 
     /// Takes note of bits of a notification.

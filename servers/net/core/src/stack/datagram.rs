@@ -80,7 +80,7 @@ impl<D: FrameDevice> Stack<D> {
         id: SocketId,
         to: SocketAddr,
     ) -> Result<(), NetError> {
-        self.permit_message(id, to)?;
+        self.permit_message(self.table.get(id)?, to)?;
         self.source_for(to.ip())?;
         self.open_datagram(id)?;
         let socket = self.table.get_mut(id)?;
@@ -89,8 +89,7 @@ impl<D: FrameDevice> Stack<D> {
         Ok(())
     }
 
-    fn permit_message(&self, id: SocketId, to: SocketAddr) -> Result<(), NetError> {
-        let socket = self.table.get(id)?;
+    fn permit_message(&self, socket: &Socket, to: SocketAddr) -> Result<(), NetError> {
         route::fits_family(socket, to)?;
         let action = if socket.kind == SocketType::Raw {
             Action::Ping
@@ -117,9 +116,12 @@ impl<D: FrameDevice> Stack<D> {
             return Err(NetError::BrokenPipe);
         }
         let to = to.or(socket.remote).ok_or(NetError::DestinationRequired)?;
-        self.permit_message(id, to)?;
+        let socket = self.table.get(id)?;
+        self.permit_message(socket, to)?;
         let source = self.source_for(to.ip())?;
-        self.open_datagram(id)?;
+        if matches!(socket.body, Body::Fresh) {
+            self.open_datagram(id)?;
+        }
         let length = data.length();
         let packet_limit = if to.is_ipv4() {
             FRAGMENTED_LIMIT - DATAGRAM_HEADERS
@@ -136,35 +138,35 @@ impl<D: FrameDevice> Stack<D> {
         let mut message = core::mem::take(&mut self.scratch);
         message.clear();
         message.resize(length, 0);
+        let set = &mut self.set;
         let result = data
             .read(0, &mut message)
-            .and_then(|()| match &self.table.get(id)?.body {
+            .and_then(|()| match &socket.body {
                 Body::Datagram(handle) => {
-                    let udp = self.set.get_mut::<Udp>(*handle);
+                    let udp = set.get_mut::<Udp>(*handle);
                     let mut metadata = udp::UdpMetadata::from(address::to_wire(to));
                     metadata.local_address = Some(source.into());
-                    udp.send_slice(&message, metadata)
-                        .map_err(|error| match error {
-                            udp::SendError::Unaddressable => NetError::AddressNotAvailable,
-                            udp::SendError::BufferFull => NetError::WouldBlock,
-                        })
+                    let sent = udp.send_slice(&message, metadata);
+                    sent.map_err(|error| match error {
+                        udp::SendError::Unaddressable => NetError::AddressNotAvailable,
+                        udp::SendError::BufferFull => NetError::WouldBlock,
+                    })?;
+                    Ok(*handle)
                 }
                 Body::Echo(handle) => {
                     check_echo(&mut message, to, ident)?;
-                    let icmp = self.set.get_mut::<Icmp>(*handle);
-                    let ip = to.ip().into();
-                    icmp.send_slice(&message, ip).map_err(|error| match error {
+                    let icmp = set.get_mut::<Icmp>(*handle);
+                    let sent = icmp.send_slice(&message, to.ip().into());
+                    sent.map_err(|error| match error {
                         icmp::SendError::Unaddressable => NetError::AddressNotAvailable,
                         icmp::SendError::BufferFull => NetError::WouldBlock,
-                    })
+                    })?;
+                    Ok(*handle)
                 }
                 _ => Err(NetError::NotSupported),
             });
         self.scratch = message;
-        result?;
-        if let Body::Datagram(handle) | Body::Echo(handle) = self.table.get(id)?.body {
-            self.set.touch(handle);
-        }
+        self.set.touch(result?);
         Ok(length)
     }
 
