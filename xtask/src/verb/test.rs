@@ -10,6 +10,7 @@ use crate::qemu::Board;
 use crate::report;
 use crate::workspace::Workspace;
 
+mod debugger;
 mod host;
 mod load;
 pub(crate) mod run;

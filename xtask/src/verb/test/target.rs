@@ -7,7 +7,7 @@ use anyhow::Result;
 use gritos_abi::boot_image::FLAG_SEMIHOSTING;
 
 use super::run::Run;
-use super::{Options, Tally, load, system};
+use super::{Options, Tally, debugger, load, system};
 use crate::frames::Stream;
 use crate::image::Contents;
 use crate::load::{FIRST_SPEED, Loader, Patience};
@@ -35,6 +35,9 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     }
     let wanted = |board| options.board.is_none_or(|only| only == board);
     let qemu = toolchain::ensure_qemu(options.board == Some(Board::Rpi4))?;
+    if debugger::is_meant(filter) {
+        return debugger::run(workspace, filter);
+    }
     if system::is_meant(filter) {
         let mut tally = system::run(workspace, options, &qemu)?;
         if wanted(Board::Rpi4) && qemu.raspi4b {
@@ -63,6 +66,9 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
                 "rpi4: QEMU {major}.{minor} has no raspi4b (9.0 has)"
             ));
         }
+    }
+    if wanted(Board::Virt) {
+        tally += debugger::run(workspace, filter)?;
     }
     tally += system::run(workspace, options, &qemu)?;
     Ok(tally)
