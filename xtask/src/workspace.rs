@@ -15,9 +15,14 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Asks cargo about the workspace that this xtask was built from.
+    /// Asks cargo about the workspace that this xtask belongs to.
+    ///
+    /// Cargo says at run time where that is: what it said while compiling is another place after the tree, with its
+    /// target folder, was moved or copied, and then the wrong tree would be built and tested.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        let package = std::env::var_os("CARGO_MANIFEST_DIR");
+        let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&package)
             .parent()
             .context("xtask lies in the workspace")?
             .to_path_buf();
