@@ -56,8 +56,11 @@ impl<D: FrameDevice> Stack<D> {
                 self.set.touch(stream.handle);
                 self.keep(stream.handle, &socket, STREAM_LIMIT_NS);
             }
-            Body::Datagram(handle) => self.keep(*handle, &socket, DATAGRAM_LIMIT_NS),
-            Body::Echo(handle) => {
+            Body::Datagram(handle) if self.set.get::<udp::Socket<'_>>(*handle).send_queue() > 0 => {
+                self.keep(*handle, &socket, DATAGRAM_LIMIT_NS);
+            }
+            // With nothing to send its port is free at once: no turn may come soon that would see it.
+            Body::Datagram(handle) | Body::Echo(handle) => {
                 self.set.remove(*handle);
             }
         }

@@ -40,6 +40,30 @@ fn messages_keep_their_bounds_and_say_who_sent_them() {
 }
 
 #[test]
+fn a_port_is_free_as_soon_as_its_socket_is_closed() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        // No turn of the stack comes between.
+        let socket = udp(&mut world.a);
+        world.a.bind(socket, address("0.0.0.0:53")).unwrap();
+        world.a.close(socket).unwrap();
+    }
+    // What was sent is delivered all the same, and then the port is free.
+    let server = udp(&mut world.b);
+    world.b.bind(server, address("0.0.0.0:54")).unwrap();
+    let socket = udp(&mut world.a);
+    world.a.bind(socket, address("0.0.0.0:53")).unwrap();
+    send_to(&mut world.a, socket, b"last words", &format!("{B}:54")).unwrap();
+    world.a.close(socket).unwrap();
+    assert_eq!(
+        world.wait(|w| text(&mut w.b, server)).unwrap(),
+        "last words"
+    );
+    let socket = udp(&mut world.a);
+    world.a.bind(socket, address("0.0.0.0:53")).unwrap();
+}
+
+#[test]
 fn a_connected_socket_hears_its_peer_only() {
     let mut world = World::new();
     let server = udp(&mut world.b);
