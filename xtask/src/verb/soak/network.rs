@@ -48,7 +48,12 @@ pub(super) fn steps() -> Vec<Step> {
             )
         })
     });
-    std::iter::once(requests)
+    let hostile = step(
+        "clients that do all that they can wrong, beside one that streams".to_string(),
+        Box::new(network::hostile),
+    );
+    [requests, hostile]
+        .into_iter()
         .chain(files)
         .chain(wires)
         .chain(kills)

@@ -11,6 +11,7 @@ use super::{Case, Guest, Setting};
 use http::Peer;
 
 mod frames;
+mod hostile;
 mod http;
 mod iperf;
 mod rings;
@@ -44,6 +45,7 @@ pub(super) const CASES: &[Case] = &[
     )
     .with(web::WEB),
     Case::new("network/bad_web_clients_keep_nobody_out", web::bad_clients).with(web::WEB),
+    Case::new("network/hostile_clients_harm_nobody", hostile::harm_nobody).with(hostile::HOSTILE),
     Case::new(
         "network/megabytes_go_through_rings_in_a_few_calls",
         rings::megabytes,

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::http::Peer;
 use super::{NETWORK, PATIENCE, accept, frames, get_again};
+
+pub(crate) use super::hostile::soak as hostile;
 use crate::qemu::Board;
 use crate::verb::test::system::{Guest, Image, Setting};
 use crate::workspace::Workspace;
@@ -95,7 +97,7 @@ pub(crate) fn requests(workspace: &Workspace) -> Result<()> {
 }
 
 /// Bytes that follow from `seed` and cannot be guessed from a few of them (`xorshift64*`).
-fn bytes(seed: u64, count: usize) -> Vec<u8> {
+pub(super) fn bytes(seed: u64, count: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
         state ^= state >> 12;
