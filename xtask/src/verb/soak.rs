@@ -450,6 +450,13 @@ fn files() -> Vec<Step> {
             "100000",
         ),
         (
+            "linux::memory_does_as_linux",
+            "GRITOS_LINUX_STEPS",
+            "200000",
+        ),
+        ("linux::ext4_does_as_linux", "GRITOS_LINUX_STEPS", "200000"),
+        ("linux::fat_does_as_linux", "GRITOS_LINUX_STEPS", "200000"),
+        (
             "hostile::memory_that_goes_away_harms_its_owner_alone",
             "GRITOS_REVOKE_ROUNDS",
             "10000",

@@ -242,14 +242,15 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
         result.map_err(Errno::from)
     }
 
-    /// Reads at an offset until `into` is full or the file ends.
+    /// Reads at an offset until `into` is full or the file ends. The server is asked for no
+    /// bytes too: whether the file may be read.
     ///
     /// # Errors
     /// Those of POSIX's `pread`, if nothing was read.
     pub fn read(&mut self, file: OpenFile, offset: u64, into: &mut [u8]) -> Result<usize, Errno> {
         let mut done = 0;
         let window = self.data_bytes();
-        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = into.get_mut(done..) {
             let count = rest.len().min(window);
             let at = offset.checked_add(done as u64).ok_or(Errno::INVAL)?;
             let found = self.call(|client| {
@@ -263,7 +264,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
             };
             self.get(DATA, rest.get_mut(..found).unwrap_or(&mut []))?;
             done += found;
-            if found < count {
+            if found < count || done == into.len() {
                 break;
             }
         }
@@ -271,14 +272,15 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
     }
 
     /// Writes at an offset, or at the end if the file was opened to append. Fewer bytes
-    /// than given mean that no more fit.
+    /// than given mean that no more fit. The server is asked for no bytes too: whether the
+    /// file may be written.
     ///
     /// # Errors
     /// Those of POSIX's `pwrite`, if nothing was written.
     pub fn write(&mut self, file: OpenFile, offset: u64, from: &[u8]) -> Result<usize, Errno> {
         let mut done = 0;
         let window = self.data_bytes();
-        while let Some(rest) = from.get(done..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = from.get(done..) {
             let now = rest.get(..window).unwrap_or(rest);
             let at = offset.saturating_add(done as u64);
             let taken = self.change(|client| {
@@ -292,7 +294,7 @@ impl<T: Link, M: BufferMemory> Client<T, M> {
                 Err(_) => break,
             };
             done += taken;
-            if taken < now.len() {
+            if taken < now.len() || done == from.len() {
                 break;
             }
         }

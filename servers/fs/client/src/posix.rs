@@ -195,7 +195,7 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
         if synced {
             self.client.fsync(file)?;
         }
-        let end = if append {
+        let end = if append && count > 0 {
             self.client.fstat(file)?.size
         } else {
             position + count as u64

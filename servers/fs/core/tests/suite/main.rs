@@ -5,6 +5,8 @@ mod damage;
 mod foreign;
 mod fsx;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod linux;
 mod partitions;
 mod posix;
 mod power;
