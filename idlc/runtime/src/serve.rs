@@ -185,22 +185,20 @@ fn step<D: Dispatch<S>, P: ServerPort, S: Hooks<P>>(
     server: &mut S,
     incoming: &mut Incoming,
 ) -> Option<Status> {
-    if !incoming.outcome.is_ok() {
-        let status = lasting(incoming.outcome);
-        if status.is_none() {
-            // An answer that could not be delivered, or a wait without a message.
-            server.turn(port);
-            *incoming = port.recv();
+    let answer = if incoming.outcome.is_ok() {
+        match incoming.outcome.kind() {
+            Ok(Kind::Call | Kind::OneWay) => D::dispatch(server, incoming, || port.ticket()),
+            Ok(Kind::Notification) => {
+                server.notified(port, incoming.words[0]);
+                Answer::Nothing
+            }
+            _ => Answer::Nothing,
         }
-        return status;
-    }
-    let answer = match incoming.outcome.kind() {
-        Ok(Kind::Call | Kind::OneWay) => D::dispatch(server, incoming, || port.ticket()),
-        Ok(Kind::Notification) => {
-            server.notified(port, incoming.words[0]);
-            Answer::Nothing
-        }
-        _ => Answer::Nothing,
+    } else if let Some(status) = lasting(incoming.outcome) {
+        return Some(status);
+    } else {
+        // An answer that could not be delivered, or a wait without a message.
+        Answer::Nothing
     };
     server.turn(port);
     finish(port, incoming, answer);
@@ -210,27 +208,29 @@ fn step<D: Dispatch<S>, P: ServerPort, S: Hooks<P>>(
 /// The end of a turn: puts the next message in the place of the one in hand.
 fn finish<P: ServerPort>(port: &mut P, incoming: &mut Incoming, answer: Answer) {
     match answer {
-        Answer::Words(reply) => *incoming = port.reply_recv(reply),
+        Answer::Words(reply) => {
+            *incoming = port.reply_recv(reply);
+            return;
+        }
         Answer::Caps(reply) => {
             *incoming = port.reply_recv(reply);
             if !incoming.outcome.is_ok() {
                 *incoming = port.reply_recv(Outgoing::refusal(WireError::CapsRefused));
             }
+            return;
         }
         Answer::Refused(error) => {
             port.discard(incoming);
-            *incoming = if incoming.outcome.kind() == Ok(Kind::Call) {
-                port.reply_recv(Outgoing::refusal(error))
-            } else {
-                port.recv()
-            };
+            if incoming.outcome.kind() == Ok(Kind::Call) {
+                *incoming = port.reply_recv(Outgoing::refusal(error));
+                return;
+            }
         }
-        Answer::Kept => {
-            port.keep();
-            *incoming = port.recv();
-        }
-        Answer::Nothing => *incoming = port.recv(),
+        Answer::Kept => port.keep(),
+        Answer::Nothing => {}
     }
+    // In one place, as it is in line.
+    *incoming = port.recv();
 }
 
 /// A failure to receive that will not pass.

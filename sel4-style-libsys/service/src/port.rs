@@ -235,7 +235,7 @@ impl<const REPLIES: usize> Port<REPLIES> {
     #[inline(always)]
     fn receive<const CAPS: usize>(&mut self, call: Syscall, message: &Outgoing<CAPS>) -> Incoming {
         if CAPS > 0 || self.attention {
-            let returned = self.receive_with(call, *message);
+            let returned = self.receive_apart(call, *message);
             return incoming(&returned, self.window.0);
         }
         let control = Control(Control::words(message.word_count).0 | self.offer);
@@ -268,7 +268,6 @@ impl<const REPLIES: usize> Port<REPLIES> {
     }
 
     /// Receives where that is more than a system call.
-    #[inline(never)]
     fn receive_with<const CAPS: usize>(
         &mut self,
         call: Syscall,
@@ -288,13 +287,21 @@ impl<const REPLIES: usize> Port<REPLIES> {
         returned
     }
 
-    /// Answers a caller that was kept waiting, whose Reply becomes the one that receives.
+    /// Receives without an answer to the current caller, but with the one that was held back.
     #[inline(never)]
-    fn receive_answering(&mut self, index: usize, reply: Outgoing<0>) -> Incoming {
-        self.free(index);
-        self.choose(Some(index));
-        let returned = self.receive_with(Syscall::ReplyRecv, reply);
-        incoming(&returned, self.window.0)
+    fn receive_anew(&mut self) -> Returned {
+        if self.owes {
+            self.give_up();
+        }
+        match self.held.take() {
+            Some((index, reply)) => {
+                self.free(index);
+                // The Reply of the caller that is answered becomes the one that receives.
+                self.choose(Some(index));
+                self.receive_with(Syscall::ReplyRecv, reply)
+            }
+            None => self.receive_with(Syscall::Recv, Outgoing::new(0, [0; 8], 0)),
+        }
     }
 
     /// Answers through the Reply of a place whose caller was kept waiting.
@@ -335,6 +342,16 @@ impl<const REPLIES: usize> Port<REPLIES> {
             // Who gave up waiting is no concern of a server that has its answers held.
             let _ = self.answer_kept(index, &reply);
         }
+    }
+
+    /// The same, not in line.
+    #[inline(never)]
+    fn receive_apart<const CAPS: usize>(
+        &mut self,
+        call: Syscall,
+        message: Outgoing<CAPS>,
+    ) -> Returned {
+        self.receive_with(call, message)
     }
 
     /// Keeps in mind what came.
@@ -389,15 +406,11 @@ impl<const REPLIES: usize> Port<REPLIES> {
 }
 
 impl<const REPLIES: usize> ServerPort for Port<REPLIES> {
-    #[inline(never)]
+    // In line, lest what came be copied once more.
+    #[inline(always)]
     fn recv(&mut self) -> Incoming {
-        if self.owes {
-            self.give_up();
-        }
-        if let Some((index, reply)) = self.held.take() {
-            return self.receive_answering(index, reply);
-        }
-        self.receive(Syscall::Recv, &Outgoing::new(0, [0; 8], 0))
+        let returned = self.receive_anew();
+        incoming(&returned, self.window.0)
     }
 
     #[inline(always)]
