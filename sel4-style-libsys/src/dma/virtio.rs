@@ -294,15 +294,16 @@ impl<const QUEUES: usize, const SIZE: usize> Device<QUEUES, SIZE> {
         let Some(token) = queue.ring.peek_used() else {
             return Ok(None);
         };
-        let chain = queue
-            .chains
-            .get_mut(usize::from(token))
-            .and_then(Option::take)
-            .ok_or(VirtioError::Corrupt)?;
+        let Queue { ring, chains, .. } = queue;
+        let place = chains.get_mut(usize::from(token));
+        let place = place.ok_or(VirtioError::Corrupt)?;
+        let chain = place.as_ref().ok_or(VirtioError::Corrupt)?;
         let written = chain.with_slices(|readable, writable| {
             // SAFETY: these are the ranges that were added under this token.
-            unsafe { queue.ring.pop_used(token, readable, writable) }
-        })?;
+            unsafe { ring.pop_used(token, readable, writable) }
+        });
+        *place = None;
+        let written = written?;
         Ok(Some((token, written)))
     }
 

@@ -166,6 +166,14 @@ impl<D: FrameDevice, C: Clock, P: MapMemory, S: Signals, const N: usize> Service
         time && !self.look_again && self.rings.is_empty() && self.stack.rests()
     }
 
+    /// Has the port end its waits at this moment.
+    fn tell_alarm<Q: Alarm>(&mut self, port: &mut Q, alarm: Option<u64>) {
+        if self.alarm != alarm {
+            self.alarm = alarm;
+            port.set_alarm(alarm);
+        }
+    }
+
     /// Moves everything that can be moved, and answers who can be answered.
     fn advance<Q: ServerPort>(&mut self, port: &mut Q, now_ns: u64) {
         // Callers that were kept meanwhile have not been looked at since.
@@ -217,13 +225,15 @@ where
 
     fn turn(&mut self, port: &mut Q) {
         let now_ns = self.clock.now_ns();
-        let calm = core::mem::take(&mut self.only_took) && self.rests(now_ns);
-        if !calm {
-            self.advance(port, now_ns);
-        } else if !self.has_fresh() {
+        if core::mem::take(&mut self.only_took) && self.rests(now_ns) {
+            // Nothing moves: all that may be new is when a caller has waited long enough.
+            if let Some(deadline_ns) = self.settle_calmly() {
+                self.tell_alarm(port, earlier(self.alarm, deadline_ns));
+            }
             return;
         }
-        self.look_again = self.settle_fresh(calm);
+        self.advance(port, now_ns);
+        self.look_again = self.settle_fresh();
         let next = match self.look_again || self.rings_are_due() {
             true => Some(now_ns),
             false => self.next_ns(),
@@ -238,10 +248,7 @@ where
             ..=IN_VAIN_LIMIT => next,
             _ => Some(now_ns.saturating_add(PAUSE_NS)),
         };
-        if self.alarm != alarm {
-            self.alarm = alarm;
-            port.set_alarm(alarm);
-        }
+        self.tell_alarm(port, alarm);
     }
 }
 

@@ -123,6 +123,8 @@ pub(crate) struct Sets {
     own: Vec<Own>,
     /// The places of those that were touched or moved lately.
     active: Vec<usize>,
+    /// Something happened to a stream that has no place any more.
+    lost: bool,
     /// The place that a frame was found to be for.
     found: usize,
     shadow: Box<Interface>,
@@ -146,6 +148,7 @@ impl Sets {
             common: Group::new(),
             own: Vec::new(),
             active: Vec::new(),
+            lost: false,
             found: 0,
             shadow: Box::new(shadow),
             asks_routers,
@@ -335,11 +338,17 @@ impl Sets {
 
     /// Whether no TCP socket has moved or was touched.
     pub(crate) const fn has_nothing_moved(&self) -> bool {
-        self.active.is_empty()
+        self.active.is_empty() && !self.lost
+    }
+
+    /// Something happened to a stream that has lost its place.
+    pub(crate) const fn note_lost(&mut self) {
+        self.lost = true;
     }
 
     /// Everybody has looked at what moved.
     pub(crate) fn forget_moves(&mut self) {
+        self.lost = false;
         let own = &mut self.own;
         self.active.retain(|at| {
             own.get_mut(*at).is_some_and(|own| {

@@ -204,12 +204,27 @@ impl<D: FrameDevice> Stack<D> {
         }
     }
 
-    /// Whether a socket is one at which connections may come, and none has.
-    pub(crate) fn has_nobody_waiting(&self, id: SocketId) -> bool {
-        self.table.get(id).is_ok_and(|socket| match &socket.body {
-            Body::Listener(listener) => listener.ready.is_empty() && socket.error.is_none(),
-            _ => false,
-        })
+    /// Whether something may have happened at a stream, or at a socket for connections.
+    pub(crate) const fn has_stream_moved(&self) -> bool {
+        !self.set.has_nothing_moved()
+    }
+
+    /// Whether a socket may be ready for something that it was not ready for `before`.
+    pub(crate) fn has_news(&self, id: SocketId, before: Readiness) -> bool {
+        let Ok(socket) = self.table.get(id) else {
+            return true;
+        };
+        match &socket.body {
+            Body::Stream(stream) => {
+                let over = stream.phase == Phase::Ended || socket.error.is_some();
+                over || self.set.has_moved(stream.handle)
+            }
+            Body::Listener(listener) => {
+                let is_empty = listener.ready.is_empty() && socket.error.is_none();
+                !(is_empty && before.is_empty())
+            }
+            _ => true,
+        }
     }
 
     /// The first half of a turn: takes in frames and looks at what time changes. Whether anything may have
@@ -223,9 +238,10 @@ impl<D: FrameDevice> Stack<D> {
         self.device_ns = self.link.wire.device.tend(now_ns);
         // Only frames and time change what a peer, a router or a name server has said.
         let frames = !announced && self.take_in();
-        let looks = frames || now_ns >= self.looked_ns + LOOK_NS;
+        let by_time = now_ns >= self.looked_ns + LOOK_NS;
+        let looks = frames || by_time;
         if looks {
-            if self.set.tells_of_addresses() || now_ns >= self.looked_ns + LOOK_NS {
+            if self.set.tells_of_addresses() || by_time {
                 self.looked_ns = now_ns;
                 self.follow_hardware();
                 self.interface.poll_maintenance(now);
@@ -233,8 +249,11 @@ impl<D: FrameDevice> Stack<D> {
                 self.route.set(None);
                 self.link.wire.introduce_in_time();
             }
-            self.observe(observe::Cause::Peer);
-            self.tend_listeners();
+            // Messages move no connection.
+            if by_time || !self.set.has_nothing_moved() {
+                self.observe(observe::Cause::Peer);
+                self.tend_listeners();
+            }
         }
         self.turn_resolver();
         let room = self.link.wire.device.can_send();

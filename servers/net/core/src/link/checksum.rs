@@ -39,6 +39,34 @@ pub(super) fn is_right(frame: &[u8]) -> bool {
     }
 }
 
+/// The same as [`is_right`] and [`is_header_right`] of a frame that has a whole IPv4 packet, and no options in its
+/// header, as most of a transfer's have. Any other is wrong.
+pub(super) fn is_plain_right(frame: &[u8]) -> bool {
+    let packet = frame.get(HEADER_BYTES..).unwrap_or(&[]);
+    let Some((header, _)) = packet.split_first_chunk::<20>() else {
+        return false;
+    };
+    let word = |at: usize| {
+        let [a, b, c, d] = [header[at], header[at + 1], header[at + 2], header[at + 3]];
+        u64::from(u32::from_ne_bytes([a, b, c, d]))
+    };
+    let addresses = word(12) + word(16);
+    let whole = word(0) + word(4) + word(8) + addresses;
+    if header[0] != 0x45 || fold(whole) != 0xffff {
+        return false;
+    }
+    if header[9] != TCP {
+        return true;
+    }
+    let end = u16::from_be_bytes([header[2], header[3]]);
+    let Some(segment) = packet.get(header.len()..end.into()) else {
+        return false;
+    };
+    let length = (segment.len() as u16).to_be();
+    let pseudo = addresses + u64::from(u16::from_ne_bytes([0, TCP])) + u64::from(length);
+    segment.len() >= TCP_HEADER && fold(pseudo + sum(segment)) == 0xffff
+}
+
 /// Whether a frame that arrived has no IPv4 header with a wrong checksum. One that is no header at all is
 /// the stack's to refuse.
 pub(super) fn is_header_right(frame: &[u8]) -> bool {
@@ -137,10 +165,18 @@ fn place(packet: &[u8], start: usize, end: usize, addresses: &[u8]) -> Segment {
 /// Not folded: bytes of a frame never overflow it.
 fn sum(bytes: &[u8]) -> u64 {
     // What a word of eight bytes carries over counts as one: so it does in every shorter word.
-    let (blocks, rest) = bytes.as_chunks::<128>();
+    let (blocks, mut rest) = bytes.as_chunks::<256>();
     let mut total = 0;
     for block in blocks {
         total = add(total, block.as_chunks().0);
+    }
+    if let Some((block, others)) = rest.split_first_chunk::<128>() {
+        total = add(total, block.as_chunks().0);
+        rest = others;
+    }
+    if let Some((block, others)) = rest.split_first_chunk::<64>() {
+        total = add(total, block.as_chunks().0);
+        rest = others;
     }
     let (blocks, rest) = rest.as_chunks::<16>();
     for block in blocks {
@@ -190,7 +226,7 @@ const fn fold(mut sum: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{fill, fold, is_header_right, is_right, sum};
+    use super::{fill, fold, is_header_right, is_plain_right, is_right, sum};
     use alloc::vec::Vec;
 
     /// An IPv4 frame with a segment of so many bytes.
@@ -274,6 +310,43 @@ mod tests {
         for end in 0..34 {
             is_header_right(&good[..end]);
         }
+    }
+
+    #[test]
+    fn plain_frames_are_right_when_all_are() {
+        let refill = |frame: &mut Vec<u8>| {
+            frame[24..26].fill(0);
+            let sum = !fold(sum(&frame[14..34]));
+            frame[24..26].copy_from_slice(&sum.to_ne_bytes());
+        };
+        let mut right = 0;
+        for protocol in [6, 17] {
+            let mut good = frame(101);
+            good[23] = protocol;
+            fill(&mut good);
+            refill(&mut good);
+            assert!(is_plain_right(&good));
+            for at in 15..good.len() {
+                for value in [0, 1, 6, 17, 20, 0x28, 0x45, 0x8f, 0xff] {
+                    let mut other = good.clone();
+                    other[at] = value;
+                    // What the head of a frame says beforehand.
+                    other[20] &= 0x40;
+                    other[21] = 0;
+                    // With a header that is wrong, and with one that lies.
+                    for _ in 0..2 {
+                        let all = is_header_right(&other) && is_right(&other);
+                        assert_eq!(is_plain_right(&other), all, "{at} {value}");
+                        right += u32::from(all);
+                        refill(&mut other);
+                    }
+                }
+            }
+            for end in 0..good.len() {
+                is_plain_right(&good[..end]);
+            }
+        }
+        assert!(right > 100, "{right}");
     }
 
     #[test]

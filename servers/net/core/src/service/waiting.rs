@@ -470,19 +470,22 @@ where
         Some(partial(&call, result))
     }
 
-    /// Whether a caller was kept in this turn.
-    pub(super) fn has_fresh(&self) -> bool {
-        self.waiting.last().is_some_and(|waiting| waiting.fresh)
+    /// Makes a caller that was kept in a turn in which nothing moved one like all others; when it has waited long
+    /// enough, if there was one.
+    pub(super) fn settle_calmly(&mut self) -> Option<Option<u64>> {
+        let waiting = self.waiting.last_mut().filter(|waiting| waiting.fresh)?;
+        waiting.fresh = false;
+        Some(waiting.deadline_ns)
     }
 
     /// Makes callers that were kept in this turn ones like all others; whether one
-    /// of them could be answered at once. In a `calm` turn nothing moved since they were found to have to wait.
-    pub(super) fn settle_fresh(&mut self, calm: bool) -> bool {
+    /// of them could be answered at once.
+    pub(super) fn settle_fresh(&mut self) -> bool {
         let stack = &mut self.stack;
         let fresh = self.waiting.iter_mut().filter(|waiting| waiting.fresh);
         fresh.fold(false, |any, waiting| {
             waiting.fresh = false;
-            any | (!calm && is_ready(stack, &waiting.call))
+            any | is_ready(stack, &waiting.call)
         })
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Watch {
     socket: SocketId,
     notification: Cap<Notification>,
     interest: Readiness,
+    /// It carries a stream, or waits for some.
+    of_stream: bool,
     /// What it was ready for when it was last looked at.
     before: Readiness,
 }
@@ -46,11 +48,13 @@ where
         if self.watches.len() >= self.limits.watches {
             return Err(NetError::ServerLimit);
         }
+        let of_stream = self.stack.is_stream(socket)?;
         let notification = self.signals.keep(notification).ok_or(NetError::NoMemory)?;
         self.watches.push(Watch {
             socket,
             notification,
             interest,
+            of_stream,
             before: ready,
         });
         Ok(ready & interest)
@@ -75,10 +79,9 @@ where
 
     /// Tells who watches what has become ready.
     pub(super) fn signal_watches(&mut self) {
+        let moved = self.stack.has_stream_moved();
         for watch in &mut self.watches {
-            if !self.stack.has_moved_at(watch.socket)
-                || (watch.before.is_empty() && self.stack.has_nobody_waiting(watch.socket))
-            {
+            if watch.of_stream && !moved || !self.stack.has_news(watch.socket, watch.before) {
                 continue;
             }
             let ready = self.stack.readiness(watch.socket);

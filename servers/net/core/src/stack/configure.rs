@@ -32,8 +32,9 @@ pub(super) fn interface<D: FrameDevice>(
     let mut interface = Interface::new(settings, link, now);
     let mut addresses: Vec<IpCidr> = fixed(&config.addresses).collect();
     addresses.push(link_local(mac));
-    // Those inside come last, so that they are no source for packets outside.
-    addresses.push(IpCidr::new(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), 8));
+    // Those inside come last, so that they are no source for packets outside. Nothing else of 127.0.0.0/8 is
+    // reached, and a network of one address has no broadcast address to look for in every frame.
+    addresses.push(IpCidr::new(IpAddr::V4(Ipv4Addr::LOCALHOST).into(), 32));
     addresses.push(IpCidr::new(IpAddr::V6(Ipv6Addr::LOCALHOST).into(), 128));
     interface.update_ip_addrs(|list| {
         for address in addresses {

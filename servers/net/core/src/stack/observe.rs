@@ -95,6 +95,7 @@ impl<D: FrameDevice> Stack<D> {
                 // finds out by itself.
                 (Body::Stream(held), Protocol::Tcp) if held.phase == Phase::Connecting => {
                     self.set.remove(held.handle);
+                    self.set.note_lost();
                     socket.body = Body::Fresh;
                     fail_connect(socket, error);
                 }
