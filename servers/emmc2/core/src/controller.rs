@@ -53,6 +53,8 @@ pub enum Fault {
     Exchanged,
     /// The controller could not move data by itself.
     Dma,
+    /// The card draws more current than the slot gives.
+    Power,
 }
 
 impl Fault {
@@ -60,7 +62,7 @@ impl Fault {
     pub(crate) const fn of_status(bits: u32) -> Self {
         if bits & status::COMMAND_TIMEOUT != 0 {
             Self::Silent
-        } else if bits & status::COMMAND_DAMAGED != 0 {
+        } else if bits & (status::COMMAND_DAMAGED | status::STOP_FAILED) != 0 {
             Self::CommandDamaged
         } else if bits & status::DATA_DAMAGED != 0 {
             Self::DataDamaged
@@ -68,6 +70,8 @@ impl Fault {
             Self::Dma
         } else if bits & status::DATA_TIMEOUT != 0 {
             Self::DataTimeout
+        } else if bits & status::CURRENT_LIMIT != 0 {
+            Self::Power
         } else {
             Self::Stuck
         }
@@ -91,6 +95,7 @@ impl fmt::Display for Fault {
             Self::Locked => "the card is locked by a password",
             Self::Exchanged => "another card is in the slot",
             Self::Dma => "the controller cannot move data by itself",
+            Self::Power => "the card draws more current than the slot gives",
         })
     }
 }

@@ -296,9 +296,7 @@ impl<M: Memory> Transfer<M> {
     ) -> Result<bool, Fault> {
         loop {
             let now = controller.status();
-            if now & status::ERROR != 0 {
-                return Err(Fault::of_status(now));
-            }
+            // First what the card said: data that a card refuses do not come, which is an error as well.
             if !self.answered && now & status::COMMAND_COMPLETE != 0 {
                 let card = controller.answer();
                 controller.clear(status::COMMAND_COMPLETE);
@@ -306,6 +304,9 @@ impl<M: Memory> Transfer<M> {
                     return Err(Fault::Status(card));
                 }
                 self.answered = true;
+            }
+            if now & status::ERROR != 0 {
+                return Err(Fault::of_status(now));
             }
             let (wanted, left) = match self.direction {
                 Direction::Read => (status::BUFFER_READ, self.job.bytes - self.moved),

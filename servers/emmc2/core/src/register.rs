@@ -156,6 +156,10 @@ pub mod status {
     pub const DATA_TIMEOUT: u32 = 1 << 20;
     /// Data came damaged, or arrived so at the card: checksum or end bit.
     pub const DATA_DAMAGED: u32 = 3 << 21;
+    /// The card draws too much current.
+    pub const CURRENT_LIMIT: u32 = 1 << 23;
+    /// CMD12, which the controller sends by itself behind several blocks, went wrong.
+    pub const STOP_FAILED: u32 = 1 << 24;
     /// The controller could not move data: a descriptor, or the memory.
     pub const ADMA_ERROR: u32 = 1 << 25;
     /// What the driver wants to know: all errors, and what is named above.

@@ -25,8 +25,16 @@ pub(crate) enum Mishap {
     NoAnswer,
     /// The next answer has a wrong checksum.
     AnswerDamaged,
+    /// The controller tells of this error instead of the next answer.
+    AnswerError(u32),
+    /// The card's status in the next answer to a command with data has these errors, and no data come.
+    Refused(u32),
     /// The block after so many has a wrong checksum.
     BlockDamaged(u32),
+    /// At the block after so many the controller tells of this error.
+    BlockError(u32, u32),
+    /// At the block after so many everything falls silent: the controller does not even tell that nothing comes.
+    Nothing(u32),
     /// The card stops sending, or never takes data, after so many blocks.
     Silence(u32),
     /// The controller reaches no memory by itself.
@@ -80,6 +88,19 @@ pub(crate) struct Controller {
     pub(crate) moved: u32,
     /// Whether it was powered since the last reset.
     powered_since: Option<u64>,
+    /// What it does not do any more.
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What a controller can fail at for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Resets never end.
+    Reset,
+    /// The internal clock is never stable.
+    Clock,
+    /// The command that is under way never ends.
+    Command,
 }
 
 pub(crate) type Shared = Rc<RefCell<Controller>>;
@@ -108,6 +129,7 @@ pub(crate) fn with(card: Option<Card>) -> Shared {
         memories: Vec::new(),
         moved: 0,
         powered_since: None,
+        broken: None,
     }))
 }
 
@@ -184,6 +206,7 @@ impl Controller {
             Register::Buffer => self.take(),
             Register::PresentState => {
                 let command = self.coming.iter().any(|(_, bits)| bits & 1 != 0);
+                let command = command || self.broken == Some(Broken::Command);
                 u32::from(command) | u32::from(self.transfer.is_some()) << 1
             }
             Register::HostControl => self.control,
@@ -247,13 +270,17 @@ impl Controller {
             let mishaps = std::mem::take(&mut self.mishaps);
             let commands = std::mem::take(&mut self.commands);
             let (memories, moved) = (std::mem::take(&mut self.memories), self.moved);
+            let broken = self.broken;
             let fresh = with(card);
             *self = Rc::try_unwrap(fresh)
                 .expect("nobody else has it")
                 .into_inner();
             (self.now, self.last_write) = (now, now);
             (self.mishaps, self.commands) = (mishaps, commands);
-            (self.memories, self.moved) = (memories, moved);
+            (self.memories, self.moved, self.broken) = (memories, moved, broken);
+            if broken == Some(Broken::Reset) {
+                self.clock = value;
+            }
             return;
         }
         if value & 1 << 25 != 0 {
@@ -271,6 +298,12 @@ impl Controller {
         );
         // Resets clear themselves; the internal clock is stable at once.
         self.clock = value & 0x000f_ffff & !2 | (value & 1) << 1;
+        match self.broken {
+            Some(Broken::Reset) => self.clock |= value & 7 << 24,
+            // One that runs goes on.
+            Some(Broken::Clock) if value & 4 == 0 => self.clock &= !2,
+            Some(Broken::Clock | Broken::Command) | None => {}
+        }
         assert!(
             value & 4 == 0 || self.clock & 2 != 0,
             "the clock is not stable"
@@ -327,17 +360,27 @@ impl Controller {
             self.mishap_at = None;
         }
         let mishap = self.mishaps.front().copied();
+        if let Some(Mishap::Refused(errors)) = mishap
+            && word & 1 << 21 != 0
+        {
+            self.mishaps.pop_front();
+            // It is ready for data and stays where it was, "tran".
+            self.keep([errors | 1 << 8 | (State::Transfer as u32) << 9, 0, 0, 0]);
+            self.soon(48 + 48, 1);
+            return self.begin(word, index, application);
+        }
         let answer = self
             .card
             .as_mut()
             .and_then(|card| card.command(index, self.argument));
-        if let Some(mishap @ (Mishap::NoAnswer | Mishap::AnswerDamaged)) = mishap {
+        let error = match mishap {
+            Some(Mishap::NoAnswer) => Some(1 << 16),
+            Some(Mishap::AnswerDamaged) => Some(1 << 17),
+            Some(Mishap::AnswerError(bit)) => Some(1 << bit),
+            _ => None,
+        };
+        if let Some(bits) = error {
             self.mishaps.pop_front();
-            let bits = if mishap == Mishap::NoAnswer {
-                1 << 16
-            } else {
-                1 << 17
-            };
             // The command was heard, and the card may send data.
             return self.soon(48 + 64, bits);
         }
@@ -464,6 +507,15 @@ impl Controller {
                 self.soon(at + 10_000_000, 1 << 20);
                 return false;
             }
+            Some(&Mishap::BlockError(after, bit)) if after == transfer.done => {
+                self.mishaps.pop_front();
+                self.soon(at, 1 << bit);
+                return false;
+            }
+            Some(&Mishap::Nothing(after)) if after == transfer.done => {
+                self.mishaps.pop_front();
+                return false;
+            }
             _ => {}
         }
         let words = transfer.dma.as_mut().expect("by itself");
@@ -510,6 +562,14 @@ impl Controller {
             Some(&Mishap::Silence(after)) if after == transfer.done => {
                 self.mishaps.pop_front();
                 return self.soon(10_000_000, 1 << 20);
+            }
+            Some(&Mishap::BlockError(after, bit)) if after == transfer.done => {
+                self.mishaps.pop_front();
+                return self.soon(clocks, 1 << bit);
+            }
+            Some(&Mishap::Nothing(after)) if after == transfer.done => {
+                self.mishaps.pop_front();
+                return;
             }
             _ => {}
         }

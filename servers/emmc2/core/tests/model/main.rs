@@ -3,6 +3,7 @@
 mod by_itself;
 mod card;
 mod controller;
+mod errors;
 mod identification;
 mod mishaps;
 mod transfers;
