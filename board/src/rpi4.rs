@@ -9,6 +9,8 @@ use crate::{Board, BoardId};
 mod device_tree;
 #[cfg(feature = "device-tree")]
 pub use device_tree::qemu_device_tree;
+mod revision;
+pub use revision::Revision;
 
 /// What is known before the device tree is read.
 pub const BOARD: Board = Board {

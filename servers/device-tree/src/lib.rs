@@ -1,4 +1,4 @@
-//! What of memory a device reaches by itself, as the firmware's device tree says.
+//! What the firmware's device tree says of memory that devices reach by themselves, and of the machine as a whole.
 //!
 //! A device on a bus does not see memory as a processor does: it may see a part of it, at other addresses. The tree
 //! says which, in the property `dma-ranges` of each bus between the device and the root (*Devicetree Specification*
@@ -7,7 +7,7 @@
 //!
 //! The blob comes from firmware and is not trusted: whatever its bytes are, the answer is a window or an [`Error`], and
 //! no window is larger than what the tree says. Parsing it is `dtoolkit`'s business. Deliberately not here: what the
-//! kernel has read of the same tree already, and devices that are found by anything but their address.
+//! kernel acts on in the same tree ([`Machine`] is for people), and devices that are found by anything but their address.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@
 extern crate std;
 
 mod bus;
+mod machine;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use dtoolkit::error::FdtParseError;
 use dtoolkit::fdt::Fdt;
 
 use bus::Path;
+pub use machine::Machine;
 
 /// Memory as a device sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
 use proptest::sample;
 use vm_fdt::FdtWriter;
 
-use crate::{Error, Window, window};
+use crate::{Error, Machine, Window, window};
 
 const GIB: u64 = 1 << 30;
 const EMMC2: std::ops::Range<u64> = 0xfe34_0000..0xfe34_1000;
@@ -46,6 +46,7 @@ impl Pi {
         let mut fdt = FdtWriter::new()?;
         let root = fdt.begin_node("")?;
         fdt.property_string("compatible", self.model)?;
+        fdt.property_string("model", &std::format!("Pi of {} GiB", self.gib))?;
         fdt.property_u32("#address-cells", 2)?;
         fdt.property_u32("#size-cells", 1)?;
         let memory = fdt.begin_node("memory@0")?;
@@ -69,6 +70,17 @@ impl Pi {
         fdt.property_array_u32("reg", banks)?;
         fdt.end_node(memory)?;
 
+        let cpus = fdt.begin_node("cpus")?;
+        fdt.property_u32("#address-cells", 1)?;
+        fdt.property_u32("#size-cells", 0)?;
+        for number in 0..4 {
+            let cpu = fdt.begin_node(&std::format!("cpu@{number}"))?;
+            fdt.property_string("device_type", "cpu")?;
+            fdt.property_u32("reg", number)?;
+            fdt.end_node(cpu)?;
+        }
+        fdt.end_node(cpus)?;
+
         let soc = fdt.begin_node("soc")?;
         fdt.property_u32("#address-cells", 1)?;
         fdt.property_u32("#size-cells", 1)?;
@@ -83,6 +95,16 @@ impl Pi {
             [0x7c00_0000, 0, 0xfc00_0000, 0x0380_0000],
         ];
         fdt.property_array_u32("dma-ranges", &seen.concat())?;
+        for (name, compatible, address) in [
+            ("local_intc@40000000", "brcm,bcm2836-l1-intc", 0x4000_0000),
+            ("interrupt-controller@40041000", "arm,gic-400", 0x4004_1000),
+        ] {
+            let device = fdt.begin_node(name)?;
+            fdt.property_string("compatible", compatible)?;
+            fdt.property_null("interrupt-controller")?;
+            fdt.property_array_u32("reg", &[address, 0x1000])?;
+            fdt.end_node(device)?;
+        }
         for (name, address) in [
             ("mmc@7e300000", 0x7e30_0000),
             ("mailbox@7e00b880", 0x7e00_b880),
@@ -164,6 +186,45 @@ fn every_board_has_the_window_that_its_tree_says() {
             assert_eq!(window(&blob, &nothing).unwrap(), None);
         }
     }
+}
+
+#[test]
+fn every_board_is_described_as_its_tree_does() {
+    for pi in boards() {
+        let blob = pi.blob();
+        let machine = Machine::read(&blob).unwrap();
+        assert_eq!(
+            machine.model(),
+            Some(&*std::format!("Pi of {} GiB", pi.gib))
+        );
+        let end = match pi.gib {
+            1 => 0x3b40_0000,
+            2 => 0x8000_0000,
+            4 => 0xfc00_0000,
+            _ => 2 * (4 * GIB - 0x8000_0000) + 0x8000_0000,
+        };
+        let ram: Vec<_> = machine.ram().collect();
+        assert_eq!(ram[0], 0..0x3b40_0000);
+        assert_eq!(ram.last().unwrap().end, end, "{ram:x?}");
+        assert_eq!(machine.processors(), 4);
+        assert_eq!(machine.gic(), Some("arm,gic-400"));
+    }
+    assert!(Machine::read(&[]).is_err());
+}
+
+#[test]
+fn what_would_command_a_terminal_is_not_shown() {
+    let write = || {
+        let mut fdt = FdtWriter::new()?;
+        let root = fdt.begin_node("")?;
+        fdt.property_string("model", "\u{1b}[2Jgone")?;
+        fdt.end_node(root)?;
+        fdt.finish()
+    };
+    let blob = write().expect("a tree that can be written");
+    let machine = Machine::read(&blob).unwrap();
+    assert_eq!((machine.model(), machine.gic()), (None, None));
+    assert_eq!((machine.ram().count(), machine.processors()), (0, 0));
 }
 
 #[test]
@@ -256,8 +317,13 @@ fn buses_behind_buses_see_what_both_let_through() {
     assert_eq!(window(&apart, &(0x1000..0x2000)).unwrap(), None);
 }
 
+std::thread_local! {
+    static BLOBS: Vec<Vec<u8>> = boards().iter().map(Pi::blob).collect();
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    // As many as the environment says, if that is more.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(10_000)))]
 
     /// Damage ends in a window within the addresses or a refusal, never in a panic.
     #[test]
@@ -266,13 +332,20 @@ proptest! {
         damage in proptest::collection::vec((any::<sample::Index>(), any::<u8>()), 1..6),
         end in any::<Option<sample::Index>>(),
     ) {
-        let mut blob = boards()[board].blob();
+        let mut blob = BLOBS.with(|blobs| blobs[board].clone());
         for (at, byte) in damage {
             let at = at.index(blob.len());
             blob[at] = byte;
         }
         if let Some(end) = end {
             blob.truncate(end.index(blob.len()));
+        }
+        if let Ok(machine) = Machine::read(&blob) {
+            prop_assert!(machine.ram().all(|bank| bank.start < bank.end));
+            for text in [machine.model(), machine.gic()].into_iter().flatten() {
+                prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            }
+            prop_assert!(machine.processors() <= blob.len());
         }
         for registers in [&EMMC2, &MAILBOX] {
             if let Ok(Some(window)) = window(&blob, registers) {

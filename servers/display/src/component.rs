@@ -1,8 +1,10 @@
 //! From capabilities to text on a screen.
 
 use alloc::format;
+use alloc::string::String;
 
-use gritos_board_api::BoardClient;
+use gritos_board::rpi4::Revision;
+use gritos_board_api::{BoardClient, BoardClock};
 use gritos_console_api::ConsoleClient;
 use gritos_display_core::Terminal;
 use gritos_log_api::{Level, LogClient};
@@ -76,20 +78,12 @@ fn run() -> Result<(), Error> {
     screen.clear();
     let mut terminal = Terminal::new(made.width, made.height);
     let (columns, rows) = terminal.size();
-    let revision = board.identity().map(|about| about.revision).unwrap_or(0);
     log::info!(
         "a screen of {} x {} pixels, {columns} x {rows} characters",
         made.width,
         made.height
     );
-    terminal.write(
-        format!(
-            "gRiTOS {} on rpi4, board {revision:x}\r\n\
-             This screen shows the serial line; type there.\r\n\r\n",
-            env!("CARGO_PKG_VERSION"),
-        )
-        .as_bytes(),
-    );
+    terminal.write(head(&mut board).as_bytes());
     if let Some(log) = environment.service("log") {
         show_start(log, &mut terminal);
     }
@@ -115,6 +109,27 @@ fn run() -> Result<(), Error> {
         terminal.draw(&mut screen);
         drawn_at = time::nanoseconds(time::now());
     }
+}
+
+/// Which board this is, as its firmware says. What the firmware does not answer is left away.
+fn head(board: &mut BoardClient<Kernel>) -> String {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    let code = board.identity().map(|about| about.revision).ok();
+    let mut text = match code.and_then(Revision::new) {
+        Some(about) => format!("\x1b[1mgRiTOS {VERSION} on {about}\x1b[0m\r\n"),
+        None => format!("\x1b[1mgRiTOS {VERSION} on rpi4\x1b[0m\r\n"),
+    };
+    if let Some(code) = code {
+        text += &format!("revision {code:x}");
+    }
+    if let Ok(hz) = board.clock(BoardClock::Processor) {
+        text += &format!(", {} MHz", hz / 1_000_000);
+    }
+    if let Ok(millidegrees) = board.temperature() {
+        let (whole, tenths) = (millidegrees / 1000, millidegrees % 1000 / 100);
+        text += &format!(", {whole}.{tenths} C");
+    }
+    text + "; this screen shows the serial line: type there\r\n\r\n"
 }
 
 /// Shows what the root task printed so far, most of which was before there was a console: from the log, which keeps it.

@@ -118,6 +118,19 @@ impl Console {
         self.print(false, text);
     }
 
+    /// Has the log keep what `text` writes, whole lines, which the kernel has shown in its own words. Before there is
+    /// a printer.
+    pub(crate) fn note(&mut self, text: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        let ring = &mut self.ring;
+        // The ring takes everything.
+        let _ = text(&mut Writer {
+            ring,
+            failure: false,
+            at_once: false,
+        });
+        self.untold = true;
+    }
+
     fn print(&mut self, failure: bool, text: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
         self.replay |= self.handed_over;
         self.replay_piece();

@@ -2,6 +2,7 @@
 
 use core::fmt::{Result, Write};
 
+use gritos_device_tree::Machine;
 use gritos_service::idl::Incoming;
 use gritos_sys::abi::Rights;
 use gritos_sys::abi::boot_image::{BootImage, Entry, EntryKind, Segment};
@@ -16,6 +17,8 @@ use gritos_system::Component;
 
 const MIB: u64 = 1 << 20;
 const KIB: u64 = 1 << 10;
+/// Banks of RAM that are printed.
+const BANKS: usize = 8;
 /// General registers of a thread, x0 to x30.
 const REGISTERS: u64 = 31;
 
@@ -32,7 +35,7 @@ pub(crate) fn machine(out: &mut dyn Write, info: &BootInfo) -> Result {
     let bytes: u64 = normal().map(|region| region.size).sum();
     writeln!(
         out,
-        "root: {board}, counter {}.{:03} MHz, {} MiB of memory in {} regions, {} device regions",
+        "root: {board}, counter {}.{:03} MHz, {} MiB free in {} regions, {} of devices",
         info.counter_hz / 1_000_000,
         info.counter_hz / 1_000 % 1_000,
         bytes / MIB,
@@ -49,6 +52,31 @@ pub(crate) fn machine(out: &mut dyn Write, info: &BootInfo) -> Result {
         )?;
     }
     Ok(())
+}
+
+/// Prints what the firmware's device tree says of the machine, as the kernel's banner has it.
+pub(crate) fn tree(out: &mut dyn Write, tree: &[u8]) -> Result {
+    let machine = match Machine::read(tree) {
+        Ok(machine) => machine,
+        // The kernel has read it; what it cannot be read for here is its business alone.
+        Err(error) => return writeln!(out, "root: {error}"),
+    };
+    if let Some(model) = machine.model() {
+        writeln!(out, "root: {model}")?;
+    }
+    write!(out, "root:   ram       ")?;
+    for bank in machine.ram().take(BANKS) {
+        write!(out, " {:#x}..{:#x}", bank.start, bank.end)?;
+    }
+    writeln!(out)?;
+    if let Some(gic) = machine.gic() {
+        writeln!(out, "root:   interrupts {gic}")?;
+    }
+    writeln!(
+        out,
+        "root:   processors {}, one in use",
+        machine.processors()
+    )
 }
 
 /// Prints the entries of the boot image.

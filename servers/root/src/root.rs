@@ -133,6 +133,8 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
     let space = Cap::<AddressSpace>::at(Address::root(slot::ADDRESS_SPACE));
     space.donate(pool.take(TABLE_BYTES, &mut slots)?.untyped)?;
 
+    let tree = device_tree(info, space)?;
+    console.note(|out| report::tree(out, tree));
     let image_memory = Cap::<MemoryObject>::at(Address::root(slot::BOOT_IMAGE));
     image_memory.map_all(space, IMAGE_ADDRESS, Permissions::Read)?;
     let bytes = rt::immutable_bytes(image_memory)?;
@@ -158,7 +160,6 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
             .take()?
             .mint(endpoint, Mask::only(Rights::SEND), Helper::Messenger as u32)?;
     let services = services(&system, own, endpoint, &mut slots)?;
-    let tree = device_tree(info, space)?;
     let devices = Devices::make(info, &system, tree, &mut slots, |device, trouble| {
         console.complain(|out| writeln!(out, "root: device {}: {trouble}", device.name));
     });

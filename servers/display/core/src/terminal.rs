@@ -19,6 +19,8 @@ pub trait Surface {
 const NORMAL: u32 = 0x00b8_b8b8;
 const BRIGHT: u32 = 0x00ff_ffff;
 const BACKGROUND: u32 = 0;
+/// Lines of so many characters fit on every screen that has place for them.
+const USUAL_COLUMNS: u32 = 80;
 /// Most pixels of a glyph's row.
 const GLYPH_COLUMNS: usize = 16;
 
@@ -27,6 +29,8 @@ pub struct Terminal {
     parser: Parser,
     grid: Grid,
     font: Font,
+    /// Column and row of pixels at which the text begins.
+    origin: (u32, u32),
     /// What the surface has. `None`: not known.
     shown: Vec<Option<Cell>>,
 }
@@ -48,13 +52,28 @@ impl Terminal {
             width: columns,
             height: rows,
         } = font.size();
+        // Wide screens have a margin, so that no letter touches a frame; no line of 80 characters is broken for it.
+        let margin = if width / columns > USUAL_COLUMNS + 1 {
+            columns
+        } else {
+            0
+        };
         // At most the numbers of pixels, which fit.
-        let grid = Grid::new((width / columns) as usize, (height / rows) as usize);
+        let grid = Grid::new(
+            ((width - 2 * margin) / columns) as usize,
+            (height.saturating_sub(2 * margin) / rows) as usize,
+        );
+        let left = |pixels: u32, cells: usize, size| pixels.saturating_sub(cells as u32 * size) / 2;
+        let origin = (
+            left(width, grid.columns(), columns),
+            left(height, grid.rows(), rows),
+        );
         let shown = vec![None; grid.columns() * grid.rows()];
         Self {
             parser: Parser::new(),
             grid,
             font,
+            origin,
             shown,
         }
     }
@@ -97,7 +116,8 @@ impl Terminal {
                 }
                 *place = Some(wanted);
                 drawn += 1;
-                let (x, y) = (column as u32 * size.width, row as u32 * size.height);
+                let x = self.origin.0 + column as u32 * size.width;
+                let y = self.origin.1 + row as u32 * size.height;
                 paint(&self.font, wanted, x, y, surface);
             }
         }

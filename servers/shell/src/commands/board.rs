@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt::Write;
 
+use gritos_board::rpi4::Revision;
 use gritos_board_api::{Board, BoardClient, BoardClock};
 use gritos_service::Kernel;
 use gritos_shell_core::builtins::no_arguments;
@@ -23,6 +24,9 @@ fn board(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure>
     let mut board = BoardClient::new(super::service::<Board>("board")?, Kernel);
     let identity = board.identity().map_err(Failure::new)?;
     let (revision, firmware) = (identity.revision, identity.firmware);
+    if let Some(about) = Revision::new(revision) {
+        writeln!(context, "board        {about}")?;
+    }
     writeln!(context, "revision     {revision:x}")?;
     writeln!(context, "firmware     {firmware} s since 1970")?;
     if let Ok(millidegrees) = board.temperature() {

@@ -14,6 +14,9 @@ struct Screen {
 
 const WIDTH: u32 = 10 * 8 + 3;
 const HEIGHT: u32 = 4 * 13 + 5;
+/// What is left over is shared between the sides.
+const LEFT: u32 = 1;
+const TOP: u32 = 2;
 const UNTOUCHED: u32 = 0xdead_beef;
 
 impl Surface for Screen {
@@ -39,7 +42,8 @@ impl Screen {
         let font = Font::for_width(WIDTH);
         let cell = |row: u32, column: u32| {
             let bit = |x: u32, y: u32| {
-                let at = (row * 13 + y) * self.width + column * 8 + x;
+                let (x, y) = (LEFT + column * 8 + x, TOP + row * 13 + y);
+                let at = y * self.width + x;
                 u16::from(self.pixels[at as usize] != 0)
             };
             let mut glyph = [0; crate::GLYPH_ROWS];
@@ -125,12 +129,26 @@ fn only_what_changed_is_drawn_and_nothing_beside_the_cells() {
     assert_eq!(terminal.draw(&mut screen), 0);
     assert_eq!(screen.puts, 2 * 13);
     for (at, pixel) in (0..).zip(&screen.pixels) {
-        let inside = at % WIDTH < 80 && at / WIDTH < 52;
+        let (columns, rows) = (LEFT..LEFT + 80, TOP..TOP + 52);
+        let inside = columns.contains(&(at % WIDTH)) && rows.contains(&(at / WIDTH));
         assert_eq!(*pixel != UNTOUCHED, inside, "pixel {at}");
     }
     // However much scrolls past, each cell is drawn once.
     (0..1000).for_each(|_| terminal.write(b"many lines\r\n"));
     assert!(terminal.draw(&mut screen) <= 40);
+}
+
+#[test]
+fn wide_screens_have_a_margin_and_no_screen_loses_a_line_of_eighty() {
+    for (width, height, size) in [
+        (640, 480, (80, 36)),
+        (800, 600, (80, 30)),
+        (1024, 768, (100, 37)),
+        (1920, 1080, (190, 53)),
+    ] {
+        let terminal = Terminal::new(width, height);
+        assert_eq!(terminal.size(), size, "{width} x {height}");
+    }
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn make_large_card(workspace: &Workspace, path: &Path) -> Result<()> {
 fn firmware(guest: &mut Guest<'_>) -> Result<()> {
     let said = guest.expect("board", "revision     b03115")?;
     for line in [
+        "board        Raspberry Pi 4 Model B 1.5, 2 GiB",
         "temperature  25.0 C",
         "uart         3 MHz",
         "ethernet     52:54:00:12:34:56",
@@ -126,16 +127,24 @@ fn screen_shows(guest: &mut Guest<'_>) -> Result<()> {
     let lines = screen::read(guest)?;
     let first = lines.first().map_or("", String::as_str);
     ensure!(
-        first == "gRiTOS 0.1.0 on rpi4, board b03115",
+        first == "gRiTOS 0.1.0 on Raspberry Pi 4 Model B 1.5, 2 GiB",
         "the first line is `{first}`"
     );
-    ensure!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("Raspberry Pi 4, counter ")),
-        "what the root task says of the machine is not among\n{}",
-        lines.join("\n")
-    );
+    // The firmware's answers, what the root task says, and what the kernel's banner has on the serial line.
+    for start in [
+        "revision b03115, 700 MHz, 25.0 C",
+        "Raspberry Pi 4, counter ",
+        "  ram        0x0..0x3c000000",
+        "  interrupts arm,gic-400",
+        "  processors 4, one in use",
+        "boot image of ",
+    ] {
+        ensure!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "`{start}` is not among\n{}",
+            lines.join("\n")
+        );
+    }
     // Typed, changed in the middle, run.
     guest.type_bytes(b"echo the screx\x7fen\x01\x1b[C\x1b[C\x1b[C\x1b[C lives:\r")?;
     screen::wait_for(

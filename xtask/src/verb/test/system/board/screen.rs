@@ -87,8 +87,11 @@ impl Picture {
 
     fn glyph(&self, row: usize, column: usize) -> Glyph {
         let mut glyph = [0; HEIGHT];
+        // What is left over is shared between the sides; QEMU's screen is too narrow for a margin.
+        let height = self.pixels.len() / self.width;
+        let (left, top) = (self.width % WIDTH / 2, height % HEIGHT / 2);
         for (y, bits) in glyph.iter_mut().enumerate() {
-            let first = (row * HEIGHT + y) * self.width + column * WIDTH;
+            let first = (top + row * HEIGHT + y) * self.width + left + column * WIDTH;
             let pixels = &self.pixels[first..first + WIDTH];
             *bits = pixels
                 .iter()
