@@ -26,6 +26,7 @@ pub(crate) fn main(_argument: u64) {
 
 fn run() -> Result<(), Error> {
     let environment = gritos_service::start()?;
+    gritos_log_client::install(&environment, log::LevelFilter::Info);
     HEAP.provide_own(HEAP_PIECES)?;
     let (Some(endpoint), Some(device), Some(interrupt)) = (
         environment.endpoint("console"),
@@ -43,6 +44,7 @@ fn run() -> Result<(), Error> {
     let mut port = Port::<REPLIES>::new(endpoint, 1)?;
     let mut service = Service::start(registers, System, environment.generation());
     interrupt.bind(arrived, true)?;
+    log::info!("the serial line is served");
     let status = serve::<ConsoleService, _, _>(&mut port, &mut service);
     debug_println!("console: cannot receive any more: {status:?}");
     Ok(())

@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 
-use gritos_fs_core::block::{BlockDevice, Shared};
+use gritos_fs_core::block::{BlockDevice, SECTOR_BYTES, Shared};
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
 use gritos_fs_core::fat::FatVolume;
@@ -34,7 +34,8 @@ type View = PartitionView<Shared<Cache<DriverDisk>>>;
 pub(crate) fn mount_all(environment: &Environment<'_>, now: Now) -> Vfs {
     let root = MemoryVolume::root_of(&["boot", "data", "tmp"], now);
     let mut vfs = Vfs::new(Box::new(root));
-    add(&mut vfs, TMP, Box::new(MemoryVolume::new(TMP_BYTES, now)));
+    let tmp = MemoryVolume::new(TMP_BYTES, now);
+    add(&mut vfs, TMP, Box::new(tmp), TMP_BYTES);
     if let Some(session) = environment.service("disk") {
         match DriverDisk::new(call_cap(session)) {
             Ok(Ok(disk)) => mount_disk(&mut vfs, disk, now),
@@ -45,9 +46,17 @@ pub(crate) fn mount_all(environment: &Environment<'_>, now: Now) -> Vfs {
     vfs
 }
 
-fn add(vfs: &mut Vfs, path: &str, volume: Box<dyn Volume>) {
-    if let Err(error) = vfs.mount(path, volume) {
-        log::error!("{path}: {error:?}");
+/// Mounts a file system of so many bytes.
+fn add(vfs: &mut Vfs, path: &str, volume: Box<dyn Volume>, bytes: u64) {
+    let info = volume.info();
+    match vfs.mount(path, volume) {
+        Ok(()) => log::info!(
+            "{} of {} MiB on {path}{}",
+            info.kind,
+            bytes >> 20,
+            if info.read_only { ", read-only" } else { "" }
+        ),
+        Err(error) => log::error!("{path}: {error:?}"),
     }
 }
 
@@ -85,11 +94,15 @@ fn mount_disk(vfs: &mut Vfs, disk: DriverDisk, now: Now) {
     }
 }
 
+const fn bytes_of(partition: &Partition) -> u64 {
+    partition.sectors.saturating_mul(SECTOR_BYTES as u64)
+}
+
 /// Mounts ext4; says whether that worked.
 fn mount_data(vfs: &mut Vfs, view: View, partition: &Partition, now: Now) -> bool {
     match Ext4Volume::mount(view, false, now) {
         Ok(volume) => {
-            add(vfs, DATA, Box::new(volume));
+            add(vfs, DATA, Box::new(volume), bytes_of(partition));
             true
         }
         Err(error) => {
@@ -106,7 +119,7 @@ fn mount_boot(vfs: &mut Vfs, view: View, partition: &Partition, now: Now) -> boo
             if volume.was_dirty() {
                 log::warn!("{BOOT} was not left in order and stays read-only: check it on a PC");
             }
-            add(vfs, BOOT, Box::new(volume));
+            add(vfs, BOOT, Box::new(volume), bytes_of(partition));
             true
         }
         Err(error) => {

@@ -1,7 +1,7 @@
 //! From capabilities to a served site.
 
 use core::net::{IpAddr, SocketAddr};
-use log::error;
+use log::{error, info};
 
 use gritos_fs_client::OpenFile;
 use gritos_net_client::api::{
@@ -69,6 +69,7 @@ fn run() -> Result<(), Error> {
     loop {
         match open(session, memory, shared, &bells) {
             Ok(listener) => {
+                info!("listens at port {PORT}");
                 serve(&listener, events, &bells, &mut site);
                 pause_ns = RETRY_NS;
             }

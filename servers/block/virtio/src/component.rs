@@ -1,6 +1,6 @@
 //! From capabilities to a served disk.
 
-use gritos_block_api::BlockDriver;
+use gritos_block_api::{BlockDriver, BlockFeatures};
 use gritos_block_driver::{Absent, Server};
 use gritos_idl_runtime::serve;
 use gritos_service::Port;
@@ -40,6 +40,19 @@ fn run() -> Result<(), Error> {
         Ok((disk, geometry)) => {
             let mut server = Server::<_, CLIENTS>::new(disk, geometry)?;
             interrupt.bind(server.interrupts()?, true)?;
+            log::info!(
+                "a disk of {} MiB, in blocks of {} bytes, {}{}",
+                geometry.blocks.saturating_mul(geometry.block_bytes.into()) >> 20,
+                geometry.block_bytes,
+                match geometry.features.contains(BlockFeatures::FLUSH) {
+                    true => "with a cache that is flushed",
+                    false => "without a cache",
+                },
+                match geometry.features.contains(BlockFeatures::READ_ONLY) {
+                    true => ", read-only",
+                    false => "",
+                }
+            );
             serve::<BlockDriver, _, _>(&mut port, &mut server)
         }
         Err(error) => {

@@ -9,7 +9,7 @@ use gritos_sys::dma::virtio::{self, Device, DeviceType, Features};
 use gritos_sys::environment::Environment;
 use gritos_sys::slots::own;
 use gritos_sys::{Error, mmio};
-use log::error;
+use log::{error, info};
 
 use crate::source::{DESCRIPTORS, REPLIES, Source};
 
@@ -55,6 +55,7 @@ fn run() -> Result<(), Error> {
     let mut port = Port::<REPLIES>::new(endpoint, 0)?;
     let mut source = Source::new(device, random);
     interrupt.bind(arrived, true)?;
+    info!("the machine gives random bytes");
     let status = serve::<EntropySource, _, _>(&mut port, &mut source);
     error!("cannot receive any more: {status:?}");
     Ok(())

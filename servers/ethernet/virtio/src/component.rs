@@ -8,7 +8,7 @@ use gritos_sys::dma::{DmaMemory, virtio};
 use gritos_sys::environment::Environment;
 use gritos_sys::slots::own;
 use gritos_sys::{Error, Mask, mmio};
-use log::error;
+use log::{error, info};
 
 use crate::driver::{Driver, INTERRUPT};
 use crate::nic::Nic;
@@ -55,8 +55,14 @@ fn run() -> Result<(), Error> {
         }
     };
     let mut port = Port::<1>::new(endpoint, 1)?;
+    let about = nic.interface();
     let mut driver = Driver::new(nic);
     interrupt.bind(interrupted, true)?;
+    let [a, b, c, d, e, f] = about.address;
+    info!(
+        "the interface {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} is {}",
+        if about.up { "up" } else { "down" }
+    );
     let status = serve::<EthernetDriver, _, _>(&mut port, &mut driver);
     error!("cannot receive any more: {status:?}");
     Ok(())

@@ -14,6 +14,7 @@ pub mod builtins;
 pub mod calendar;
 pub mod parse;
 pub mod path;
+pub mod usage;
 
 mod command;
 mod complete;

@@ -7,6 +7,7 @@ use core::fmt::Write;
 use gritos_idl_runtime::Text;
 use gritos_service::Kernel;
 use gritos_shell_core::builtins::{no_arguments, one_argument};
+use gritos_shell_core::usage::{Sample, shares};
 use gritos_shell_core::{Command, Completes, Context, Failure, status};
 use gritos_sys::abi::cap::BADGE_CLIENT;
 use gritos_sys::abi::{ObjectType, Rights};
@@ -16,12 +17,17 @@ use gritos_system_api::{Component, ComponentState, System, SystemClient, ThreadS
 const KIB: u64 = 1 << 10;
 /// Pause between two pictures of `top`, in nanoseconds.
 const TOP_PAUSE: u64 = 1_000_000_000;
+/// Control sequences of terminals (ECMA-48): cursor to the first place and all erased; cursor to the first place;
+/// the rest of the line erased.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
+const HOME: &[u8] = b"\x1b[H";
+const TO_LINE_END: &str = "\x1b[K";
 
 /// The table.
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "ps",
-        summary: "lists the components: what they do, with which priority, and how much processor time they used",
+        summary: "lists the components: what they do, with how many threads and which priority, and how much processor time they used",
         arguments: "",
         example: "ps",
         completes: Completes::Nothing,
@@ -37,7 +43,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "top",
-        summary: "shows each second who uses the processor, so many times or until Ctrl-C",
+        summary: "shows who uses the processor: so many times, a second each, or in place until Ctrl-C",
         arguments: "[TIMES]",
         example: "top 1",
         completes: Completes::Nothing,
@@ -143,68 +149,138 @@ const fn state(component: &Component) -> &'static str {
     }
 }
 
+const fn sample(component: &Component) -> Sample {
+    Sample {
+        restarts: component.restarts,
+        used_ns: component.used_ns,
+    }
+}
+
+fn samples(components: &[Component]) -> Vec<Sample> {
+    components.iter().map(sample).collect()
+}
+
+/// A share as `ps` and `top` write it.
+fn percent(share: u64) -> String {
+    alloc::format!("{}.{}%", share / 10, share % 10)
+}
+
+/// Time used as `ps` and `top` write it.
+fn milliseconds(used_ns: u64) -> String {
+    alloc::format!("{}.{:03}", used_ns / 1_000_000, used_ns / 1000 % 1000)
+}
+
+/// How many threads a component has: it holds each one's TCB. `None` for the root task, which holds everybody's, and for one
+/// that does not run.
+fn threads(
+    context: &mut Context<'_>,
+    system: &mut SystemClient<Kernel>,
+    number: usize,
+) -> Result<Option<u32>, Failure> {
+    let (mut next, mut count) = (0, 0);
+    loop {
+        context.check()?;
+        let Ok(looked) = system.held(number as u32, next) else {
+            return Ok(None);
+        };
+        if ObjectType::from_number(looked.held.object) == Some(ObjectType::Tcb) {
+            count += 1;
+        }
+        if !looked.more {
+            return Ok(Some(count));
+        }
+        next = looked.slot.saturating_add(1);
+    }
+}
+
 fn ps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     no_arguments(arguments)?;
-    let now = context.host.now().max(1);
-    let components = all(&mut system()?)?;
+    let mut system = system()?;
+    let components = all(&mut system)?;
+    let shares = shares(&[], &samples(&components), context.host.now());
     writeln!(
         context,
-        "{:>3}  {:<16} {:<11} {:>4} {:>8} {:>12} {:>6}",
-        "NO", "COMPONENT", "STATE", "PRIO", "RESTARTS", "TIME/ms", "SHARE"
+        "{:>3}  {:<16} {:<11} {:>7} {:>4} {:>8} {:>12} {:>6}",
+        "NO", "COMPONENT", "STATE", "THREADS", "PRIO", "RESTARTS", "TIME/ms", "SHARE"
     )?;
-    for (number, component) in components.iter().enumerate() {
-        let share = component.used_ns.saturating_mul(1000) / now;
+    for (number, (component, share)) in components.iter().zip(&shares.of).enumerate() {
+        let threads = threads(context, &mut system, number)?;
         writeln!(
             context,
-            "{number:>3}  {:<16} {:<11} {:>4} {:>8} {:>8}.{:03} {:>4}.{}%",
+            "{number:>3}  {:<16} {:<11} {:>7} {:>4} {:>8} {:>12} {:>6}",
             component.name.as_str(),
             state(component),
+            threads.map_or("-".to_string(), |count| count.to_string()),
             component.priority,
             component.restarts,
-            component.used_ns / 1_000_000,
-            component.used_ns / 1000 % 1000,
-            share / 10,
-            share % 10
+            milliseconds(component.used_ns),
+            percent(*share)
         )?;
     }
+    writeln!(
+        context,
+        "{:>3}  {:<63} {:>6}",
+        "",
+        "nobody",
+        percent(shares.idle)
+    )?;
     Ok(status::OK)
 }
 
 fn top(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
-    let times = match arguments {
-        [] => u64::MAX,
+    let (times, in_place) = match arguments {
+        [] => (u64::MAX, true),
         _ => {
             let text = one_argument(arguments, "how often")?;
-            text.parse()
-                .map_err(|_| Failure::usage(format_args!("`{text}` does not say how often")))?
+            let times = text
+                .parse()
+                .map_err(|_| Failure::usage(format_args!("`{text}` does not say how often")))?;
+            (times, false)
         }
     };
     let mut system = system()?;
-    let (mut before, mut since) = (all(&mut system)?, context.host.now());
+    let (mut before, mut since) = (samples(&all(&mut system)?), context.host.now());
+    if in_place {
+        context.write(CLEAR);
+    }
     for _ in 0..times {
         context.host.sleep(TOP_PAUSE)?;
         let (components, now) = (all(&mut system)?, context.host.now());
-        let time = now.saturating_sub(since).max(1);
-        writeln!(context, "{:>6}  COMPONENT", "SHARE")?;
-        let mut shares: Vec<(u64, &str)> = components
-            .iter()
-            .zip(
-                before
-                    .iter()
-                    .map(|old| old.used_ns)
-                    .chain(core::iter::repeat(0)),
-            )
-            .map(|(new, old)| {
-                // A component that was started anew counts from zero.
-                let used = new.used_ns.checked_sub(old).unwrap_or(new.used_ns);
-                (used.saturating_mul(1000) / time, new.name.as_str())
-            })
-            .collect();
-        shares.sort_by(|a, b| b.cmp(a));
-        for (share, name) in shares.iter().filter(|(share, _)| *share > 0) {
-            writeln!(context, "{:>4}.{}%  {name}", share / 10, share % 10)?;
+        let after = samples(&components);
+        let shares = shares(&before, &after, now.saturating_sub(since));
+        let end = if in_place { TO_LINE_END } else { "" };
+        if in_place {
+            context.write(HOME);
+            writeln!(
+                context,
+                "{} components, up for {} s; Ctrl-C ends this{end}",
+                components.len(),
+                now / 1_000_000_000
+            )?;
         }
-        (before, since) = (components, now);
+        writeln!(
+            context,
+            "{:>6}  {:<16} {:<11} {:>4} {:>12} {:>9}{end}",
+            "SHARE", "COMPONENT", "STATE", "PRIO", "TIME/ms", "USED/KiB"
+        )?;
+        for number in shares.ranked() {
+            let (Some(component), Some(share)) = (components.get(number), shares.of.get(number))
+            else {
+                continue;
+            };
+            writeln!(
+                context,
+                "{:>6}  {:<16} {:<11} {:>4} {:>12} {:>9}{end}",
+                percent(*share),
+                component.name.as_str(),
+                state(component),
+                component.priority,
+                milliseconds(component.used_ns),
+                component.used_bytes / KIB
+            )?;
+        }
+        writeln!(context, "{:>6}  nobody{end}", percent(shares.idle))?;
+        (before, since) = (after, now);
     }
     Ok(status::OK)
 }

@@ -133,10 +133,27 @@ impl<D: FrameDevice> Stack<D> {
 
     fn follow_addresses(&mut self) {
         if self.known != self.interface.ip_addrs() {
+            self.tell_addresses();
             self.known = self.interface.ip_addrs().to_vec();
             self.set.touch_all();
             let own = self.known.iter().map(|cidr| cidr.address().into());
             self.link.set_own(own.collect());
+        }
+    }
+
+    /// Writes to the log which addresses came and went.
+    fn tell_addresses(&self) {
+        let (old, new) = (&self.known, self.interface.ip_addrs());
+        let is_outside = |cidr: &&IpCidr| !IpAddr::from(cidr.address()).is_loopback();
+        for cidr in old.iter().filter(is_outside) {
+            if !new.contains(cidr) {
+                log::info!("{cidr} is no longer its address");
+            }
+        }
+        for cidr in new.iter().filter(is_outside) {
+            if !old.contains(cidr) {
+                log::info!("{cidr} is its address");
+            }
         }
     }
 

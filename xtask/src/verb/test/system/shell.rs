@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+mod tables;
+
 use super::{Board, Case, Guest, Setting};
 use crate::disk;
 
@@ -18,6 +20,13 @@ pub(super) const CASES: &[Case] = &[
         self_test,
     )
     .on(&[Board::Virt, Board::Rpi4]),
+    Case::new("shell/tables_say_what_runs", tables::what_runs).with(EVERYTHING),
+    Case::new(
+        "shell/caps_lists_what_the_system_table_gives",
+        tables::capabilities,
+    )
+    .with(EVERYTHING),
+    Case::new("shell/the_log_is_filtered_as_asked", tables::log).with(EVERYTHING),
     Case::new("shell/commands_leave_no_memory_behind", no_leaks)
         .with(EVERYTHING)
         .alone(),
