@@ -33,8 +33,8 @@ const MAPPED_AT: u64 = SHARED_BASE + (1 << 32);
 const SHARED_BYTES: u64 = 64 << 10;
 /// Port of the server.
 const PORT: u16 = 80;
-/// Connections that wait to be taken.
-const BACKLOG: u32 = 16;
+/// Connections that wait to be taken: browsers and load generators open many at the same moment.
+const BACKLOG: u32 = 128;
 /// Bytes of the buffers of a connection: a request is short, an answer may be long.
 const RECEIVE_BYTES: u64 = 4 << 10;
 const SEND_BYTES: u64 = 32 << 10;

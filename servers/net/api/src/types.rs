@@ -2,7 +2,7 @@
 use gritos_idl_runtime as rt;
 
 /// Most connections that can wait for `accept` at one socket.
-pub const MAX_BACKLOG: u32 = 16;
+pub const MAX_BACKLOG: u32 = 128;
 
 /// Most bytes of a name that can be resolved.
 pub const MAX_NAME: u32 = 253;

@@ -13,6 +13,7 @@ use super::{Case, Guest, Setting};
 use crate::lan::{GUEST, GUEST_MAC, Lan, PEER, PEER_MAC, check, packet};
 
 mod closes;
+mod crowd;
 mod damage;
 mod ends;
 mod hosts;
@@ -28,6 +29,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("network/frames_calls_out", opens::calls_out).with(WIRE),
     Case::new("network/frames_calls_in", opens::calls_in).with(WIRE),
     Case::new("network/frames_both_call_at_once", opens::both).with(WIRE),
+    Case::new("network/frames_a_hundred_call_at_once", crowd::at_once).with(WIRE),
     Case::new("network/frames_that_are_lost_come_again", order::lost).with(WIRE),
     Case::new("network/frames_in_any_order_make_one_stream", order::any).with(WIRE),
     Case::new("network/frames_keep_to_small_windows", windows::small).with(WIRE),
