@@ -18,13 +18,15 @@ use crate::frame::FrameDevice;
 
 mod absent;
 mod checksum;
+mod end;
 mod inspect;
 mod inward;
 mod wire;
 
+use end::End;
+use inspect::Head;
 use wire::Wire;
 
-use inspect::Head;
 pub(crate) use inspect::{Protocol, Seen, Transport, Unreachable};
 
 /// Bytes of an Ethernet header.
@@ -57,6 +59,8 @@ pub(crate) struct Link<D> {
     honest: Option<(IpAddr, IpAddr)>,
     /// Length of the frame that was fetched.
     fetched: Option<usize>,
+    /// It may be a segment with data and the end of a stream.
+    may_end: bool,
 }
 
 impl<D: FrameDevice> Link<D> {
@@ -70,6 +74,7 @@ impl<D: FrameDevice> Link<D> {
             head: None,
             honest: None,
             fetched: None,
+            may_end: false,
             wire: Wire::new(device, bytes),
         }
     }
@@ -94,6 +99,29 @@ impl<D: FrameDevice> Link<D> {
             Some(_) => Fetched::Frame,
             None => Fetched::Dropped,
         }
+    }
+
+    /// If the frame that was fetched has data and the end of a stream, leaves the data of it. The end is for
+    /// [`fetch_end`](Self::fetch_end).
+    #[inline]
+    pub(crate) fn part_end(&mut self) -> Option<End> {
+        match self.may_end {
+            true => self.find_end(),
+            false => None,
+        }
+    }
+
+    #[inline(never)]
+    fn find_end(&mut self) -> Option<End> {
+        let frame = self.incoming.get_mut(..self.fetched?)?;
+        let end = end::find(frame)?;
+        end::keep_data(frame, end);
+        Some(end)
+    }
+
+    /// Fetches the end of the stream that the frame before had behind its data.
+    pub(crate) fn fetch_end(&mut self, end: End) {
+        self.fetched = end::keep_end(&mut self.incoming, end);
     }
 
     /// Length of the next frame for the stack, now in `incoming`; 0 for one that
@@ -169,6 +197,7 @@ impl<D: FrameDevice> Link<D> {
         let is_like_last = !looped && head.is_some() && head == self.head;
         let refused = !is_like_last && self.is_unwelcome(length, looped, head);
         let frame = self.incoming.get(..length).unwrap_or(&[]);
+        self.may_end = !is_like_last || end::may_have(frame);
         // What went round in memory has no checksum.
         let right = looped
             || if is_like_last {

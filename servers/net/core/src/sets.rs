@@ -370,7 +370,12 @@ impl Sets {
             Some((at, own)) => {
                 activate(own, at, &mut self.active);
                 let interface = &mut *outside.interface;
+                let end = outside.link.part_end();
                 interface.poll_ingress_single(now, outside.link, &mut own.group.set);
+                if let Some(end) = end {
+                    outside.link.fetch_end(end);
+                    interface.poll_ingress_single(now, outside.link, &mut own.group.set);
+                }
                 own.group.touched = true;
                 own.moved = true;
                 own.find_key();

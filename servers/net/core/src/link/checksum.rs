@@ -14,7 +14,7 @@ const TCP_HEADER: usize = 20;
 
 /// What a frame has to do with TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Segment {
+pub(super) enum Segment {
     /// Nothing.
     None,
     /// It has a part of a segment, or less than it says.
@@ -94,7 +94,8 @@ pub(super) fn fill(frame: &mut [u8]) {
     }
 }
 
-fn segment(frame: &[u8]) -> Segment {
+/// Where a frame has a segment.
+pub(super) fn segment(frame: &[u8]) -> Segment {
     let packet = frame.get(HEADER_BYTES..).unwrap_or(&[]);
     let found = match frame.get(12..HEADER_BYTES) {
         Some([0x08, 0x00]) => in_ipv4(packet),

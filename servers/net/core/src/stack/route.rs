@@ -11,6 +11,10 @@ use crate::filter::{Action, within};
 use crate::frame::FrameDevice;
 use crate::socket::{Body, Socket, SocketId};
 
+const fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
 impl<D: FrameDevice> Stack<D> {
     /// Gives a socket an address of this machine. Port 0 takes any that is free.
     ///
@@ -109,10 +113,13 @@ impl<D: FrameDevice> Stack<D> {
         if !near && !address::is_group(remote) && self.gateway(remote.is_ipv4()).is_none() {
             return Err(NetError::NetworkUnreachable);
         }
-        self.interface
-            .get_source_address(&remote.into())
-            .map(IpAddr::from)
-            .filter(|source| same_family(*source))
+        let source = self.interface.get_source_address(&remote.into());
+        let source = source.map(IpAddr::from).filter(|ip| same_family(*ip));
+        // smoltcp 0.14 takes the inner address for the one that is most like a far one (RFC 6724, "Rule 8").
+        let is_far = |ip: &IpAddr| same_family(*ip) && !is_link_local(*ip);
+        let mut own = self.known.iter().map(|cidr| cidr.address().into());
+        source
+            .or_else(|| own.find(is_far))
             .ok_or(NetError::NetworkDown)
     }
 

@@ -10,6 +10,7 @@ mod names;
 mod neighbours;
 mod pause;
 mod rest;
+mod scripted;
 mod sim;
 mod storms;
 mod streams;
