@@ -2,6 +2,9 @@
 //!
 //! The guest's time passes with its instructions while it works and with the host's while it waits, so
 //! that no timer of its runs out only because this machine is busy. Waiting costs the guest nothing.
+//!
+//! How soon a peer answers is up to this machine, and makes a difference: whether the guest's service still works
+//! or has to be woken. So echoes are measured twice, the second time with an answer that is late on any machine.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -28,7 +31,19 @@ const ROWS: &[Row] = &[
     Row::open("tcp-receive-rings", "TCP received through a ring, per byte").in_thousandths(),
     Row::open("tcp-send-rings", "TCP sent through a ring, per byte").in_thousandths(),
     Row::new("tcp-echo", "TCP request/response, 1 byte", "20,960", 16_000),
+    Row::new(
+        "tcp-echo-late",
+        "the same, answered after 1 ms",
+        "–",
+        16_000,
+    ),
     Row::new("udp-echo", "UDP echo, 1 byte", "17,500", 13_000),
+    Row::new(
+        "udp-echo-late",
+        "the same, answered after 1 ms",
+        "–",
+        13_000,
+    ),
     Row::new("tcp-connect", "TCP connect + close", "63,560", 50_000),
     Row::new(
         "http-keep",
@@ -66,6 +81,8 @@ const CONNECTIONS: u32 = 100;
 const REQUESTS: usize = 400;
 const NEW_REQUESTS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// After that long everybody in the guest sleeps.
+const LATE: Duration = Duration::from_millis(1);
 
 /// Something that the guest serves.
 #[derive(Clone, Copy)]
@@ -109,11 +126,19 @@ pub(super) fn run(workspace: &Workspace, all: &mut Vec<Measurement>) -> Result<(
         let (port, peer) = once(receive_stream)?;
         note(guest.succeed(&format!("bench tcp-send-rings {port} {MIB}"))?)?;
         join(peer)?;
-        let (port, peer) = once(echo)?;
-        note(guest.succeed(&format!("bench tcp-echo {port} {ECHOES}"))?)?;
-        join(peer)?;
-        let port = udp_echo()?;
-        note(guest.succeed(&format!("bench udp-echo {port} {ECHOES}"))?)?;
+        for pause in [Duration::ZERO, LATE] {
+            let late = if pause.is_zero() { "" } else { "-late" };
+            let renamed = |printed: String| printed.replace("-echo ", &format!("-echo{late} "));
+            let (port, peer) = once(move |stream| echo(stream, pause))?;
+            note(renamed(
+                guest.succeed(&format!("bench tcp-echo {port} {ECHOES}"))?,
+            ))?;
+            join(peer)?;
+            let port = udp_echo(pause)?;
+            note(renamed(
+                guest.succeed(&format!("bench udp-echo {port} {ECHOES}"))?,
+            ))?;
+        }
         let port = accept_and_close()?;
         note(guest.succeed(&format!("bench tcp-connect {port} {CONNECTIONS}"))?)?;
         guest.succeed(&format!("echo {}~ > /data/www/small.txt", "a".repeat(62)))?;
@@ -131,7 +156,9 @@ pub(super) fn run(workspace: &Workspace, all: &mut Vec<Measurement>) -> Result<(
 }
 
 /// A peer for one connection: its port, and the thread in which it works.
-fn once(work: fn(TcpStream) -> Result<()>) -> Result<(u16, JoinHandle<Result<()>>)> {
+fn once(
+    work: impl FnOnce(TcpStream) -> Result<()> + Send + 'static,
+) -> Result<(u16, JoinHandle<Result<()>>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     let peer = thread::spawn(move || {
@@ -168,23 +195,26 @@ fn receive_stream(mut stream: TcpStream) -> Result<()> {
     Ok(())
 }
 
-fn echo(mut stream: TcpStream) -> Result<()> {
+fn echo(mut stream: TcpStream, pause: Duration) -> Result<()> {
     let mut room = [0; 64];
     loop {
-        match stream.read(&mut room)? {
-            0 => return Ok(()),
-            count => stream.write_all(&room[..count])?,
+        let count = stream.read(&mut room)?;
+        if count == 0 {
+            return Ok(());
         }
+        thread::sleep(pause);
+        stream.write_all(&room[..count])?;
     }
 }
 
 /// Answers messages for as long as the process lives.
-fn udp_echo() -> Result<u16> {
+fn udp_echo(pause: Duration) -> Result<u16> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let port = socket.local_addr()?.port();
     thread::spawn(move || {
         let mut room = [0; 64];
         while let Ok((count, from)) = socket.recv_from(&mut room) {
+            thread::sleep(pause);
             let _ = socket.send_to(&room[..count], from);
         }
     });
