@@ -18,6 +18,7 @@ use crate::toolchain::QEMU;
 use crate::verb::image::Destination;
 use crate::workspace::Workspace;
 
+pub(crate) mod apart;
 mod counter;
 mod devices;
 
@@ -243,6 +244,11 @@ impl Running {
         // Both fail only if QEMU has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Starts `command` with the serial line on pipes.

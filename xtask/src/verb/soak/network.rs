@@ -1,4 +1,4 @@
-//! The network: many requests, long files, kills under traffic, bad wires.
+//! The network: many requests, hostile clients, long streams and files, kills under traffic, bad wires.
 
 use super::{Action, Step};
 use crate::verb::test::system::soak_network as network;
@@ -52,7 +52,15 @@ pub(super) fn steps() -> Vec<Step> {
         "clients that do all that they can wrong, beside one that streams".to_string(),
         Box::new(network::hostile),
     );
-    [requests, hostile]
+    let loads = step(
+        "10,000 requests of ab with 100 connections, kept and not, and wrk".to_string(),
+        Box::new(network::loads),
+    );
+    let gibibyte = step(
+        "a gibibyte in and out".to_string(),
+        Box::new(network::gibibyte),
+    );
+    [requests, loads, hostile, gibibyte]
         .into_iter()
         .chain(files)
         .chain(wires)

@@ -66,6 +66,7 @@ pub(crate) fn soak_board(workspace: &Workspace, name: &str) -> Result<()> {
     })
 }
 pub(crate) use guest::Guest;
+use network::peers;
 pub(crate) use network::soak as soak_network;
 pub(crate) use network::soak_web;
 
@@ -76,6 +77,7 @@ const AREAS: &[&[Case]] = &[
     examples::CASES,
     files::CASES,
     network::CASES,
+    network::PEERS,
     network::FRAMES,
     board::CASES,
 ];
@@ -148,6 +150,8 @@ pub(crate) struct Setting {
     pub(crate) network: bool,
     /// The case is the network, frame by frame (`virt` only); there are no ports then.
     pub(crate) frames: bool,
+    /// Whether QEMU has a network of its own, in which the case starts programs (`virt` only).
+    pub(crate) apart: bool,
     /// Whether there is a source of entropy (`virt` only).
     pub(crate) entropy: bool,
     /// Whether programs on the target may read the performance counters.
@@ -168,6 +172,7 @@ impl Setting {
         ports: &[],
         network: false,
         frames: false,
+        apart: false,
         entropy: false,
         counters: false,
         clock: Clock::Host,
@@ -184,7 +189,7 @@ impl Setting {
         let rest = |s: &Self| {
             (
                 (s.system, s.memory, s.ports, s.network, s.frames),
-                (s.entropy, s.counters, s.clock, s.arguments, s.card),
+                (s.entropy, s.counters, s.clock, s.arguments, s.card, s.apart),
             )
         };
         disk && rest(self) == rest(other)
@@ -221,7 +226,10 @@ fn group(areas: &[&[Case]], filter: &str, wanted: &dyn Fn(Board) -> bool) -> Vec
         if !case.name.contains(filter) {
             continue;
         }
-        if let Some(reason) = examples::impossible(case) {
+        if let Some(reason) = examples::impossible(case)
+            .map(str::to_string)
+            .or_else(|| peers::impossible(case))
+        {
             report::skipped(format!("{}: {reason}", case.name));
             continue;
         }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::ChildStdin;
+use std::process::{ChildStdin, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::{Image, Setting};
 use crate::exec::{Audience, Conversation, PATIENCE, Trouble};
 use crate::frames::{Record, Stream};
 use crate::lan::Lan;
-use crate::qemu::{Board, Disk, Forward, Machine, Network, Running};
+use crate::qemu::{Board, Disk, Forward, Machine, Network, Running, apart};
 use crate::workspace::Workspace;
 
 /// Longest time that a command may take, in the host's time, which a busy host has little of.
@@ -41,6 +41,8 @@ pub(crate) struct Guest<'a> {
     image: Image,
     forwards: Vec<Forward>,
     lan: Option<Lan>,
+    /// The resolver's settings, of a machine in a network of its own.
+    apart: Option<PathBuf>,
     running: Option<Live>,
     /// Number of the last command.
     number: usize,
@@ -87,12 +89,17 @@ impl<'a> Guest<'a> {
             machine.devices.network = Some(Network::Frames { out, into });
         }
         machine.devices.monitor = Some(monitor_path());
+        let apart = match setting.apart {
+            true => Some(resolver(workspace)?),
+            false => None,
+        };
         let mut guest = Self {
             workspace,
             machine,
             image: image.clone(),
             forwards,
             lan,
+            apart,
             running: None,
             number: 0,
             earlier: Vec::new(),
@@ -105,6 +112,9 @@ impl<'a> Guest<'a> {
     pub(crate) fn boot(&mut self) -> Result<()> {
         self.kill();
         let mut command = self.machine.command(self.workspace, &self.image.path)?;
+        if let Some(resolver) = &self.apart {
+            command = apart::within(&command, resolver);
+        }
         let mut qemu = Running::start_conversation(&mut command)?;
         let record = Record::default();
         let stream = Stream::recorded(qemu.serial()?, Some(record.clone()));
@@ -332,6 +342,15 @@ impl<'a> Guest<'a> {
             .context("the setting of this case has no frames")
     }
 
+    /// A program of the host in the machine's own network, to be started.
+    pub(crate) fn beside(&mut self, program: &str) -> Result<Command> {
+        ensure!(
+            self.apart.is_some(),
+            "the machine has no network of its own"
+        );
+        Ok(apart::beside(self.live()?.qemu.id(), program))
+    }
+
     /// The file with the disk's contents.
     pub(crate) fn disk(&self) -> Result<&Path> {
         let disk = self.machine.devices.disk.as_ref();
@@ -399,6 +418,14 @@ impl Drop for Guest<'_> {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// The file with the resolver's settings of machines in networks of their own.
+pub(super) fn resolver(workspace: &Workspace) -> Result<PathBuf> {
+    let path = workspace.output("system-test/resolv.conf")?;
+    std::fs::write(&path, apart::RESOLVER)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 /// A port that nobody listens on now.

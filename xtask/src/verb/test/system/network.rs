@@ -14,6 +14,7 @@ mod frames;
 mod hostile;
 mod http;
 mod iperf;
+pub(super) mod peers;
 mod rings;
 mod web;
 
@@ -21,6 +22,7 @@ pub(crate) use web::soak as soak_web;
 pub(crate) mod soak;
 
 pub(super) use frames::CASES as FRAMES;
+pub(super) use peers::CASES as PEERS;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("network/an_address_comes_by_dhcp", address).with(NETWORK),

@@ -17,7 +17,7 @@ use crate::verb::test::system::{Guest, Image};
 use crate::workspace::Workspace;
 
 /// Where the honest client listens.
-const ECHO_PORT: u16 = 7;
+pub(super) const ECHO_PORT: u16 = 7;
 /// Bytes that go there and back at a time: more than all buffers on the way.
 const STREAM_BYTES: usize = 1 << 20;
 /// Longest time for one that does harm.

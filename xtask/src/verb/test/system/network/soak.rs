@@ -1,7 +1,7 @@
 //! What of the network takes too long for the gate.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,10 +10,11 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use super::http::Peer;
-use super::{NETWORK, PATIENCE, accept, frames, get_again};
+use super::{NETWORK, PATIENCE, accept, frames, get_again, peers};
 
 pub(crate) use super::hostile::soak as hostile;
 use crate::qemu::Board;
+use crate::report;
 use crate::verb::test::system::{Guest, Image, Setting};
 use crate::workspace::Workspace;
 
@@ -33,6 +34,8 @@ const FILE_BYTES: usize = 64 << 20;
 const FILE_LIMIT: Duration = Duration::from_secs(1800);
 /// How often driver and service are killed in a step.
 const KILLS: usize = 10;
+/// Longest time from a kill to the page through a new connection: an address by DHCP, and the web server's next attempt.
+const RESTART_LIMIT: Duration = Duration::from_secs(20);
 
 fn with_guest(
     workspace: &Workspace,
@@ -203,11 +206,14 @@ pub(crate) fn kills(workspace: &Workspace, component: &str) -> Result<()> {
         };
         thread::scope(|scope| {
             let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(traffic)).collect();
+            let mut costs = Vec::new();
             let mut campaign = || -> Result<()> {
                 for number in 0..KILLS {
                     let before = answers.load(Ordering::Relaxed);
+                    let killed = Instant::now();
                     guest.succeed(&format!("restart {component}"))?;
                     get_again(port, &expected).with_context(|| format!("after kill {number}"))?;
+                    costs.push(killed.elapsed());
                     // Those who were there get answers again too.
                     let end = Instant::now() + PATIENCE;
                     while answers.load(Ordering::Relaxed) == before {
@@ -225,8 +231,86 @@ pub(crate) fn kills(workspace: &Workspace, component: &str) -> Result<()> {
             for worker in workers {
                 worker.join().ok().context("a worker panicked")??;
             }
-            result
+            result?;
+            costs.sort_unstable();
+            let (middle, most) = (costs.get(costs.len() / 2), costs.last());
+            if let (Some(middle), Some(most)) = (middle, most) {
+                let text = format!(
+                    "from the kill of {component} to the page through a new connection: {} ms in the middle, {} ms at most",
+                    middle.as_millis(),
+                    most.as_millis()
+                );
+                report::step("Measured", text);
+                ensure!(*most <= RESTART_LIMIT, "the longest restart took {most:?}");
+            }
+            Ok(())
         })
+    })
+}
+
+/// Bytes of the stream that goes in and out.
+const GIBIBYTE: usize = 1 << 30;
+const PIECE: usize = 1 << 20;
+
+/// A gibibyte goes to a program in the guest and back, both at the same time: what comes has the hash of what went.
+pub(crate) fn gibibyte(workspace: &Workspace) -> Result<()> {
+    with_guest(workspace, &super::hostile::HOSTILE, |guest| {
+        guest.succeed("ip -w")?;
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(("127.0.0.1", guest.port(super::hostile::ECHO_PORT)?))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut sender = stream.try_clone()?;
+        let sender = thread::spawn(move || -> Result<Vec<u8>> {
+            let mut hash = Sha256::new();
+            for number in 0..GIBIBYTE / PIECE {
+                let piece = bytes(number as u64 + 1, PIECE);
+                hash.update(&piece);
+                sender
+                    .write_all(&piece)
+                    .with_context(|| format!("sending MiB {number}"))?;
+            }
+            sender.shutdown(Shutdown::Write)?;
+            Ok(hash.finalize().to_vec())
+        });
+        let (mut hash, mut count, mut room) = (Sha256::new(), 0, vec![0; 1 << 16]);
+        loop {
+            let got = stream.read(&mut room);
+            let got = got.with_context(|| format!("after {count} bytes that came back"))?;
+            if got == 0 {
+                break;
+            }
+            hash.update(&room[..got]);
+            count += got;
+        }
+        let sent = sender.join().ok().context("the sender panicked")??;
+        ensure!(count == GIBIBYTE, "{count} bytes came back");
+        ensure!(
+            hash.finalize()[..] == sent[..],
+            "what came is not what went"
+        );
+        let rate = GIBIBYTE as f64 / 1e6 / begun.elapsed().as_secs_f64();
+        report::step(
+            "Measured",
+            format!("a gibibyte in and out at {rate:.1} MB/s each"),
+        );
+        Ok(())
+    })
+}
+
+/// `ab` and `wrk` at length.
+pub(crate) fn loads(workspace: &Workspace) -> Result<()> {
+    if let Some(why) = peers::impossible_apart() {
+        report::skipped(format!("load generators: {why}"));
+        return Ok(());
+    }
+    with_guest(workspace, &peers::APART, |guest| {
+        let load = peers::Load {
+            kept: 10_000,
+            fresh: 10_000,
+            seconds: 30,
+        };
+        peers::under_load(guest, load)
     })
 }
 
