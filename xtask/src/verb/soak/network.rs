@@ -1,7 +1,9 @@
 //! The network: many requests, hostile clients, long streams and files, kills under traffic, bad wires.
 
 use super::{Action, Step};
+use crate::toolchain;
 use crate::verb::test::system::soak_network as network;
+use crate::workspace::Workspace;
 
 /// Files of 64 MiB that go in and out: one unless `GRITOS_SOAK_FILES` says how many; 16 are a gibibyte.
 const FILES: &str = "GRITOS_SOAK_FILES";
@@ -60,10 +62,40 @@ pub(super) fn steps() -> Vec<Step> {
         "a gibibyte in and out".to_string(),
         Box::new(network::gibibyte),
     );
+    let fuzzed = [
+        (
+            "a hundred million spoiled frames",
+            [
+                "gritos-net-core",
+                "stack",
+                "hostile::random_and_spoiled_frames_do_no_harm",
+            ],
+            ("GRITOS_FRAMES", "100000000"),
+        ),
+        (
+            "a million random messages",
+            [
+                "gritos-net-client",
+                "machine",
+                "hostile::random_messages_do_no_harm",
+            ],
+            ("GRITOS_MESSAGES", "1000000"),
+        ),
+    ];
+    let fuzzed = fuzzed.map(|(label, [package, program, test], (name, amount))| {
+        let run = move |workspace: &Workspace| {
+            let mut command = workspace.cargo();
+            command.args(["test", "--quiet", "--release", "--package", package]);
+            command.args(["--test", program, "--", "--exact", test]);
+            toolchain::run(command.env(name, amount))
+        };
+        step(label.to_string(), Box::new(run))
+    });
     [requests, loads, hostile, gibibyte]
         .into_iter()
         .chain(files)
         .chain(wires)
         .chain(kills)
+        .chain(fuzzed)
         .collect()
 }
