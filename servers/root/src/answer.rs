@@ -33,10 +33,12 @@ impl Root {
 
     fn root_task(&self) -> Component {
         let info = self.shared.creator.tcb.info().ok();
+        let contexts = self.contexts.iter();
+        let used = contexts.map(|context| context.info().map_or(0, |info| info.used));
         Component {
             memory_bytes: 0,
             used_bytes: 0,
-            used_ns: 0,
+            used_ns: used.sum(),
             restarts: 0,
             state: ComponentState::Running,
             thread: ThreadState::Running,

@@ -145,6 +145,12 @@ impl Component {
         self.state == ComponentState::Running && self.leaving.is_none()
     }
 
+    /// Whether nothing is to be done about it.
+    pub(crate) const fn is_settled(&self) -> bool {
+        let lasts = self.leaving.is_none() && self.due.is_none();
+        lasts && self.fault.is_none() && !self.starting
+    }
+
     /// Whether it does or will do something.
     pub(crate) fn is_alive(&self) -> bool {
         let state = matches!(

@@ -37,6 +37,13 @@ pub(crate) struct Plan {
     pub(crate) faults: Cap<Endpoint>,
 }
 
+/// A helper's thread, and the time it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    pub(crate) tcb: Cap<Tcb>,
+    pub(crate) context: Cap<SchedulingContext>,
+}
+
 /// Slots that a helper takes.
 pub(crate) const SLOTS: u16 = 3;
 
@@ -48,7 +55,7 @@ pub(crate) fn make(
     own: Cap<Untyped>,
     first: Slot,
     plan: &Plan,
-) -> Result<Cap<Tcb>, Error> {
+) -> Result<Made, Error> {
     let at = |position| crate::grants::nth(first, position);
     let top = STACK_TOP - plan.place * STACK_SPACING;
     let stack = Stack::map(own, at(0), creator.space, top, plan.stack_bytes)?;
@@ -62,7 +69,7 @@ pub(crate) fn make(
         .fault_endpoint(plan.faults)
         .build(tcb, entry, stack.top, plan.argument.0.into())?;
     tcb.resume()?;
-    Ok(tcb)
+    Ok(Made { tcb, context })
 }
 
 /// The helpers that call the root task, by their badges: no component has those.
@@ -100,7 +107,7 @@ impl Helper {
         slots: &mut Slots,
         entry: extern "C" fn(u64) -> !,
         priority: u8,
-    ) -> Result<Cap<Tcb>, Error> {
+    ) -> Result<Made, Error> {
         let asks = slots
             .take()?
             .mint(endpoint, Mask::only(Rights::SEND), self as u32)?;

@@ -88,6 +88,7 @@ impl Root {
             // It may have ended by itself.
             let _ = process.tcb.kill();
         }
+        self.unsettled |= 1 << index;
     }
 
     /// Component `index` could not be made.
@@ -147,9 +148,9 @@ impl Root {
 
     /// Has the messenger tell the next server of a component that leaves.
     pub(crate) fn tell(&mut self, port: &mut Port<REPLIES>) {
-        for index in 0..self.count() {
+        for index in bits(self.unsettled) {
             let component = self.components.get(usize::from(index));
-            let leaving = component.and_then(|component| component.leaving);
+            let leaving = component.and_then(|component| component.leaving.as_ref());
             if leaving.is_some_and(|leaving| !leaving.has_space && leaving.untold != 0) {
                 self.tell_next(index, port);
             }

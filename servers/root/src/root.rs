@@ -9,7 +9,9 @@ use gritos_sys::abi::boot_image::{self, BootImage, EntryKind, FLAG_SEMIHOSTING, 
 use gritos_sys::abi::boot_info::{BootInfo, ROOT_CNODE_SLOTS, slot};
 use gritos_sys::abi::fault::FaultReply;
 use gritos_sys::abi::{Address, Rights};
-use gritos_sys::cap::{AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply, Untyped};
+use gritos_sys::cap::{
+    AddressSpace, CNode, Endpoint, MemoryObject, Platform, Reply, SchedulingContext, Untyped,
+};
 use gritos_sys::invoke::Permissions;
 use gritos_sys::memory::Pool;
 use gritos_sys::process::Creator;
@@ -18,7 +20,7 @@ use gritos_sys::{Cap, Error, Mask, debug_println, ipc, rt, shared, time};
 use gritos_system::{COMPONENT_LIMIT, Provider, SERVICE_LIMIT, System, SystemError};
 use gritos_system_api::ComponentState;
 
-use crate::component::{Component, Facts, index_of};
+use crate::component::{Component, Facts, bits, index_of};
 use crate::console::Console;
 use crate::devices::Devices;
 use crate::helper::{Helper, PRIORITY};
@@ -82,12 +84,19 @@ pub(crate) struct Root {
     /// Where faults and calls of the service `system` arrive.
     pub(crate) endpoint: Cap<Endpoint>,
     pub(crate) components: [Component; COMPONENT_LIMIT],
+    /// Components about which something may be to be done, a bit each: nobody else needs a look. Most of the
+    /// time all are settled, and a look at all costs everybody's time.
+    pub(crate) unsettled: u64,
     pub(crate) stand_ins: [StandIn; SERVICE_LIMIT],
+    /// Services whose stand-in is wanted, a bit each.
+    pub(crate) wanted_stand_ins: u64,
     pub(crate) console: Console,
     /// The service that shows text, if the device of the console has a driver.
     pub(crate) console_service: Option<u16>,
     pub(crate) messenger: Messenger,
     pub(crate) worker: Worker,
+    /// The time of the root task's threads: its own, and its helpers'.
+    pub(crate) contexts: [Cap<SchedulingContext>; 4],
     /// The printer, when it waits for text.
     pub(crate) printer: Option<Ticket>,
     /// Who waits for the end of which component.
@@ -186,9 +195,15 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
     let mut helper = |helper: Helper, entry: extern "C" fn(u64) -> !, priority| {
         helper.start(&shared.creator, objects, &mut slots, entry, priority)
     };
-    helper(Helper::Messenger, messenger::run, PRIORITY)?;
-    helper(Helper::Printer, printer::run, text_priority)?;
+    let messenger = helper(Helper::Messenger, messenger::run, PRIORITY)?;
+    let printer = helper(Helper::Printer, printer::run, text_priority)?;
     let worker = helper(Helper::Worker, worker::run, PRIORITY)?;
+    let contexts = [
+        Cap::at(Address::root(slot::SCHED_CONTEXT)),
+        messenger.context,
+        printer.context,
+        worker.context,
+    ];
     let mut root = Root {
         info,
         shared,
@@ -197,11 +212,14 @@ fn run(info: &'static BootInfo) -> Result<usize, Trouble> {
         slots,
         endpoint,
         components: [Component::NEW; COMPONENT_LIMIT],
+        unsettled: 0,
         stand_ins: [StandIn::NONE; SERVICE_LIMIT],
+        wanted_stand_ins: 0,
         console,
         console_service: console_service.map(|(service, _)| service),
         messenger: Messenger::default(),
-        worker: Worker::new(worker, PRIORITY),
+        worker: Worker::new(worker.tcb, PRIORITY),
+        contexts,
         printer: None,
         waiting: [const { None }; WAIT_LIMIT],
         has_work: true,
@@ -279,6 +297,7 @@ impl Root {
         for (index, component) in (0..self.count()).zip(&mut self.components) {
             component.facts = Facts::of(self.shared, index);
             component.starting = true;
+            self.unsettled |= 1 << index;
         }
     }
 
@@ -310,6 +329,7 @@ impl Root {
             while core::mem::take(&mut self.has_work) {
                 self.tell(port);
                 self.give_work(port);
+                self.settle();
                 self.due = self.next_due();
             }
             // Whoever writes a report calls again: not all that it costs at a time.
@@ -403,11 +423,26 @@ impl Root {
         None
     }
 
+    /// The components about which something may be to be done.
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = (u16, &Component)> {
+        bits(self.unsettled).filter_map(|index| {
+            let component = self.components.get(usize::from(index))?;
+            Some((index, component))
+        })
+    }
+
+    /// Looks no more at components about which nothing is to be done.
+    fn settle(&mut self) {
+        let settled = self
+            .unsettled()
+            .filter(|(_, component)| component.is_settled());
+        self.unsettled &= !settled.fold(0, |set, (index, _)| set | 1 << index);
+    }
+
     /// When the next component is to be started, as a counter value.
     fn next_due(&self) -> Option<u64> {
-        let components = self.components.iter().take(usize::from(self.count()));
-        let due = components.filter_map(|component| component.due).min()?;
-        Some(time::ticks(due))
+        let due = self.unsettled().filter_map(|(_, component)| component.due);
+        due.min().map(time::ticks)
     }
 
     fn start_due(&mut self) {
@@ -416,7 +451,10 @@ impl Root {
             return;
         }
         self.has_work = true;
-        for component in &mut self.components {
+        for index in bits(self.unsettled) {
+            let Some(component) = self.components.get_mut(usize::from(index)) else {
+                continue;
+            };
             if component.due.is_some_and(|due| time::ticks(due) <= now) {
                 component.due = None;
                 component.starting = true;

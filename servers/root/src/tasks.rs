@@ -6,7 +6,7 @@ use gritos_sys::Cap;
 use gritos_sys::abi::Status;
 use gritos_sys::cap::Tcb;
 
-use crate::component::Facts;
+use crate::component::{Component, Facts, bits};
 use crate::helper::PRIORITY;
 use crate::printer;
 use crate::root::{REPLIES, Root};
@@ -49,8 +49,7 @@ enum Doing {
 
 impl Root {
     /// What is to be done next for component `index`, if the worker is to do it.
-    fn next_for(&self, index: u16) -> Option<Doing> {
-        let component = self.components.get(usize::from(index))?;
+    fn next_for(&self, index: u16, component: &Component) -> Option<Doing> {
         if component.fault.is_some() {
             return Some(Doing::Report);
         }
@@ -64,14 +63,11 @@ impl Root {
 
     /// The most urgent thing to do: how urgent, for whom, what.
     fn next_task(&self) -> Option<(u8, u16, Doing)> {
-        let components = (0..self.count()).filter_map(|index| {
-            let urgency = self.components.get(usize::from(index))?.facts.urgency;
-            Some((urgency, index, self.next_for(index)?))
+        let components = self.unsettled().filter_map(|(index, component)| {
+            let doing = self.next_for(index, component)?;
+            Some((component.facts.urgency, index, doing))
         });
-        let wanted = (0..)
-            .zip(&self.stand_ins)
-            .filter(|(_, stand_in)| stand_in.state == State::Wanted);
-        let stand_ins = wanted.filter_map(|(service, _)| {
+        let stand_ins = bits(self.wanted_stand_ins).filter_map(|service| {
             let index = self.provider(service)?;
             let urgency = self.components.get(usize::from(index))?.facts.urgency;
             Some((urgency, index, Doing::StandIn(service)))
@@ -165,6 +161,7 @@ impl Root {
             Err(_) => {
                 // Callers wait until the component is started again.
                 place.state = State::Absent;
+                self.wanted_stand_ins &= !(1 << service);
                 None
             }
         }
@@ -193,6 +190,7 @@ impl Root {
             Doing::TakeBack => self.gone(index, done, port),
             Doing::Make => self.made(index, status, port),
             Doing::StandIn(service) => {
+                self.wanted_stand_ins &= !(1 << service);
                 if let Some(stand_in) = self.stand_ins.get_mut(usize::from(service)) {
                     stand_in.state = if done { State::Present } else { State::Absent };
                 }
@@ -239,6 +237,7 @@ impl Root {
                 && stand_in.state == State::Absent
             {
                 stand_in.state = State::Wanted;
+                self.wanted_stand_ins |= 1 << service;
             }
         }
     }
@@ -250,6 +249,7 @@ impl Root {
                 continue;
             };
             stand_in.state = State::Absent;
+            self.wanted_stand_ins &= !(1 << service);
             if let Some((region, _)) = stand_in.held {
                 // Thread and Reply go with their memory; who was being answered
                 // wakes with `ServerDied`.

@@ -70,7 +70,7 @@ const RESTART_LIMIT: u64 = 700_000;
 const HARASSED_LIMIT: u64 = 5000;
 /// The same beside one that fails without end, is reported and made anew: the longest of the steps in which the root task
 /// does its part of that.
-const FAILING_LIMIT: u64 = 12_000;
+const FAILING_LIMIT: u64 = 7000;
 
 fn console(guest: &mut Guest<'_>) -> Result<()> {
     guest.succeed("echo before")?;

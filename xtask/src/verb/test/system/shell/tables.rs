@@ -62,8 +62,10 @@ pub(super) fn what_runs(guest: &mut Guest<'_>) -> Result<()> {
         let wanted = if *name == "root" { "-" } else { "1" };
         ensure!(*threads == wanted, "{name} has {threads} threads");
         ensure!(*restarts == "0", "{name} was started again");
-        time.parse::<f64>()
+        let used: f64 = time
+            .parse()
             .with_context(|| format!("time of {name}: {time}"))?;
+        ensure!(used > 0.0, "{name} used no time, says:\n{table}");
         sum += share(part)?;
     }
     ensure!(
