@@ -18,16 +18,17 @@ use crate::frame::FrameDevice;
 
 mod absent;
 mod checksum;
-mod end;
 mod inspect;
 mod inward;
+mod special;
 mod wire;
 
-use end::End;
 use inspect::Head;
+use special::{End, Reset};
 use wire::Wire;
 
 pub(crate) use inspect::{Protocol, Seen, Transport, Unreachable};
+pub(crate) use special::{Numbers, Special};
 
 /// Bytes of an Ethernet header.
 pub(crate) const HEADER_BYTES: usize = 14;
@@ -59,8 +60,8 @@ pub(crate) struct Link<D> {
     honest: Option<(IpAddr, IpAddr)>,
     /// Length of the frame that was fetched.
     fetched: Option<usize>,
-    /// It may be a segment with data and the end of a stream.
-    may_end: bool,
+    /// It may have a segment that needs care.
+    may_be_special: bool,
 }
 
 impl<D: FrameDevice> Link<D> {
@@ -74,7 +75,7 @@ impl<D: FrameDevice> Link<D> {
             head: None,
             honest: None,
             fetched: None,
-            may_end: false,
+            may_be_special: false,
             wire: Wire::new(device, bytes),
         }
     }
@@ -101,27 +102,34 @@ impl<D: FrameDevice> Link<D> {
         }
     }
 
-    /// If the frame that was fetched has data and the end of a stream, leaves the data of it. The end is for
-    /// [`fetch_end`](Self::fetch_end).
+    /// The segment in the frame that was fetched, if it needs care.
     #[inline]
-    pub(crate) fn part_end(&mut self) -> Option<End> {
-        match self.may_end {
-            true => self.find_end(),
+    pub(crate) fn special(&self) -> Option<Special> {
+        match self.may_be_special {
+            true => special::find(self.incoming.get(..self.fetched?)?),
             false => None,
         }
     }
 
-    #[inline(never)]
-    fn find_end(&mut self) -> Option<End> {
-        let frame = self.incoming.get_mut(..self.fetched?)?;
-        let end = end::find(frame)?;
-        end::keep_data(frame, end);
-        Some(end)
+    /// Leaves of the frame that was fetched the data. The end is for [`fetch_end`](Self::fetch_end).
+    pub(crate) fn part_end(&mut self, end: End) {
+        special::keep_data(&mut self.incoming, end);
     }
 
     /// Fetches the end of the stream that the frame before had behind its data.
     pub(crate) fn fetch_end(&mut self, end: End) {
-        self.fetched = end::keep_end(&mut self.incoming, end);
+        self.fetched = special::keep_end(&mut self.incoming, end);
+    }
+
+    /// Has the reset that was fetched be one that is not believed: the stack says which number it should have had.
+    pub(crate) fn doubt(&mut self, reset: Reset, sent: Numbers) {
+        special::doubt(&mut self.incoming, reset, sent);
+    }
+
+    /// Drops the frame that was fetched.
+    pub(crate) const fn drop_fetched(&mut self) {
+        self.wire.counters.dropped_frames += 1;
+        self.fetched = None;
     }
 
     /// Length of the next frame for the stack, now in `incoming`; 0 for one that
@@ -197,7 +205,7 @@ impl<D: FrameDevice> Link<D> {
         let is_like_last = !looped && head.is_some() && head == self.head;
         let refused = !is_like_last && self.is_unwelcome(length, looped, head);
         let frame = self.incoming.get(..length).unwrap_or(&[]);
-        self.may_end = !is_like_last || end::may_have(frame);
+        self.may_be_special = !is_like_last || special::may_have(frame);
         // What went round in memory has no checksum.
         let right = looped
             || if is_like_last {

@@ -19,7 +19,7 @@ use smoltcp::socket::tcp::{self, CongestionControl, State};
 use smoltcp::time::Instant;
 
 use crate::frame::FrameDevice;
-use crate::link::{Link, Seen, Transport};
+use crate::link::{Link, Numbers, Seen, Special, Transport};
 
 mod group;
 
@@ -88,11 +88,74 @@ struct Own {
     active: bool,
     /// Nobody holds it any more, but it is not done.
     lingers: bool,
+    /// Numbers of the segment that it sent last.
+    numbers: Option<Numbers>,
 }
 
 impl Own {
     fn tcp(&self) -> &Tcp {
         self.group.set.get(self.socket)
+    }
+
+    /// Gives the socket the frame that was fetched.
+    #[inline]
+    fn take_in<D: FrameDevice>(&mut self, outside: &mut Outside<'_, D>) {
+        let now = outside.now();
+        let set = &mut self.group.set;
+        outside
+            .interface
+            .poll_ingress_single(now, outside.link, set);
+    }
+
+    /// The same, of one with a segment that needs care.
+    #[inline(never)]
+    fn take_in_special<D: FrameDevice>(&mut self, outside: &mut Outside<'_, D>, special: Special) {
+        match special {
+            Special::End(end) => {
+                outside.link.part_end(end);
+                self.take_in(outside);
+                outside.link.fetch_end(end);
+            }
+            Special::Reset(reset) => {
+                if let Some(sent) = self.say_what_comes_next(outside) {
+                    let tcp = self.tcp();
+                    let room = tcp.recv_capacity() - tcp.recv_queue();
+                    let ahead = reset.number.wrapping_sub(sent.acknowledged);
+                    let is_odd = ahead != 0 && tcp.state() == State::SynReceived;
+                    if is_odd || ahead as usize >= room.max(1) {
+                        outside.link.drop_fetched();
+                    } else if ahead != 0 {
+                        outside.link.doubt(reset, sent);
+                    }
+                }
+            }
+        }
+        self.take_in(outside);
+    }
+
+    /// Has the socket acknowledge what it has not yet; the numbers of what it sent last, if there is a peer that
+    /// can know them.
+    fn say_what_comes_next<D: FrameDevice>(
+        &mut self,
+        outside: &mut Outside<'_, D>,
+    ) -> Option<Numbers> {
+        let tcp = self.tcp();
+        if matches!(tcp.state(), State::Closed | State::Listen | State::SynSent) {
+            return None;
+        }
+        // An acknowledgement that waits for company is due by then.
+        let then = outside.now() + tcp.ack_delay().unwrap_or_default();
+        let _ = outside.link.wire.take_numbers();
+        let set = &mut self.group.set;
+        outside.interface.poll_egress(then, outside.link, set);
+        self.note_numbers(outside);
+        self.numbers
+    }
+
+    /// Takes note of what the socket has sent.
+    #[inline]
+    fn note_numbers<D: FrameDevice>(&mut self, outside: &mut Outside<'_, D>) {
+        self.numbers = outside.link.wire.take_numbers().or(self.numbers);
     }
 
     /// Takes note of the frames that the socket is there for now.
@@ -199,6 +262,7 @@ impl Sets {
             moved: false,
             active: false,
             lingers: false,
+            numbers: None,
         };
         let is_vacant = |own: &Own| own.holder == Holder::Vacant;
         let at = match self.own.iter().position(is_vacant) {
@@ -234,6 +298,7 @@ impl Sets {
             own.key = Key::None;
             own.moved = false;
             own.lingers = false;
+            own.numbers = None;
             own.group.touched = false;
             own.group.at_ns = None;
             own.holder = match keep {
@@ -369,12 +434,9 @@ impl Sets {
         let set = match own {
             Some((at, own)) => {
                 activate(own, at, &mut self.active);
-                let interface = &mut *outside.interface;
-                let end = outside.link.part_end();
-                interface.poll_ingress_single(now, outside.link, &mut own.group.set);
-                if let Some(end) = end {
-                    outside.link.fetch_end(end);
-                    interface.poll_ingress_single(now, outside.link, &mut own.group.set);
+                match outside.link.special() {
+                    None => own.take_in(outside),
+                    Some(special) => own.take_in_special(outside, special),
                 }
                 own.group.touched = true;
                 own.moved = true;
@@ -464,7 +526,10 @@ impl Sets {
                 continue;
             }
             own.moved = true;
+            // Whatever others have sent is no news of this one.
+            let _ = outside.link.wire.take_numbers();
             let sent = own.group.send_out(outside, &mut self.shadow);
+            own.note_numbers(outside);
             own.find_key();
             more |= sent == Sent::More;
             self.stuck |= sent == Sent::Stuck;

@@ -79,10 +79,10 @@ pub(super) fn is_header_right(frame: &[u8]) -> bool {
     header.is_none_or(|header| header.is_empty() || fold(sum(header)) == 0xffff)
 }
 
-/// Puts the checksum into a frame to be sent, if it has a TCP segment.
-pub(super) fn fill(frame: &mut [u8]) {
+/// Puts the checksum into a frame to be sent, if it has a TCP segment; where that begins.
+pub(super) fn fill(frame: &mut [u8]) -> Option<usize> {
     let Segment::At { start, end, pseudo } = segment(frame) else {
-        return;
+        return None;
     };
     if let Some(field) = frame.get_mut(start + FIELD..start + FIELD + 2) {
         field.fill(0);
@@ -92,6 +92,7 @@ pub(super) fn fill(frame: &mut [u8]) {
     if let Some(field) = frame.get_mut(start + FIELD..start + FIELD + 2) {
         field.copy_from_slice(&checksum.to_ne_bytes());
     }
+    Some(start)
 }
 
 /// Where a frame has a segment.

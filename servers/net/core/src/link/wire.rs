@@ -8,6 +8,7 @@ use core::net::IpAddr;
 use smoltcp::wire::EthernetAddress;
 
 use super::absent::{self, Absent};
+use super::special::{self, Numbers};
 use super::{Unreachable, checksum, inspect, inward};
 use crate::frame::{Counters, FrameDevice};
 
@@ -26,6 +27,8 @@ pub(crate) struct Wire<D> {
     /// Frames that went round in memory, or nowhere.
     inner_frames: u64,
     absent: Absent,
+    /// Numbers of the last segment that was sent.
+    numbers: Option<Numbers>,
     /// The last packet that went nowhere.
     lost: Option<Unreachable>,
     /// The time of this turn, in nanoseconds.
@@ -62,6 +65,7 @@ impl<D: FrameDevice> Wire<D> {
             looped: VecDeque::new(),
             inner_frames: 0,
             absent: Absent::default(),
+            numbers: None,
             lost: None,
             now_ns: 0,
             introduced_ns: 0,
@@ -110,6 +114,11 @@ impl<D: FrameDevice> Wire<D> {
             }
         }
         self.own = own;
+    }
+
+    /// Numbers of the last segment that was sent since it was asked last.
+    pub(crate) const fn take_numbers(&mut self) -> Option<Numbers> {
+        self.numbers.take()
     }
 
     /// A packet that went nowhere since it was asked last, because its neighbour is not there.
@@ -174,7 +183,9 @@ impl<D: FrameDevice> Wire<D> {
     /// Sends what is in `outgoing` through the device.
     fn send(&mut self, length: usize) {
         if let Some(frame) = self.outgoing.get_mut(..length) {
-            checksum::fill(frame);
+            if let Some(start) = checksum::fill(frame) {
+                self.numbers = special::numbers(frame, start).or(self.numbers);
+            }
             self.counters.sent_frames += 1;
             self.counters.sent_bytes += length as u64;
             self.device.send(frame);

@@ -145,8 +145,8 @@ impl Script {
         self.wire.to_peer.borrow_mut().drain(..).collect()
     }
 
-    /// The peer sends a segment, numbered from the end of its handshake.
-    fn segment(&mut self, at: u32, flags: u8, data: &[u8]) -> Vec<Segment> {
+    /// A segment of the peer, numbered from the end of its handshake.
+    fn frame(&self, at: u32, flags: u8, data: &[u8]) -> Vec<u8> {
         let number = FIRST.wrapping_add(at);
         let mut tcp = [&[0x12, 0x34, 0, 80][..], &number.to_be_bytes()].concat();
         tcp.extend_from_slice(&self.heard.to_be_bytes());
@@ -161,8 +161,12 @@ impl Script {
         ip.extend_from_slice(&addresses);
         let check = checksum(&[&ip]);
         ip[10..12].copy_from_slice(&check);
-        let frame = [&MACHINE[..], &PEER, &[8, 0], &ip, &tcp].concat();
-        let answers = self.send(frame);
+        [&MACHINE[..], &PEER, &[8, 0], &ip, &tcp].concat()
+    }
+
+    /// The peer sends a segment; what the machine says to that.
+    fn segment(&mut self, at: u32, flags: u8, data: &[u8]) -> Vec<Segment> {
+        let answers = self.send(self.frame(at, flags, data));
         let segments = answers.iter().filter(|frame| frame[12..14] == [8, 0]);
         let word = |bytes: &[u8]| u32::from_be_bytes(*bytes.first_chunk().unwrap());
         let of = |frame: &Vec<u8>| Segment {
@@ -243,6 +247,45 @@ fn a_last_segment_that_comes_twice_ends_the_stream_once() {
     let sent = script.wire.to_peer.borrow().back().unwrap().clone();
     assert!(sent.ends_with(b"yes"));
     assert_eq!(sent[47] & RST, 0);
+}
+
+#[test]
+fn only_a_reset_with_the_number_that_comes_next_is_believed() {
+    let mut script = Script::fixed();
+    let socket = script.accept();
+    // Data that the machine has not acknowledged when the reset comes.
+    script.segment(0, ACK | PSH, b"hello");
+    for (at, answered) in [(6, true), (1000, false), (4, false), (0x8000_0000, false)] {
+        let answers = script.segment(at, RST, b"");
+        assert_eq!(!answers.is_empty(), answered, "{at} {answers:?}");
+        // A second later one may be answered again.
+        script.pass(1_100_000_000);
+        let answers = script.segment(at, RST | ACK, b"");
+        let in_window = at == 6 || at == 1000;
+        assert_eq!(answers.len(), usize::from(in_window), "{at} {answers:?}");
+        for answer in answers {
+            assert_eq!((answer.acknowledges, answer.flags), (5, ACK), "{at}");
+        }
+    }
+    assert_eq!(script.read(socket).unwrap(), "hello");
+    assert_eq!(script.read(socket), Err(NetError::WouldBlock));
+    // The peer answers what was said to it, if it has really given up.
+    script.segment(5, RST, b"");
+    assert_eq!(script.read(socket), Err(NetError::Reset));
+}
+
+#[test]
+fn a_reset_before_data_was_acknowledged_is_believed() {
+    let mut script = Script::fixed();
+    let socket = script.accept();
+    // Both come before the machine would acknowledge the first.
+    for (at, flags, data) in [(0, ACK | PSH, &b"hello"[..]), (5, RST, b"")] {
+        let frame = script.frame(at, flags, data);
+        script.wire.to_machine.borrow_mut().push_back(frame);
+    }
+    script.pass(20_000_000);
+    assert_eq!(script.read(socket).unwrap(), "hello");
+    assert_eq!(script.read(socket), Err(NetError::Reset));
 }
 
 #[test]
