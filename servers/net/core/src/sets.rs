@@ -22,13 +22,17 @@ use crate::frame::FrameDevice;
 use crate::link::{Link, Numbers, Seen, Special, Transport};
 
 mod group;
+mod next;
 
 use group::{Group, Sent};
+use next::Next;
 
 /// Most TCP sockets that are kept for the next who wants one, with their buffers.
 const SPARES: usize = 8;
 /// Nanoseconds after which it is looked anew whether to ask for routers.
 const ROUTERS_NS: u64 = 1_000_000_000;
+/// The place of the common group, beside those of TCP sockets.
+const COMMON: usize = usize::MAX;
 /// Port at which DHCP answers.
 const DHCP_PORT: u16 = 68;
 
@@ -198,9 +202,8 @@ pub(crate) struct Sets {
     told: bool,
     /// The device had no room for what was to be sent.
     stuck: bool,
-    /// When the first group, or whoever asks for routers, wants to send at the earliest, in nanoseconds; at
-    /// that moment it is found out anew.
-    next_ns: Option<u64>,
+    /// When the first group, or whoever asks for routers, wants to send; at that moment it is found out anew.
+    next: Next,
 }
 
 impl Sets {
@@ -218,7 +221,7 @@ impl Sets {
             touched: true,
             told: false,
             stuck: false,
-            next_ns: asks_routers.then_some(0),
+            next: Next::of(asks_routers.then_some(0)),
         };
         sets.common.touched = true;
         sets
@@ -491,12 +494,12 @@ impl Sets {
     /// Whether something is to be sent at `now_ns`.
     pub(crate) fn is_due(&mut self, now_ns: u64, device_has_room: bool) -> bool {
         let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now_ns);
-        if is_due(self.next_ns) {
-            self.next_ns = self.asks_routers.then_some(now_ns + ROUTERS_NS);
+        if is_due(self.next.ns()) {
+            self.next = Next::of(self.asks_routers.then_some(now_ns + ROUTERS_NS));
             // With the common ones routers are looked after, too.
             match self.asks_routers || is_due(self.common.at_ns) {
                 true => self.common.touched = true,
-                false => self.next_ns = earlier(self.next_ns, self.common.at_ns),
+                false => self.next.note(COMMON, self.common.at_ns),
             }
             self.touched |= self.common.touched;
             for (at, own) in self.own.iter_mut().enumerate() {
@@ -505,7 +508,7 @@ impl Sets {
                     self.touched = true;
                     activate(own, at, &mut self.active);
                 } else {
-                    self.next_ns = earlier(self.next_ns, own.group.at_ns);
+                    self.next.note(at, own.group.at_ns);
                 }
             }
         }
@@ -533,13 +536,13 @@ impl Sets {
             own.find_key();
             more |= sent == Sent::More;
             self.stuck |= sent == Sent::Stuck;
-            self.next_ns = earlier(self.next_ns, own.group.at_ns);
+            self.next.note(*at, own.group.at_ns);
         }
         if self.common.touched {
             let sent = self.common.send_out(outside, &mut self.shadow);
             more |= sent == Sent::More;
             self.stuck |= sent == Sent::Stuck;
-            self.next_ns = earlier(self.next_ns, self.common.at_ns);
+            self.next.note(COMMON, self.common.at_ns);
         }
         self.touched |= more;
         more
@@ -547,7 +550,7 @@ impl Sets {
 
     /// When something is to be sent at the latest, in nanoseconds, unless a socket is touched before.
     pub(crate) const fn next_ns(&self) -> Option<u64> {
-        self.next_ns
+        self.next.ns()
     }
 }
 
@@ -560,6 +563,7 @@ fn activate(own: &mut Own, at: usize, active: &mut Vec<usize>) {
 }
 
 /// The earlier of two moments, if there are any.
+#[inline]
 pub(crate) const fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
         (Some(one), Some(other)) if one < other => Some(one),
