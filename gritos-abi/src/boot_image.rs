@@ -35,7 +35,7 @@ pub const PAGE: u64 = 4096;
 /// Header flag: `Platform::PowerOff` may pass its exit code to the emulator by
 /// semihosting.
 pub const FLAG_SEMIHOSTING: u32 = 1;
-/// Header flag: performance counters can be read from EL0.
+/// Header flag: EL0 may use the performance counters, of which there is one set for all programs.
 pub const FLAG_COUNTERS: u32 = 2;
 /// Header flag: the kernel prints no banner.
 pub const FLAG_QUIET: u32 = 4;

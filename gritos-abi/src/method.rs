@@ -58,7 +58,8 @@ methods! {
         /// CNode in slot 0 (which needs WRITE). MR1 = bytes (Untyped,
         /// MemoryObject) or slots (CNode), else 0. MR4 = physical address at
         /// which the first shall lie, or 0 for the next free place. MR5 = a
-        /// [`MemoryType`] for a MemoryObject, else 0. Memory arrives zeroed.
+        /// [`MemoryType`] for a MemoryObject, else 0. The mask of slot 0 are the
+        /// rights of the new capabilities, 0 for all. Memory arrives zeroed.
         /// Right: MANAGE.
         Retype = 0,
         /// MR0 = size, MR1 = free bytes, MR2 = 1 for device memory, MR3 =

@@ -152,13 +152,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     fn first(&mut self, address: u64, object: ObjectType) -> Result<ObjectRef, RootError> {
         let handle = ObjectRef::from_raw((address / UNIT) as u32).ok_or(RootError::Memory)?;
         self.store.create(handle, object, ROOT_CNODE_SLOTS.into());
-        let tag = match object {
-            ObjectType::CNode => Tag::CNode,
-            ObjectType::Tcb => Tag::Tcb,
-            ObjectType::SchedulingContext => Tag::Context,
-            _ => Tag::Space,
-        };
-        self.header(handle).word.set(tag as u32);
+        self.header(handle).word.set(Tag::number(object));
         Ok(handle)
     }
 

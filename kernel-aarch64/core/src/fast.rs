@@ -262,7 +262,7 @@ impl<'a, S: Store, M: Machine> Short<'a, S, M> {
         if control as u32 & ONE_CAP != 0 {
             let x11 = t.x::<11>();
             let sent = slot_of(store, t, x11 as u32)?;
-            let rights = narrowed(sent, (x11 >> 32) as u32).ok()?;
+            let rights = narrowed(sent.rights.get(), (x11 >> 32) as u32).ok()?;
             if sent.object.get() != slot.object.get() || !sent.is(ObjectType::Endpoint) {
                 return None;
             }
@@ -659,7 +659,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let r = store.tcb(to);
         let from = root_slot(t, x11 as u32)?;
         let sent = store.slot(from);
-        let rights = narrowed(sent, (x11 >> 32) as u32).ok()?;
+        let rights = narrowed(sent.rights.get(), (x11 >> 32) as u32).ok()?;
         let window = Control(r.frame.window.get());
         let place = root_slot(r, window.window_first().0)?;
         if sent.rights.get() & slot.rights.get() & Rights::GRANT.bits() == 0

@@ -19,6 +19,7 @@ pub use machine::HostMachine;
 pub use message::{Ask, Got};
 pub use state::{describe, facts};
 pub use step::Progress;
+pub(crate) use store::entries;
 pub use store::{HostStore, Lookups, Object};
 pub use world::{PRIORITY, SLICE_NS, Thread, World};
 

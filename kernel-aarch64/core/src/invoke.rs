@@ -147,7 +147,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                     if method == C::Copy && badge != 0 {
                         return Err(Status::InvalidArgument.into());
                     }
-                    let rights = narrowed(s, mask)?;
+                    let rights = narrowed(s.rights.get(), mask)?;
                     let badge = check_copy(s, badge)?;
                     self.derive(from, target, rights, badge);
                 }

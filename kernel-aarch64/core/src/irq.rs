@@ -1,5 +1,7 @@
 //! Interrupt lines as objects: masked on delivery, unmasked by Ack.
 
+use core::iter::successors;
+
 use gritos_abi::Status;
 use gritos_abi::method::IrqHandler;
 
@@ -11,6 +13,9 @@ use crate::store::Store;
 
 /// Interrupt IDs that can have a handler: 0 to this, exclusive.
 pub const LINES: u32 = 320;
+
+/// Most lines of one notification: a wait acknowledges all of them in one stretch.
+const MOST_LINES: usize = 32;
 
 /// One line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -58,10 +63,7 @@ impl IrqTable {
     /// Whether the line exists and has no handler.
     #[must_use]
     pub fn is_free(&self, irq: u64) -> bool {
-        usize::try_from(irq)
-            .ok()
-            .and_then(|irq| self.0.get(irq))
-            .is_some_and(|l| l.refs == 0)
+        self.0.get(irq as usize).is_some_and(|l| l.refs == 0)
     }
 
     /// What a line signals.
@@ -135,6 +137,10 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                     _ => return Err(Status::InvalidArgument.into()),
                 };
                 let n = self.store.notification(notification);
+                let after = |irq: &u32| self.irqs.line(*irq).next.checked_sub(1);
+                if successors(n.irq.get().checked_sub(1), after).count() >= MOST_LINES {
+                    return Err(Status::InvalidState.into());
+                }
                 if let Some(line) = self.irqs.line_mut(irq) {
                     line.notification = Some(notification);
                     line.bits = bits;
@@ -179,12 +185,11 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         }
         n.header.clear(DELIVERED);
         let mut next = n.irq.get();
-        // The list has no more members than there are lines.
-        for _ in 0..LINES {
-            if next == 0 {
+        // The list is not longer.
+        for _ in 0..MOST_LINES {
+            let Some(irq) = next.checked_sub(1) else {
                 break;
-            }
-            let irq = next - 1;
+            };
             let line = self.irqs.line(irq);
             if line.automatic {
                 self.acknowledge(irq);
@@ -205,7 +210,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             first.set(line.next);
         } else {
             let mut before = first.get();
-            for _ in 0..LINES {
+            for _ in 0..MOST_LINES {
                 let Some(previous) = before.checked_sub(1).and_then(|p| self.irqs.line_mut(p))
                 else {
                     break;

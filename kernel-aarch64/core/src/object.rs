@@ -13,6 +13,8 @@
 
 use core::cell::Cell;
 
+use gritos_abi::ObjectType;
+
 use crate::handle::{ObjectRef, TcbRef};
 
 mod cnode;
@@ -33,19 +35,27 @@ pub use tcb::{FP_OFFSET, Frame, State, Tcb, flag};
 #[repr(u8)]
 pub enum Tag {
     /// A CNode.
-    CNode = 0xc2,
+    CNode = Tag::number(ObjectType::CNode) as u8,
     /// A thread control block.
-    Tcb = 0xc3,
+    Tcb = Tag::number(ObjectType::Tcb) as u8,
     /// An endpoint.
-    Endpoint = 0xc4,
+    Endpoint = Tag::number(ObjectType::Endpoint) as u8,
     /// A notification.
-    Notification = 0xc5,
+    Notification = Tag::number(ObjectType::Notification) as u8,
     /// A Reply.
-    Reply = 0xc6,
+    Reply = Tag::number(ObjectType::Reply) as u8,
     /// A scheduling context.
-    Context = 0xc7,
+    Context = Tag::number(ObjectType::SchedulingContext) as u8,
     /// An address space.
-    Space = 0xc8,
+    Space = Tag::number(ObjectType::AddressSpace) as u8,
+}
+
+impl Tag {
+    /// That of objects of this type, as a number.
+    #[must_use]
+    pub const fn number(object: ObjectType) -> u32 {
+        0xc0 | object as u32
+    }
 }
 
 /// What every object begins with.

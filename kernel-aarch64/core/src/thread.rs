@@ -120,7 +120,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
                 let context = t.context.get().filter(|_| !t.has(flag::PASSIVE));
                 let context = context.ok_or(Status::NotBound)?;
                 while self.strip_context(context) {
-                    self.give_way()?;
+                    self.give_way_to_lost()?;
                 }
             }
             Method::BindNotification => {
@@ -207,7 +207,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             let check = || -> Result<_, Status> {
                 let from = self.argument(current, i, object, rights)?;
                 let slot = self.slot(from);
-                let narrow = narrowed(slot, caps.rights_mask(i))?;
+                let narrow = narrowed(slot.rights.get(), caps.rights_mask(i))?;
                 let badge = check_copy(slot, caps.badge(i))?;
                 let to = target.slot(i as u32).ok_or(Status::InvalidState)?;
                 if object == ObjectType::AddressSpace {

@@ -142,7 +142,7 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             return Err(Status::EmptySlot);
         }
         let (mask, badge) = (caps.rights_mask(i as usize), caps.badge(i as usize));
-        let rights = narrowed(slot, mask)?;
+        let rights = narrowed(slot.rights.get(), mask)?;
         let same_endpoint = via.is_some_and(|e| e.raw() == slot.object.get());
         if !moves && same_endpoint && slot.is(ObjectType::Endpoint) {
             return Ok(Item::Unwrap {
@@ -278,8 +278,7 @@ pub(crate) fn is_badgeable(slot: &Slot) -> bool {
 /// The rights of a copy: as held for mask 0, else the mask, which must be
 /// contained in the rights held.
 #[inline(always)]
-pub(crate) fn narrowed(slot: &Slot, mask: u32) -> Result<u32, Status> {
-    let held = slot.rights.get();
+pub(crate) fn narrowed(held: u32, mask: u32) -> Result<u32, Status> {
     match mask {
         0 => Ok(held),
         _ if mask & !held != 0 => Err(Status::RightsNotHeld),

@@ -14,13 +14,12 @@ use crate::kernel::{Done, Kernel};
 use crate::machine::Machine;
 use crate::object::{Slot, Tag};
 use crate::store::Store;
+use crate::transfer::{has_header, narrowed};
 
 /// Bytes in which an Untyped keeps account.
 pub const GRAIN: u64 = 64;
 /// Most objects that one `Retype` makes.
 pub const RETYPE_LIMIT: u64 = 32;
-/// Largest uncached MemoryObject: its lines leave the cache in one go.
-const UNCACHED_LIMIT: u64 = 64 << 10;
 /// Bytes zeroed between two points at which an interrupt may come in.
 const ZERO_STEP: u64 = 4096;
 
@@ -30,6 +29,8 @@ struct Retype {
     size: u64,
     count: u64,
     memory: u32,
+    /// Of the new capabilities.
+    rights: u32,
     /// The first of the slots for the capabilities.
     to: SlotRef,
     /// Address of the first object, distance of one to the next.
@@ -62,13 +63,15 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         self.drain()?;
         let plan = self.check_retype(current, cap)?;
         let s = self.slot(cap);
-        if s.first.get().sibling().is_none() {
-            // Nothing is left of earlier use, so nothing is known to be zero
-            // but what an interrupted run of this very call has done.
-            if s.page.get() != 0 {
-                s.page.set(0);
-                s.offset.set(0);
-            }
+        let fresh = s.first.get().sibling().is_none() && s.page.get() != 0;
+        if fresh || s.entered.get() != plan.memory {
+            // Nothing is known to be as it must be but what an interrupted run
+            // of this very call has done.
+            s.offset.set(0);
+            s.entered.set(plan.memory);
+        }
+        if fresh {
+            s.page.set(0);
         }
         if !s.has(Slot::DEVICE) && plan.object != ObjectType::Untyped {
             self.zero_up_to(cap, plan.end)?;
@@ -87,25 +90,18 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let object = object.ok_or(Status::InvalidArgument)?;
         let (bytes, align) = object_layout(object, size).ok_or(Status::InvalidArgument)?;
         let memory = MemoryType::from_number(t.x::<5>()).ok_or(Status::InvalidArgument)?;
-        if count == 0 || count > RETYPE_LIMIT {
-            return Err(Status::InvalidArgument);
-        }
-        let plain = memory == MemoryType::Normal;
-        if !plain && object != ObjectType::MemoryObject {
-            return Err(Status::InvalidArgument);
-        }
-        if memory == MemoryType::Uncached && size > UNCACHED_LIMIT {
+        let plain = memory == MemoryType::Normal || object == ObjectType::MemoryObject;
+        if count == 0 || count > RETYPE_LIMIT || !plain {
             return Err(Status::InvalidArgument);
         }
         let s = self.slot(cap);
         let device = s.has(Slot::DEVICE);
-        if device {
-            match object {
-                ObjectType::Untyped => {}
-                ObjectType::MemoryObject if memory == MemoryType::Device => {}
-                _ => return Err(Status::DeviceMemory),
-            }
-        } else if memory == MemoryType::Device {
+        let fits = match object {
+            ObjectType::Untyped => true,
+            ObjectType::MemoryObject => device == (memory == MemoryType::Device),
+            _ => !device,
+        };
+        if !fits {
             return Err(Status::DeviceMemory);
         }
         let (base, total, used) = in_use(s);
@@ -128,11 +124,16 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             Status::OutOfRange
         })?;
         let to = self.check_destination(current, t.x::<3>(), count)?;
+        let rights = narrowed(
+            full_rights(object, s.rights.get()),
+            (t.x::<11>() >> 32) as u32,
+        )?;
         Ok(Retype {
             object,
             size,
             count,
             memory: memory as u32,
+            rights,
             to,
             first,
             stride,
@@ -169,7 +170,8 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         Ok(first)
     }
 
-    /// Zeroes the Untyped up to the physical address `end`.
+    /// Zeroes the Untyped up to the physical address `end`; memory that will be
+    /// uncached leaves the data cache as well.
     fn zero_up_to(&mut self, cap: SlotRef, end: u64) -> Done {
         loop {
             let s = self.slot(cap);
@@ -180,6 +182,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
             }
             let bytes = (end.next_multiple_of(GRAIN) - clean).min(ZERO_STEP - clean % ZERO_STEP);
             self.store.zero(clean, bytes);
+            if self.slot(cap).entered.get() != 0 {
+                self.machine.flush_cache(clean, bytes);
+            }
             self.slot(cap)
                 .offset
                 .set(((clean + bytes - base) / GRAIN) as u32);
@@ -206,18 +211,13 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let Some(object) = ObjectRef::from_raw((address / UNIT) as u32) else {
             return;
         };
-        if self.slot(parent).has(Slot::DEVICE) || plan.object == ObjectType::Untyped {
-            // Nothing of the kernel's lies there.
-        } else {
-            self.store.create(object, plan.object, plan.size as u32);
-        }
+        self.store.create(object, plan.object, plan.size as u32);
         let device = self.slot(parent).word.get() & Slot::DEVICE;
         let s = self.slot(slot);
         s.object.set(object.raw());
         s.word
             .set(plan.object as u32 | device | plan.memory << Slot::MEMORY_TYPE_SHIFT);
-        s.rights
-            .set(full_rights(plan.object, self.slot(parent).rights.get()));
+        s.rights.set(plan.rights);
         s.badge.set(match plan.object {
             ObjectType::Untyped => (plan.size / GRAIN) as u32,
             ObjectType::MemoryObject => (plan.size / 4096) as u32,
@@ -225,30 +225,17 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         });
         self.insert_child(parent, slot);
         self.init(object, plan);
-        if plan.object == ObjectType::MemoryObject && plan.memory == MemoryType::Uncached as u32 {
-            self.machine.flush_cache(address, plan.size);
-        }
     }
 
     fn init(&mut self, object: ObjectRef, plan: &Retype) {
-        let tag = match plan.object {
-            ObjectType::CNode => {
-                self.cnode(object.into()).len.set(plan.size as u32);
-                Tag::CNode
-            }
-            ObjectType::Tcb => {
-                self.init_tcb(object.into());
-                Tag::Tcb
-            }
-            ObjectType::Endpoint => Tag::Endpoint,
-            ObjectType::Notification => Tag::Notification,
-            ObjectType::Reply => Tag::Reply,
-            ObjectType::SchedulingContext => Tag::Context,
-            ObjectType::AddressSpace => Tag::Space,
-            _ => return,
-        };
+        match plan.object {
+            ObjectType::CNode => self.cnode(object.into()).len.set(plan.size as u32),
+            ObjectType::Tcb => self.init_tcb(object.into()),
+            other if !has_header(other) => return,
+            _ => {}
+        }
         let header = self.header(object);
-        header.set(tag as u32);
+        header.set(Tag::number(plan.object));
         header.refs.set(1);
     }
 }

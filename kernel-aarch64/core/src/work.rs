@@ -54,9 +54,22 @@ impl<S: Store, M: Machine> Kernel<S, M> {
     /// [`Stop::Preempted`] when an interrupt waits; at least one step was made.
     fn finish(&mut self) -> Done {
         while self.step() {
-            self.give_way()?;
+            self.give_way_to_lost()?;
         }
         Ok(())
+    }
+
+    /// As [`give_way`](Self::give_way), also if a thread lost its context: the
+    /// faults of a long chain would take too long at the end of all steps.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn give_way_to_lost(&self) -> Done {
+        if self.cpu.lost.is_empty() {
+            self.give_way()
+        } else {
+            Err(Stop::Preempted)
+        }
     }
 
     /// A point at which an interrupt may come in.

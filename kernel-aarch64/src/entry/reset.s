@@ -109,7 +109,9 @@ reset_el1:
     add x1, x1, :lo12:vectors
     msr vbar_el1, x1
     msr cpacr_el1, xzr              // FP traps until someone decides otherwise
-    msr mdscr_el1, xzr
+    mov x1, #1 << 12                // MDSCR_EL1.TDCC: no debug channel for EL0; no debug events
+    msr mdscr_el1, x1
+    msr tpidrro_el0, xzr
     isb
 
     // A boot loader may leave the image dirty in caches; what is written below with the MMU off

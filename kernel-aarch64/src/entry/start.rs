@@ -36,6 +36,9 @@ pub(crate) fn start(facts: BootFacts<'_>) -> ! {
     let flags = facts.image.as_ref().map_or(0, |image| image.header().flags);
     if flags & FLAG_QUIET == 0 {
         banner(&facts);
+        if flags & FLAG_COUNTERS != 0 {
+            Console.text("  counters   open to programs\n");
+        }
     }
     let root = facts.image.as_ref().and_then(|image| {
         image
@@ -123,12 +126,12 @@ fn make_processor(facts: &BootFacts<'_>, flags: u32) -> &'static mut Processor {
     })
 }
 
-/// Lets EL0 read the cycle counter, or no counter at all (Arm ARM, "The Performance Monitors
-/// Extension").
+/// Lets EL0 use the performance counters, all of them and for writing too, as is needed to choose what they
+/// count; or none (Arm ARM, "The Performance Monitors Extension", `PMUSERENR_EL0`).
 fn set_counters(open: bool) {
     const CYCLE: u64 = 1 << 31;
-    /// EN, CR and ER: EL0 reads counters and writes none.
-    const READ: u64 = 0b1101;
+    /// EN, which the others (SW, CR, ER) are part of.
+    const USE: u64 = 0b0001;
     /// E, P, C and LC: start from zero, 64 bits.
     const START: u64 = 0b100_0111;
     // SAFETY: nothing in the kernel depends on these counters.
@@ -139,7 +142,7 @@ fn set_counters(open: bool) {
             "msr pmuserenr_el0, {user}",
             "msr pmcr_el0, {start}",
             cycle = in(reg) CYCLE,
-            user = in(reg) if open { READ } else { 0 },
+            user = in(reg) if open { USE } else { 0 },
             start = in(reg) START,
             options(nomem, nostack, preserves_flags),
         );

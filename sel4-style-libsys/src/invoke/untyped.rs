@@ -4,7 +4,7 @@ use gritos_abi::ObjectType;
 use gritos_abi::method::{MemoryType, Untyped as Method};
 
 use super::Argument;
-use crate::cap::{CNode, Cap, FixedSize, MemoryObject, Object, Untyped, require};
+use crate::cap::{CNode, Cap, FixedSize, Mask, MemoryObject, Object, Untyped, require};
 use crate::error::Error;
 use crate::slots::Slot;
 
@@ -21,6 +21,8 @@ pub struct Wanted {
     pub physical: u64,
     /// Memory type, for a MemoryObject.
     pub memory: MemoryType,
+    /// Rights of the first capabilities to the objects; as held = all there are.
+    pub rights: Mask,
 }
 
 impl Wanted {
@@ -33,6 +35,7 @@ impl Wanted {
             count: 1,
             physical: 0,
             memory: MemoryType::Normal,
+            rights: Mask::AS_HELD,
         }
     }
 
@@ -47,6 +50,14 @@ impl Wanted {
     #[must_use]
     pub const fn at(mut self, physical: u64) -> Self {
         self.physical = physical;
+        self
+    }
+
+    /// With these rights only. An Untyped without DMA, and what is made of it, keeps its
+    /// physical address to itself.
+    #[must_use]
+    pub const fn rights(mut self, rights: Mask) -> Self {
+        self.rights = rights;
         self
     }
 
@@ -76,7 +87,7 @@ impl<const R: u32> Cap<Untyped, R> {
     ///
     /// # Errors
     /// `NoMemory`, `SlotOccupied`, `OutOfRange`, `Unaligned`, `DeviceMemory`,
-    /// `InvalidArgument`.
+    /// `InvalidArgument`, `RightsNotHeld`.
     pub fn retype(self, wanted: Wanted, cnode: Cap<CNode>, first: u16) -> Result<(), Error> {
         require!(R, MANAGE);
         let words = [
@@ -87,7 +98,8 @@ impl<const R: u32> Cap<Untyped, R> {
             wanted.physical,
             wanted.memory as u64,
         ];
-        self.invoke_with(Method::Retype as u64, words, [Argument::new(cnode)])?;
+        let cnode = Argument::derived(cnode, wanted.rights, 0);
+        self.invoke_with(Method::Retype as u64, words, [cnode])?;
         Ok(())
     }
 

@@ -337,6 +337,56 @@ pub fn read_privileged() -> u64 {
     value
 }
 
+macro_rules! instructions {
+    ($($(#[$doc:meta])* $name:ident($operand:ident) = [$($text:literal),* $(,)?];)*) => {$(
+        $(#[$doc])*
+        ///
+        /// What was read, or the argument.
+        #[inline(never)]
+        #[must_use]
+        pub fn $name(which: usize, mut $operand: u64) -> u64 {
+            let mut number = 0;
+            $(
+                if which == number {
+                    // SAFETY: traps, or does what any program may do at any time with memory of its own.
+                    unsafe { asm!($text, $operand = inout(reg) $operand, options(nostack)) };
+                }
+                number += 1;
+            )*
+            let _ = number;
+            $operand
+        }
+    )*};
+}
+
+/// How many instructions [`privileged`] knows.
+pub const PRIVILEGED: usize = 28;
+/// How many instructions [`permitted`] knows.
+pub const PERMITTED: usize = 10;
+
+instructions! {
+    /// Executes one of the instructions that no program may execute, nor any in an image without
+    /// `FLAG_COUNTERS`. `docs/reference/memory-map.md` says what keeps each from it.
+    privileged(value) = [
+        "mrs {value}, sctlr_el1", "mrs {value}, midr_el1", "mrs {value}, isr_el1",
+        "msr tpidrro_el0, {value}", "msr ttbr0_el1, {value}", "msr cntkctl_el1, {value}",
+        "mrs {value}, daif", "msr daif, {value}", "msr daifset, #2 // {value}",
+        "msr spsel, #1 // {value}",
+        "mrs {value}, cntpct_el0", "mrs {value}, cntv_ctl_el0", "msr cntv_ctl_el0, {value}",
+        "msr cntv_cval_el0, {value}", "mrs {value}, cntp_ctl_el0", "msr cntp_cval_el0, {value}",
+        "mrs {value}, pmccntr_el0", "mrs {value}, pmcr_el0", "msr pmcntenset_el0, {value}",
+        "mrs {value}, mdccsr_el0", "mrs {value}, dbgdtr_el0", "msr dbgdtr_el0, {value}",
+        "tlbi vmalle1 // {value}", "ic iallu // {value}", "dc isw, {value}",
+        "eret // {value}", "hvc #0 // {value}", "smc #0 // {value}",
+    ];
+    /// Executes one of the instructions that every program may execute, those that take an address on `value`.
+    permitted(value) = [
+        "mrs {value}, ctr_el0", "mrs {value}, dczid_el0", "mrs {value}, cntfrq_el0",
+        "mrs {value}, cntvct_el0", "mrs {value}, tpidrro_el0", "mrs {value}, pmuserenr_el0",
+        "dc cvau, {value}", "dc civac, {value}", "ic ivau, {value}", "dc zva, {value}",
+    ];
+}
+
 /// x0–x30, then NZCV, `TPIDR_EL0` and the stack pointer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -106,6 +106,12 @@ fn slot<F: Facts>(slot: &Slot, out: &mut F) {
         let fresh = unused && slot.page.get() != 0;
         let (page, clean) = (slot.page.get(), slot.offset.get());
         out.put("used", if fresh { 0 } else { pair(page, clean) });
+        // Of memory that is zero already: whether it is in the cache.
+        let known = !fresh && clean > page;
+        out.put(
+            "memory type",
+            if known { slot.entered.get().into() } else { 0 },
+        );
     } else if slot.has(Slot::MAPPED) {
         out.put("space", pair(slot.space.get(), slot.page.get()));
         out.put("range", pair(slot.offset.get(), slot.pages.get()));
@@ -249,8 +255,7 @@ fn table<F: Facts>(kernel: &HostKernel, at: u32, level: u32, out: &mut F) {
     let Some(Object::Table(table)) = kernel.store.get(at) else {
         return;
     };
-    for (index, cell) in (0_u64..).zip(&table.0) {
-        let entry = cell.get();
+    for (index, entry) in super::entries(table) {
         if entry != 0 {
             out.put("index", index | u64::from(level) << 32);
             out.put("entry", entry);

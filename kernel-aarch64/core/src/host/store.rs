@@ -87,6 +87,14 @@ impl Object {
     }
 }
 
+/// The entries of a translation table that are not zero, and some that are, with their indices. Most of a table is empty:
+/// eight are looked at together.
+pub(crate) fn entries(table: &Table) -> impl Iterator<Item = (u64, u64)> {
+    let some = |(_, eight): &(u64, &[Cell<u64>])| eight.iter().fold(0, |or, e| or | e.get()) != 0;
+    let eights = (0..).step_by(8).zip(table.0.chunks(8)).filter(some);
+    eights.flat_map(|(first, eight)| (first..).zip(eight.iter().map(Cell::get)))
+}
+
 /// Objects at addresses, as on the target; retype removes what lay there.
 ///
 /// A handle that names no object of its type panics: the core must never make

@@ -149,7 +149,8 @@ pub struct Slot {
     pub offset: Cell<u32>,
     /// Mapping: number of pages.
     pub pages: Cell<u32>,
-    /// Mapping: pages that are entered in the tables.
+    /// Mapping: pages that are entered in the tables. Untyped: whether what is
+    /// known to be zero has left the data cache.
     pub entered: Cell<u32>,
     /// Mapping: pages that `Protect` has done.
     pub protected: Cell<u32>,
@@ -228,10 +229,9 @@ impl Slot {
         }
     }
 
-    /// Records where the slot is.
+    /// Records where the slot is. A capability that came there has no place recorded yet.
     pub fn set_embed(&self, embed: Embed) {
-        let others = self.word.get() & !(7 << Self::EMBED_SHIFT);
-        self.word.set(others | (embed as u32) << Self::EMBED_SHIFT);
+        self.set((embed as u32) << Self::EMBED_SHIFT);
     }
 
     /// Memory type number (see `gritos_abi::method::MemoryType`).

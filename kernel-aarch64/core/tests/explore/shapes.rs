@@ -170,7 +170,7 @@ fn loans() {
     ];
     let mut shape = Shape::new(m.world.without_root(), asks);
     shape.long = |ask| ask.x[9] == method::Tcb::UnbindContext as u64;
-    run(&shape, 20_243);
+    run(&shape, 20_174);
 }
 
 /// Threads that meet while one of them takes away, piece by piece, what the

@@ -13,10 +13,22 @@ fn tcb(cap: u32, method: method::Tcb, words: &[u64]) -> Ask {
 fn the_dma_right_is_never_gained() {
     let mut w = World::new(64);
     let root = w.root;
-    let part = w.make(ObjectType::Untyped, 1 << 16, 1);
+    let (part, to) = (w.free_slots(1), w.free_slots(3));
     let without = (Rights::KERNEL - Rights::DMA).bits();
-    w.root_cap(part).rights.set(without);
-    let to = w.free_slots(3);
+    // The mask of the destination says what the first capabilities may do.
+    let split = [ObjectType::Untyped as u64, 1 << 16, 1, part.into(), 0, 0];
+    let masked = |words: [u64; 6], from: u32, mask: u32| {
+        Ask::invoke(from, method::Untyped::Retype as u64)
+            .words(&words)
+            .cap(ROOT, mask, 0)
+    };
+    w.succeed(root, &masked(split, UNTYPED, without));
+    // What the Untyped does not have it cannot give.
+    let page = [ObjectType::MemoryObject as u64, 4096, 1, to.into(), 0, 0];
+    for mask in [Rights::KERNEL.bits(), Rights::DMA.bits(), 1 << 16] {
+        let status = w.refuse(root, &masked(page, part, mask));
+        assert_eq!(status, Status::RightsNotHeld, "{mask:#x}");
+    }
     for (i, (object, size)) in [
         (ObjectType::MemoryObject, 4096),
         (ObjectType::Untyped, 4096),

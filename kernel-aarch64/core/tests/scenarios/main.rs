@@ -22,6 +22,7 @@ mod methods;
 mod objects;
 mod preemption;
 mod states;
+mod stretches;
 mod tables;
 mod time;
 mod transfer;

@@ -33,8 +33,8 @@ fn every_kind_of_memory_is_translated_as_recorded() {
     for memory_type in 0..3 {
         let (cap, physical) = make_memory(&mut w, 4 * PAGE, memory_type);
         let flushed = w.kernel.machine.flushed.clone();
-        let uncached = [(physical, 4 * PAGE)];
-        assert_eq!(flushed, &uncached[..usize::from(memory_type == 1)]);
+        let uncached: Vec<_> = (0..4).map(|i| (physical + i * PAGE, PAGE)).collect();
+        assert_eq!(flushed, &uncached[..if memory_type == 1 { 4 } else { 0 }]);
         w.kernel.machine.flushed.clear();
         // A copy is memory of the same type.
         let copy = w.free_slots(1);

@@ -18,6 +18,7 @@ tests![
     fetches_fault,
     undefined_instructions_fault,
     privileged_registers_are_out_of_reach,
+    permitted_instructions_do_not_fault,
     breakpoints_tell_their_number,
     misaligned_exclusives_fault,
     fp_needs_permission,
@@ -109,7 +110,21 @@ extern "C" fn undefined(_: u64) -> ! {
 }
 
 extern "C" fn privileged(_: u64) -> ! {
-    set_cell(1, 1 + probe::read_privileged());
+    for which in 0..probe::PRIVILEGED {
+        set_cell(2, which as u64);
+        // All that is left of the value is the argument.
+        set_cell(1, cell(1) + probe::privileged(which, 1));
+    }
+    end()
+}
+
+/// Executes what all may, on memory of its own.
+extern "C" fn permitted(address: u64) -> ! {
+    for which in 0..probe::PERMITTED {
+        set_cell(2, which as u64);
+        let _ = probe::permitted(which, address);
+        set_cell(1, cell(1) + 1);
+    }
     end()
 }
 
@@ -181,9 +196,28 @@ fn undefined_instructions_fault(env: &mut Env) -> Verdict {
 
 fn privileged_registers_are_out_of_reach(env: &mut Env) -> Verdict {
     let case = Case::new(env, privileged, 0)?;
+    let skip = Message::new(FaultReply::Skip as u64);
     check_eq!(case.fault.tag(), FaultKind::Undefined as u64);
+    for which in 1..probe::PRIVILEGED as u64 {
+        let wait = Wait::FOREVER;
+        let fault = case.handler.reply_recv(case.reply, &skip, &wait)?;
+        check_eq!((which, fault.tag()), (which, FaultKind::Undefined as u64));
+        // It is this one's, and the one before it left the register alone.
+        check_eq!((cell(2), cell(1)), (which, which));
+    }
     case.skip_to_the_end()?;
-    check_eq!(cell(1), 1);
+    check_eq!(cell(1), probe::PRIVILEGED as u64);
+    Ok(())
+}
+
+fn permitted_instructions_do_not_fault(env: &mut Env) -> Verdict {
+    let page = env.memory(4096)?;
+    page.map_all(Env::SPACE, PAGE, Permissions::ReadWrite)?;
+    env.spawn(ABOVE, permitted, PAGE)?;
+    check_eq!(
+        (cell(2), cell(1)),
+        (probe::PERMITTED as u64 - 1, probe::PERMITTED as u64)
+    );
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use gritos_sys::Cap;
 use gritos_sys::abi::method::{MemoryType, object_layout};
 use gritos_sys::abi::{Address, ObjectType, Rights};
-use gritos_sys::cap::{Endpoint, MemoryObject, Untyped};
+use gritos_sys::cap::{Endpoint, Mask, MemoryObject, Untyped};
 use gritos_sys::invoke::{Permissions, Wanted};
 use gritos_sys::shared::{SHARED_BASE, SharedBuf};
 use gritos_sys::slots::Slot;
@@ -15,6 +15,8 @@ use crate::env::Env;
 tests![
     every_object_costs_what_the_layout_says,
     several_objects_are_made_at_once_or_none,
+    as_many_as_can_be_are_made_at_once,
+    rights_of_what_is_made_can_be_less,
     an_exhausted_untyped_gives_nothing,
     revoking_returns_all_memory,
     deleting_all_objects_returns_all_memory,
@@ -84,6 +86,61 @@ fn several_objects_are_made_at_once_or_none(env: &mut Env) -> Verdict {
         Env::CNODE.inspect(first.index() + 16)?.object,
         Some(ObjectType::Null)
     );
+    Ok(())
+}
+
+/// The longest that a `Retype` works without a point at which an interrupt may come in: its length is
+/// counted from outside, `cargo xtask bench`.
+fn as_many_as_can_be_are_made_at_once(env: &mut Env) -> Verdict {
+    const MOST: u16 = 32;
+    let memory = piece(env, 512 << 10)?;
+    let first = env.slots.take_run(MOST)?;
+    let sized = [
+        (ObjectType::Untyped, 64),
+        (ObjectType::MemoryObject, 4096),
+        (ObjectType::CNode, 5),
+    ];
+    for (object, size) in FIXED.map(|object| (object, 0)).into_iter().chain(sized) {
+        let wanted = Wanted::one(object, size).times(MOST.into());
+        memory.retype(wanted, Env::CNODE, first.index())?;
+        let used = memory.info()?;
+        let (bytes, align) = layout(object, size)?;
+        let all = bytes.next_multiple_of(align) * (u64::from(MOST) - 1) + bytes;
+        check_eq!((object, used.size - used.free), (object, all));
+        env.revoke(memory)?;
+    }
+    let one_more = Wanted::one(ObjectType::Endpoint, 0).times(u64::from(MOST) + 1);
+    check_refused!(
+        memory.retype(one_more, Env::CNODE, first.index()),
+        InvalidArgument
+    );
+    Ok(())
+}
+
+fn rights_of_what_is_made_can_be_less(env: &mut Env) -> Verdict {
+    let memory = piece(env, 64 << 10)?;
+    let without = Rights::KERNEL - Rights::DMA;
+    let slot = env.slot()?;
+    let split = Wanted::one(ObjectType::Untyped, 32 << 10).rights(Mask::only(without));
+    memory.retype(split, Env::CNODE, slot.index())?;
+    let part = Cap::<Untyped>::at(slot.address());
+    check_eq!(Env::CNODE.inspect(slot.index())?.rights, without);
+    check_eq!(part.info()?.physical, 0);
+    // Nor has anything made of it, whatever is asked for.
+    let (page, deeper) = (env.slot()?, env.slot()?);
+    let wanted = Wanted::one(ObjectType::MemoryObject, 4096);
+    check_refused!(
+        part.retype(
+            wanted.rights(Mask::only(Rights::DMA)),
+            Env::CNODE,
+            page.index()
+        ),
+        RightsNotHeld
+    );
+    part.retype(wanted, Env::CNODE, page.index())?;
+    let memory = Cap::<MemoryObject>::at(page.address());
+    check_refused!(memory.physical_address(), MissingRight);
+    check_eq!(part.split(4096, deeper)?.info()?.physical, 0);
     Ok(())
 }
 
@@ -177,7 +234,7 @@ fn destinations_are_checked_before_anything_is_made(env: &mut Env) -> Verdict {
     let memory = piece(env, 4096)?;
     let first = env.slots.take_run(3)?;
     let last = Slot::new(Env::CNODE, Address::root(first.index() + 2));
-    last.copy(Env::TCB, gritos_sys::Mask::AS_HELD)?;
+    last.copy(Env::TCB, Mask::AS_HELD)?;
     let three = Wanted::one(ObjectType::Endpoint, 0).times(3);
     check_refused!(
         memory.retype(three, Env::CNODE, first.index()),

@@ -108,8 +108,7 @@ fn walk(
         return Err(std::format!("no table at {table:x}"));
     };
     let span = 1_u64 << (9 * (3 - level));
-    for (index, cell) in (0..).zip(&table.0) {
-        let entry = cell.get();
+    for (index, entry) in crate::host::entries(table) {
         let page = first + index * span;
         match (entry & 3, level) {
             (0, _) => {}
