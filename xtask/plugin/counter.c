@@ -4,6 +4,9 @@
 //   boot     instructions from reset to the first one of user space;
 //   masked   the longest stretch of kernel instructions with interrupts masked: from an exception, or a
 //            look at pending interrupts, to the next look, wait or return. Boot is left out;
+//   path_W   for each way W into the kernel: how often, the most instructions from there to the return or
+//            the wait, and the longest stretch with interrupts masked on it. A Call is also told apart by
+//            the functions given as `way=NAME:ADDRESS` that it came to, and an `idle` begins with a wait's end;
 //   marked   with `marks=on`, for each id between whose marks code ran: how often, and per run writes of
 //            system registers, ISB, DSB and distinct lines of 64 bytes, of code and of data, that the
 //            kernel touched. The commonest value of each, and the largest.
@@ -31,12 +34,34 @@ typedef struct {
     struct qemu_plugin_scoreboard *score;
     size_t offset;
 } qemu_plugin_u64;
-enum { QEMU_PLUGIN_CB_NO_REGS = 0 };
+struct qemu_plugin_register;
+typedef struct {
+    struct qemu_plugin_register *handle;
+    const char *name;
+    const char *feature;
+} qemu_plugin_reg_descriptor;
+enum { QEMU_PLUGIN_CB_NO_REGS = 0, QEMU_PLUGIN_CB_R_REGS = 1 };
 enum { QEMU_PLUGIN_MEM_RW = 3 };
-enum { QEMU_PLUGIN_INLINE_ADD_U64 = 0 };
+enum { QEMU_PLUGIN_INLINE_ADD_U64 = 0, QEMU_PLUGIN_INLINE_STORE_U64 = 1 };
+
+// GLib's arrays, in which registers come. QEMU brings the library.
+typedef struct {
+    char *data;
+    unsigned len;
+} GArray;
+typedef struct {
+    uint8_t *data;
+    unsigned len;
+} GByteArray;
+GByteArray *g_byte_array_new(void);
+GByteArray *g_byte_array_set_size(GByteArray *, unsigned);
+char *g_array_free(GArray *, int);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t,
                                            void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
+void qemu_plugin_register_vcpu_init_cb(qemu_plugin_id_t, void (*)(qemu_plugin_id_t, unsigned));
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, void (*)(unsigned, void *), int,
+                                          void *);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, void (*)(unsigned, void *),
                                             int, void *);
 void qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(struct qemu_plugin_insn *, int,
@@ -52,6 +77,8 @@ uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t);
 uint64_t qemu_plugin_u64_get(qemu_plugin_u64, unsigned);
 void qemu_plugin_u64_set(qemu_plugin_u64, unsigned, uint64_t);
+GArray *qemu_plugin_get_registers(void);
+int qemu_plugin_read_register(struct qemu_plugin_register *, GByteArray *);
 
 EXPORT int qemu_plugin_version = 4;
 
@@ -71,36 +98,121 @@ static enum class class_of(uint32_t op) {
 
 static bool is_kernel(uint64_t address) { return address >> 48 == 0xffff; }
 
-// Counted by the translated code itself.
-static qemu_plugin_u64 total, masked;
+// Counted by the translated code itself: all instructions until boot ends, those of the kernel, and whether
+// the last thing that the kernel did was to leave.
+static qemu_plugin_u64 total, kernel, left;
 
 static FILE *out;
 static bool marks;
 
+// Ways into the kernel. Those from CALL to DEBUG_PUTCHAR are numbers of system calls
+// (`docs/reference/abi.md`); beyond WAYS come the functions given.
+enum { CALL, DEBUG_PUTCHAR = 7, INVALID, ABORT, FP, EXCEPTION, INTERRUPT, IDLE, WAYS, MOST_WAYS = 32 };
+static struct {
+    char name[24];
+    uint64_t address; // of a function, else 0
+    uint64_t runs, longest, masked;
+} ways[MOST_WAYS] = {{"call", 0, 0, 0, 0},          {"reply_recv", 0, 0, 0, 0},
+                     {"send_async", 0, 0, 0, 0},    {"recv", 0, 0, 0, 0},
+                     {"poll", 0, 0, 0, 0},          {"reply", 0, 0, 0, 0},
+                     {"yield", 0, 0, 0, 0},         {"debug_putchar", 0, 0, 0, 0},
+                     {"invalid", 0, 0, 0, 0},       {"abort", 0, 0, 0, 0},
+                     {"fp", 0, 0, 0, 0},            {"exception", 0, 0, 0, 0},
+                     {"interrupt", 0, 0, 0, 0},     {"idle", 0, 0, 0, 0}};
+static int way_count = WAYS;
+static int way = -1; // the one under way
+static uint64_t way_begin;
+
+static struct qemu_plugin_register *esr;
+static GByteArray *value;
+
+static void on_vcpu(qemu_plugin_id_t id, unsigned vcpu) {
+    (void)id;
+    if (vcpu != 0) return;
+    GArray *all = qemu_plugin_get_registers();
+    const qemu_plugin_reg_descriptor *register_ = (const void *)all->data;
+    for (unsigned i = 0; i < all->len; i++)
+        if (strcmp(register_[i].name, "ESR_EL1") == 0) esr = register_[i].handle;
+    g_array_free(all, 1);
+}
+
+// Why the processor came here: ESR_EL1 ("Exception Syndrome Register" in the Arm ARM, part D24).
+static int way_of_syndrome(void) {
+    uint64_t syndrome = 0;
+    g_byte_array_set_size(value, 0);
+    if (esr == NULL || qemu_plugin_read_register(esr, value) > (int)sizeof syndrome) return EXCEPTION;
+    memcpy(&syndrome, value->data, value->len);
+    switch (syndrome >> 26 & 0x3f) {
+    case 0x15: return (syndrome & 0xffff) <= DEBUG_PUTCHAR ? (int)(syndrome & 0xffff) : INVALID;
+    case 0x20:
+    case 0x24: return ABORT;
+    case 0x07: return FP;
+    default: return EXCEPTION;
+    }
+}
+
 // Boot and masked stretches.
-static uint64_t boot, stretches, longest, longest_begin, longest_end, begin_after;
+static uint64_t boot, stretches, longest, longest_begin, longest_end, begin_after, masked_begin;
+
+// A block that begins where a vector may be: from EL0 if the kernel has left.
+static void on_vector(unsigned vcpu, void *data) {
+    uint64_t offset = (uintptr_t)data & 0x7ff;
+    if (vcpu != 0 || boot == 0 || qemu_plugin_u64_get(left, 0) == 0) return;
+    qemu_plugin_u64_set(left, 0, 0);
+    way = offset == 0x400 ? way_of_syndrome() : INTERRUPT;
+    way_begin = masked_begin = qemu_plugin_u64_get(kernel, 0);
+}
+
+// A function that tells Calls apart: the first given is the least that is known of one.
+static void on_way(unsigned vcpu, void *data) {
+    int found = (int)(uintptr_t)data;
+    if (vcpu == 0 && (way == CALL || (way == WAYS && found > WAYS))) way = found;
+}
 
 static void on_boundary(unsigned vcpu, void *data) {
     uint64_t address = (uint64_t)(uintptr_t)data;
     if (vcpu != 0) return;
+    uint64_t now = qemu_plugin_u64_get(kernel, 0);
     if (boot == 0) { // the first return: to the root task
         boot = qemu_plugin_u64_get(total, 0);
     } else {
-        uint64_t length = qemu_plugin_u64_get(masked, 0);
+        uint64_t length = now - masked_begin;
         stretches++;
         if (length > longest) {
             longest = length;
             longest_begin = begin_after;
             longest_end = address;
         }
+        if (way >= 0 && length > ways[way].masked) ways[way].masked = length;
     }
     begin_after = address;
-    qemu_plugin_u64_set(masked, 0, 0);
+    masked_begin = now;
+}
+
+static void end_way(void) {
+    if (way < 0) return;
+    uint64_t length = qemu_plugin_u64_get(kernel, 0) - way_begin;
+    ways[way].runs++;
+    if (length > ways[way].longest) ways[way].longest = length;
+    way = -1;
+}
+
+static void on_return(unsigned vcpu, void *data) {
+    on_boundary(vcpu, data);
+    if (vcpu == 0) end_way();
 }
 
 // A look at pending interrupts in the course of boot ends nothing.
 static void on_look(unsigned vcpu, void *data) {
     if (boot != 0) on_boundary(vcpu, data);
+}
+
+static void on_wait(unsigned vcpu, void *data) {
+    if (boot == 0 || vcpu != 0) return;
+    on_boundary(vcpu, data);
+    end_way();
+    way = IDLE;
+    way_begin = masked_begin;
 }
 
 // Measurements between marks.
@@ -192,6 +304,11 @@ static void watch(struct qemu_plugin_insn *insn, uint64_t address, enum class cl
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
     (void)id;
     size_t count = qemu_plugin_tb_n_insns(block);
+    uint64_t start = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0));
+    // Vectors of EL0 in AArch64 state: synchronous and IRQ.
+    if (is_kernel(start) && ((start & 0x7ff) == 0x400 || (start & 0x7ff) == 0x480))
+        qemu_plugin_register_vcpu_tb_exec_cb(block, on_vector, QEMU_PLUGIN_CB_R_REGS,
+                                             (void *)(uintptr_t)start);
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
         uint64_t address = qemu_plugin_insn_vaddr(insn);
@@ -204,12 +321,20 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
             void *place = (void *)(uintptr_t)address;
             enum class class = class_of(op);
             qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, QEMU_PLUGIN_INLINE_ADD_U64,
-                                                                masked, 1);
-            if (class == ERET)
-                qemu_plugin_register_vcpu_insn_exec_cb(insn, on_boundary, QEMU_PLUGIN_CB_NO_REGS,
-                                                       place);
-            if (class == LOOK || class == WAIT)
+                                                                kernel, 1);
+            for (int w = WAYS; w < way_count; w++)
+                if (ways[w].address == address)
+                    qemu_plugin_register_vcpu_insn_exec_cb(insn, on_way, QEMU_PLUGIN_CB_NO_REGS,
+                                                           (void *)(uintptr_t)w);
+            if (class == ERET) {
+                qemu_plugin_register_vcpu_insn_exec_cb(insn, on_return, QEMU_PLUGIN_CB_NO_REGS, place);
+                qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
+                    insn, QEMU_PLUGIN_INLINE_STORE_U64, left, 1);
+            }
+            if (class == LOOK)
                 qemu_plugin_register_vcpu_insn_exec_cb(insn, on_look, QEMU_PLUGIN_CB_NO_REGS, place);
+            if (class == WAIT)
+                qemu_plugin_register_vcpu_insn_exec_cb(insn, on_wait, QEMU_PLUGIN_CB_NO_REGS, place);
             if (marks) watch(insn, address, class);
         } else if (marks && (op & 0xffe0001f) == 0xd280001f) { // movz xzr, #mark
             unsigned mark = op >> 5 & 0xffff;
@@ -234,6 +359,12 @@ static void on_exit(qemu_plugin_id_t id, void *word) {
     fprintf(out, "masked instructions=%llu stretches=%llu after=%llu end=%llu\n",
             (unsigned long long)longest, (unsigned long long)stretches,
             (unsigned long long)longest_begin, (unsigned long long)longest_end);
+    for (int w = 0; w < way_count; w++) {
+        if (ways[w].runs == 0) continue;
+        fprintf(out, "path_%s n=%llu instructions=%llu masked=%llu\n", ways[w].name,
+                (unsigned long long)ways[w].runs, (unsigned long long)ways[w].longest,
+                (unsigned long long)ways[w].masked);
+    }
     for (int i = 0; i < IDS; i++) {
         if (found[i].runs == 0) continue;
         fprintf(out, "marked id=%d n=%llu", i, (unsigned long long)found[i].runs);
@@ -255,13 +386,21 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "out=", 4) == 0) out = fopen(argv[i] + 4, "w");
         if (strcmp(argv[i], "marks=on") == 0) marks = true;
+        unsigned long long address;
+        if (way_count == MOST_WAYS) continue;
+        if (sscanf(argv[i], "way=%23[a-z_]:%llx", ways[way_count].name, &address) == 2) {
+            ways[way_count++].address = address;
+        }
     }
     if (out == NULL) {
         fprintf(stderr, "counter: out=FILE names no file that can be written\n");
         return 1;
     }
     total = counter();
-    masked = counter();
+    kernel = counter();
+    left = counter();
+    value = g_byte_array_new();
+    qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
     qemu_plugin_register_atexit_cb(id, on_exit, NULL);
     return 0;

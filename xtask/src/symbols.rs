@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use addr2line::gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, ObjectSymbolTable};
 
 /// Where the kernel begins (`docs/reference/memory-map.md`).
@@ -100,6 +100,30 @@ fn locate(path: &Path, place: Place) -> Result<Option<String>> {
     };
     let line = line(&file, address).unwrap_or_default();
     Ok(Some(format!("{function}{line}")))
+}
+
+/// Where the function begins whose path ends with these names.
+///
+/// # Errors
+/// If there is none or more than one, or the program cannot be read.
+pub(crate) fn address_of(program: &Path, name: &str) -> Result<u64> {
+    let bytes =
+        std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let file = object::File::parse(bytes.as_slice())?;
+    let tail = format!("::{name}");
+    let mut found = file.symbols().filter(|symbol| {
+        let mangled = symbol.name().unwrap_or_default();
+        let path = format!("{:#}", rustc_demangle::demangle(mangled));
+        symbol.kind() == object::SymbolKind::Text && path.ends_with(&tail)
+    });
+    let place = program.display();
+    let first = found.next();
+    let address = first.with_context(|| format!("{place} has no function `{name}`"))?;
+    ensure!(
+        found.next().is_none(),
+        "{place} has several functions `{name}`"
+    );
+    Ok(address.address())
 }
 
 /// The function around `address`, with the offset in it.

@@ -28,6 +28,8 @@ const OPTIONS: [&str; 8] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Counter {
     library: PathBuf,
+    /// More arguments of the plugin.
+    more: Vec<String>,
 }
 
 impl Counter {
@@ -58,9 +60,15 @@ impl Counter {
             "{SOURCE} does not compile: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        let counter = Self { library };
+        let more = Vec::new();
+        let counter = Self { library, more };
         counter.try_it(&workspace.output("counter-trial.txt")?)?;
         Ok(counter)
+    }
+
+    /// The same with these arguments of the plugin, in every machine.
+    pub(crate) fn with(self, more: Vec<String>) -> Self {
+        Self { more, ..self }
     }
 
     /// Arguments of QEMU that make it count and write `results` when it ends; with `marks` also what lies
@@ -68,7 +76,11 @@ impl Counter {
     pub(crate) fn arguments(&self, results: &Path, marks: bool) -> [String; 2] {
         let library = self.library.display();
         let marks = if marks { ",marks=on" } else { "" };
-        let value = format!("{library},out={}{marks}", results.display());
+        let mut value = format!("{library},out={}{marks}", results.display());
+        for argument in &self.more {
+            value.push(',');
+            value.push_str(argument);
+        }
         ["-plugin".to_string(), value]
     }
 
@@ -106,9 +118,13 @@ mod tests {
     fn marks_are_counted_only_where_wanted() {
         let counter = Counter {
             library: "/l/counter.so".into(),
+            more: Vec::new(),
         };
         let value = |marks| counter.arguments(Path::new("/o.txt"), marks)[1].clone();
         assert_eq!(value(false), "/l/counter.so,out=/o.txt");
         assert_eq!(value(true), "/l/counter.so,out=/o.txt,marks=on");
+        let more = counter.clone().with(vec!["way=a:0x1".to_string()]);
+        let [_, value] = more.arguments(Path::new("/o.txt"), false);
+        assert_eq!(value, "/l/counter.so,out=/o.txt,way=a:0x1");
     }
 }

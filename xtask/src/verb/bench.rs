@@ -26,6 +26,7 @@ mod card;
 mod files;
 mod network;
 mod outside;
+mod paths;
 mod system;
 mod whole;
 
@@ -224,7 +225,7 @@ fn kernel(workspace: &Workspace, report: &mut Report) -> Result<()> {
     let programs = verb::image::ProgramOptions::starting(compile::TESTS);
     let destination = verb::image::Destination::board(Board::Virt);
     let built = verb::image::write(workspace, &programs, destination, contents, &image)?;
-    let observer = Observer::new(workspace);
+    let observer = Observer::new(workspace, &built.kernel);
     let mut machine = Machine {
         clock: Clock::Instructions(0),
         ..Machine::new(Board::Virt, None, None)?

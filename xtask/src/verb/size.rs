@@ -40,6 +40,8 @@ pub(crate) struct Outside {
     pub(crate) round_trip_data_lines: u64,
     pub(crate) masked_instructions: u64,
     pub(crate) boot_instructions: u64,
+    /// Of each way into the kernel, by its name in `verb/bench/paths.rs`.
+    pub(crate) paths: BTreeMap<String, u64>,
 }
 
 impl Budgets {

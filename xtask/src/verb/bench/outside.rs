@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::Measurement;
 use super::whole::grouped;
+use super::{Measurement, paths};
 use crate::qemu::{Board, Clock, Counter, Machine};
 use crate::report;
 use crate::symbols::Symbols;
@@ -86,8 +86,9 @@ pub(super) struct Observer<'a> {
 }
 
 impl<'a> Observer<'a> {
-    pub(super) fn new(workspace: &'a Workspace) -> Self {
-        let counter = Counter::build(workspace);
+    pub(super) fn new(workspace: &'a Workspace, kernel: &Path) -> Self {
+        let counter = Counter::build(workspace)
+            .and_then(|counter| Ok(counter.with(paths::arguments(kernel)?)));
         Self { workspace, counter }
     }
 
@@ -126,7 +127,8 @@ impl<'a> Observer<'a> {
         // Its boot image is not the shipped one.
         found.retain(|m| m.name != "boot");
         self.tests(counter)?;
-        found.extend(read(&self.results("tests")?)?.into_iter().filter(is_masked));
+        let tests = read(&self.results("tests")?)?;
+        found.extend(tests.into_iter().filter(|m| m.name != "boot"));
         self.system(counter)?;
         found.extend(read(&self.results("system")?)?);
         let (rows, measurements) = evaluate(&found, &budgets)?;
@@ -144,6 +146,7 @@ impl<'a> Observer<'a> {
             );
         }
         all.extend(measurements);
+        all.extend(paths::evaluate(&found, &budgets.paths)?);
         let over: Vec<_> = rows.iter().filter(|row| row.found > row.budget).collect();
         ensure!(over.is_empty(), "over budget: {over:?}");
         Ok(())
@@ -280,9 +283,12 @@ fn print(rows: &[Row]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{Measurement, Outside, evaluate};
 
     const BUDGETS: Outside = Outside {
+        paths: BTreeMap::new(),
         round_trip_register_writes: 14,
         round_trip_barriers: 0,
         round_trip_code_lines: 26,
