@@ -9,7 +9,9 @@ use crate::{Board, BoardId};
 mod device_tree;
 #[cfg(feature = "device-tree")]
 pub use device_tree::qemu_device_tree;
+#[cfg(feature = "revision")]
 mod revision;
+#[cfg(feature = "revision")]
 pub use revision::Revision;
 
 /// What is known before the device tree is read.

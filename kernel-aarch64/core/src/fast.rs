@@ -640,7 +640,9 @@ impl<S: Store, M: Machine> Kernel<S, M> {
         let done = if s.is(ObjectType::MemoryObject) {
             self.invoke_memory(current, cap, MemoryObject::from_tag(tag)?)
         } else if s.is(ObjectType::Untyped) && s.rights.get() & Rights::MANAGE.bits() != 0 {
-            self.invoke_untyped(current, cap, Untyped::from_tag(tag)?)
+            // The right is that of this method alone.
+            (tag == Untyped::Retype as u64).then_some(())?;
+            self.invoke_untyped(current, cap, Untyped::Retype)
         } else {
             return self.call_with_cap(current);
         };

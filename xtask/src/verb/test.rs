@@ -7,8 +7,8 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::qemu::Board;
-use crate::report;
 use crate::workspace::Workspace;
+use crate::{report, verb};
 
 mod debugger;
 mod host;
@@ -69,11 +69,25 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
             host::run(workspace, options.filter.as_deref()),
         );
     }
+    let all = !target_only && !options.host && options.filter.is_none();
+    if all {
+        report_failure(&mut tally, "budgets", budgets(workspace));
+    }
     if target_only || !options.host {
         report_failure(&mut tally, "target", target::run(workspace, options));
     }
     println!("{tally}");
     Ok(u8::from(tally.failed > 0))
+}
+
+/// Whether the kernel is as small as it must be.
+fn budgets(workspace: &Workspace) -> Result<Tally> {
+    let within = verb::size::run(workspace)? == 0;
+    report::verdict(within, "the kernel's sizes are within their budgets");
+    Ok(Tally {
+        passed: u32::from(within),
+        failed: u32::from(!within),
+    })
 }
 
 /// Counts a part that could not run as one failure, so that the other part still runs.

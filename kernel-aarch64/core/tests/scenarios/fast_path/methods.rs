@@ -169,6 +169,25 @@ fn an_untyped_needs_the_right_to_manage_and_no_other() {
     }
 }
 
+#[test]
+fn looking_at_an_untyped_needs_the_right_to_read() {
+    for (rights, status) in [
+        (Rights::READ, Status::Ok),
+        (Rights::MANAGE | Rights::DMA, Status::MissingRight),
+    ] {
+        let mut w = World::new(64);
+        let info = method::Untyped::Info as u64;
+        let info = Ask::invoke(slot::UNTYPED_FIRST.into(), info);
+        let untyped = w.root_cap(slot::UNTYPED_FIRST.into());
+        untyped.rights.set(rights.bits());
+        // A capability that nobody asked for does not help.
+        for info in [info, info.cap(slot::CNODE.into(), 0, 0)] {
+            slow(&mut w, &info);
+            assert_eq!(w.got(w.root).status(), status, "{rights:?}");
+        }
+    }
+}
+
 /// Something is deleted and not gone yet.
 fn with_a_pending_deletion(w: &mut World) {
     let cnode = w.make(ObjectType::CNode, 256, 1);
