@@ -2,11 +2,11 @@
 //! page that names that. The worker does this, out of what the root task set aside.
 
 use gritos_sys::abi::boot_image::{Entry, EntryKind};
-use gritos_sys::abi::{Rights, Status};
+use gritos_sys::abi::{ObjectType, Rights, Status};
 use gritos_sys::cap::{Endpoint, Untyped};
 use gritos_sys::environment::{self, Author, GrantKind};
 use gritos_sys::error::Operation;
-use gritos_sys::invoke::Permissions;
+use gritos_sys::invoke::{Permissions, Wanted};
 use gritos_sys::process::{Plan, Process, SCRATCH};
 use gritos_sys::shared::SharedBuf;
 use gritos_sys::slots::Slot;
@@ -85,15 +85,19 @@ impl Shared {
             self.grant(making.index, &mut granting, &grant)?;
         }
         let (mut author, first_free) = granting.finish();
+        let mut has_dma = false;
         for number in self.system.devices_of(making.index) {
-            let window = self.devices.get(number).and_then(|made| made.window);
-            if let Some((window, device)) = window.zip(self.system.device(number)) {
+            let Some(device) = self.system.device(number) else {
+                continue;
+            };
+            has_dma |= device.dma;
+            if let Some(window) = self.devices.get(number).and_then(|made| made.window) {
                 author.window(device.name, window)?;
             }
         }
         let page = author.finish(first_free, spec.cnode_slots, spec.arguments)?;
         self.put_page(process, making, page)?;
-        put_memory(process, making)
+        put_memory(process, making, has_dma)
     }
 
     fn grant(&self, index: u16, granting: &mut Granting, grant: &Planned<'_>) -> Result<(), Error> {
@@ -158,17 +162,26 @@ impl Shared {
     }
 }
 
-/// Gives the component what is left of its memory.
-fn put_memory(process: &Process, making: &Making) -> Result<(), Error> {
+/// Everything that memory is good for but to be told to a device.
+const WITHOUT_DMA: Mask = Mask::only(Rights::KERNEL.difference(Rights::DMA));
+
+/// Gives the component what is left of its memory. Who drives no device that reaches memory by itself has no use for
+/// physical addresses: neither its memory nor what is made of it tells them.
+fn put_memory(process: &Process, making: &Making, has_dma: bool) -> Result<(), Error> {
     let free = making.memory.info()?.free & !0xfff;
     if free == 0 {
         return Err(Error::local(Status::NoMemory, Operation::Load));
     }
     let slot = making.scratch;
+    let wanted = match has_dma {
+        true => Wanted::one(ObjectType::Untyped, free),
+        false => Wanted::one(ObjectType::Untyped, free).rights(WITHOUT_DMA),
+    };
+    let memory = environment::slot::MEMORY;
     let given = making
         .memory
-        .split(free, slot)
-        .and_then(|rest| process.cnode.move_from(environment::slot::MEMORY, rest));
+        .retype(wanted, slot.cnode(), slot.index())
+        .and_then(|()| process.cnode.move_from(memory, slot.cap::<Untyped>()));
     slot.delete()?;
     given
 }

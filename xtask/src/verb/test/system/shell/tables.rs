@@ -18,6 +18,8 @@ const NAMES: [&str; 11] = [
     "http",
     "shell",
 ];
+/// Those of them whose device reaches memory by itself.
+const DMA_DRIVERS: [&str; 3] = ["virtio-rng", "virtio-net", "virtio-blk"];
 /// Largest sum of what rounding down takes from so many shares, in thousandths.
 const ROUNDED: u64 = NAMES.len() as u64;
 /// Looks, a second apart, for what takes a moment on a machine that is not busy.
@@ -122,6 +124,15 @@ pub(super) fn capabilities(guest: &mut Guest<'_>) -> Result<()> {
         ensure!(table.contains(wanted), "no {wanted} in:\n{table}");
     }
     ensure!(row(&table, 1, "CNode")?[4] == "128", "slots in:\n{table}");
+    // Nobody else has memory whose physical address it could tell a device.
+    for name in NAMES.iter().skip(1) {
+        let table = guest.succeed(&format!("caps {name}"))?;
+        ensure!(row(&table, 5, "memory").is_ok(), "no memory in:\n{table}");
+        ensure!(
+            table.contains("[DMA]") == DMA_DRIVERS.contains(name),
+            "{name} has:\n{table}"
+        );
+    }
     // The web server sees three services and the log, and no device.
     let table = guest.succeed("caps http")?;
     ensure!(
