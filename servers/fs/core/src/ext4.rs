@@ -8,6 +8,7 @@
 //! - [`device`], [`superblock`], [`groups`], [`allocate`]: the volume and which of its
 //!   blocks are used;
 //! - [`buffers`], [`journal`], [`replay`]: how changes become durable;
+//! - [`grow`]: a volume that is smaller than its partition;
 //! - [`inode`], [`extents`], [`tree`], [`file`], [`orphans`]: files;
 //! - [`names`], [`folder`], [`index`], [`hash`], [`listing`], [`recent`],
 //!   [`change`]: folders.
@@ -45,6 +46,7 @@ mod extents;
 mod file;
 mod folder;
 mod groups;
+pub mod grow;
 mod hash;
 mod index;
 mod inode;
@@ -150,14 +152,16 @@ impl<D: BlockDevice> Ext4Volume<D> {
 
     /// Reads what is always in memory, after the journal was replayed.
     fn start(&mut self) -> Result<(), FsError> {
-        self.read_groups()?;
         if self.sb.journal != 0 {
+            // Only what leads to the journal: the rest may not be in order before.
+            self.read_groups((self.sb.journal - 1) / self.sb.inodes_per_group + 1)?;
             let mut log = self.open_log()?;
             if self.replay(&mut log, self.read_only)? {
                 self.read_again()?;
             }
             self.log = Some(log);
         }
+        self.read_groups(self.sb.groups)?;
         let written = u64::from(self.sb.last_time()) * 1_000_000_000;
         let now = (self.now)();
         if now < written {
@@ -198,21 +202,15 @@ impl<D: BlockDevice> Ext4Volume<D> {
         if !superblock::is_whole(&raw) {
             return Err(FsError::Corrupted);
         }
-        let sectors = self.sb.blocks.saturating_mul(self.sums.block_sectors);
-        let sb = Superblock::parse(&raw, sectors)?;
-        if sb.block_bytes != self.sb.block_bytes
-            || sb.blocks > self.sb.blocks
-            || sb.sums != self.sb.sums
-        {
+        let sb = Superblock::parse(&raw, self.disk.sectors())?;
+        let shape = |sb: &Superblock| {
+            let groups = (sb.blocks_per_group, sb.inodes_per_group);
+            (sb.block_bytes, groups, sb.sums)
+        };
+        if shape(&sb) != shape(&self.sb) {
             return Err(FsError::Corrupted);
         }
-        let journal = core::mem::take(&mut self.zones);
         self.sb = sb;
-        self.groups.clear();
-        self.read_groups()?;
-        // Those of the journal too, which did not move.
-        self.zones.extend(journal);
-        self.zones.sort_unstable();
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::block::BlockDevice;
 
 impl<D: BlockDevice> Ext4Volume<D> {
     /// Has the map of a group's blocks in memory.
-    fn load_busy(&mut self, number: u32) -> Result<(), FsError> {
+    pub(super) fn load_busy(&mut self, number: u32) -> Result<(), FsError> {
         let group = self.group(number)?;
         if group.busy.is_some() {
             return Ok(());

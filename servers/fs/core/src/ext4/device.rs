@@ -50,6 +50,11 @@ impl<D: BlockDevice> Disk<D> {
         ))
     }
 
+    /// Sectors of the device.
+    pub(super) fn sectors(&self) -> u64 {
+        self.device.geometry().sectors
+    }
+
     pub(super) const fn sector(&self, block: u64) -> u64 {
         block * (self.block_bytes / SECTOR_BYTES) as u64
     }

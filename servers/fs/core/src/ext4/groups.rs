@@ -2,13 +2,14 @@
 //! Source: Linux, `Documentation/filesystems/ext4/group_descr.rst` and `bitmaps.rst`.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use gritos_fs_api::FsError;
 
 use super::Ext4Volume;
 use super::buffers::{Kind, Sums};
-use super::bytes::{le16, le32, part, put16};
+use super::bytes::{le16, le32, part, put16, put32};
 use super::checksum::crc;
 use super::superblock::Superblock;
 use crate::block::BlockDevice;
@@ -85,6 +86,42 @@ impl Group {
         }
     }
 
+    /// A group that nobody has used: its maps and its table begin at block `own`, and have
+    /// never been written.
+    ///
+    /// # Errors
+    /// `Corrupted` if it does not fit.
+    pub(super) fn unused(number: u32, own: u64, sb: &Superblock) -> Result<Self, FsError> {
+        let taken = own - sb.group_start(number) + 2 + sb.table_blocks();
+        let free = u64::from(sb.blocks_in(number)).checked_sub(taken);
+        let mut raw = vec![0; sb.descriptor_bytes];
+        let places = [own, own + 1, own + 2];
+        for (place, at) in places.into_iter().zip([0, 4, 8]) {
+            put32(&mut raw, at, place as u32);
+            if raw.len() >= 64 {
+                put32(&mut raw, at + 0x20, (place >> 32) as u32);
+            }
+        }
+        let blocks = free.ok_or(FsError::Corrupted)? as u32;
+        let inodes = sb.inodes_per_group;
+        for (count, low, high) in [
+            (blocks, 0xc, 0x2c),
+            (inodes, 0xe, 0x2e),
+            (inodes, 0x1c, 0x32),
+        ] {
+            put16(&mut raw, low, count as u16);
+            if raw.len() >= 64 {
+                put16(&mut raw, high, (count >> 16) as u16);
+            }
+        }
+        put16(&mut raw, 0x12, BLOCKS_UNUSED | INODES_UNUSED);
+        let sum = sum_of(&raw, number, sb.seed);
+        put16(&mut raw, 0x1e, sum);
+        let mut group = Self::parse(&raw, number, sb)?;
+        group.dirty = true;
+        Ok(group)
+    }
+
     pub(super) fn blocks_fit(&self, sums: Sums, map: &[u8]) -> bool {
         self.flags & BLOCKS_UNUSED != 0 || self.map_sum(sums, map, 0x18, 0x38)
     }
@@ -147,12 +184,12 @@ fn sum_of(raw: &[u8], number: u32, seed: u32) -> u16 {
 }
 
 impl<D: BlockDevice> Ext4Volume<D> {
-    /// Reads all descriptors.
-    pub(super) fn read_groups(&mut self) -> Result<(), FsError> {
+    /// Reads the descriptors of the first groups.
+    pub(super) fn read_groups(&mut self, count: u32) -> Result<(), FsError> {
         let bytes = self.sb.descriptor_bytes;
         let per_block = (self.sb.block_bytes / bytes) as u32;
         let mut groups = Vec::new();
-        for number in 0..self.sb.groups {
+        for number in 0..count {
             let block = self.sb.first_block + 1 + u64::from(number / per_block);
             let at = (number % per_block) as usize * bytes;
             let raw: Vec<u8> = part(self.block(block, Kind::Table)?, at, at + bytes).to_vec();
@@ -168,9 +205,9 @@ impl<D: BlockDevice> Ext4Volume<D> {
         Ok(())
     }
 
-    /// Notes where the file system's own blocks are.
-    fn find_zones(&mut self) {
-        let mut zones = Vec::new();
+    /// Notes where the file system's own blocks are; what was noted before stays.
+    pub(super) fn find_zones(&mut self) {
+        let mut zones = core::mem::take(&mut self.zones);
         for (number, group) in (0..).zip(&self.groups) {
             if self.sb.has_backup(number) {
                 let start = self.sb.group_start(number);
@@ -181,7 +218,6 @@ impl<D: BlockDevice> Ext4Volume<D> {
             zones.push((group.table, group.table + self.sb.table_blocks()));
         }
         zones.sort_unstable();
-        self.zones.clear();
         for (start, end) in zones {
             match self.zones.last_mut() {
                 Some(last) if last.1 >= start => last.1 = last.1.max(end),

@@ -94,7 +94,7 @@ impl Log {
         be32(&self.raw, AT_START)
     }
 
-    const fn blocks(&self) -> u32 {
+    pub(super) const fn blocks(&self) -> u32 {
         self.end - self.first
     }
 }
@@ -367,11 +367,6 @@ impl<D: BlockDevice> Ext4Volume<D> {
     pub(super) fn checkpoint(&mut self) -> Result<(), FsError> {
         let (superblock, at) = self.sb.place();
         let blocks = self.buffers.logged_blocks();
-        if blocks.contains(&superblock) {
-            let bytes: Vec<u8> =
-                part(self.buffers.data(superblock), at, at + superblock::BYTES).to_vec();
-            self.disk.write_superblock(&bytes)?;
-        }
         let others = blocks.iter().filter(|block| **block != superblock);
         let extents: Vec<Extent<'_>> = others
             .map(|block| Extent {
@@ -380,6 +375,13 @@ impl<D: BlockDevice> Ext4Volume<D> {
             })
             .collect();
         self.disk.write_durably(&extents)?;
+        // Last: one that names groups which are not there yet is refused by others before
+        // they look at the journal.
+        if blocks.contains(&superblock) {
+            let bytes: Vec<u8> =
+                part(self.buffers.data(superblock), at, at + superblock::BYTES).to_vec();
+            self.disk.write_superblock(&bytes)?;
+        }
         self.write_log_start(true)?;
         if let Some(log) = self.log.as_mut() {
             log.used = 0;

@@ -13,7 +13,7 @@ use super::Ext4Volume;
 use super::bytes::{be32, part, put_be32};
 use super::checksum::{START, crc};
 use super::journal::{COMMIT, DESCRIPTOR, ESCAPED, HEAD, LAST, Log, MAGIC, REVOKE, SAME_UUID};
-use super::superblock;
+use super::superblock::{self, Superblock};
 use crate::block::BlockDevice;
 
 /// Features: numbers of blocks have 64 bits, commits may be sums only, sums of two
@@ -170,31 +170,54 @@ impl<D: BlockDevice> Ext4Volume<D> {
         if read_only && wanted.clone().count() > MAX_KEPT {
             return Err(FsError::NoMemory);
         }
-        for (block, version) in wanted {
-            if *block >= self.sb.blocks {
+        // A journal may contain the growth of its volume.
+        let mut limit = self.sb.blocks;
+        let mut newest = None;
+        for (block, version) in wanted.clone().filter(|(block, _)| **block == superblock) {
+            let data = self.version(log, format, *version)?;
+            let raw = part(&data, at, at + superblock::BYTES);
+            if !superblock::is_whole(raw) {
                 return Err(FsError::Corrupted);
             }
-            let mut data = vec![0; self.sb.block_bytes];
-            self.disk.read(log.place(version.at)?, 0, &mut data)?;
-            if !format.fits(*version, &data) {
+            limit = limit.max(Superblock::parse(raw, self.disk.sectors())?.blocks);
+            newest = Some((*block, data));
+        }
+        for (block, version) in wanted.filter(|(block, _)| **block != superblock) {
+            if *block >= limit {
                 return Err(FsError::Corrupted);
             }
-            if version.escaped {
-                put_be32(&mut data, 0, MAGIC);
-            }
+            let data = self.version(log, format, *version)?;
             if read_only {
                 self.buffers.replayed(*block, data);
-            } else if *block == superblock {
-                self.disk
-                    .write_superblock(part(&data, at, at + superblock::BYTES))?;
             } else {
                 self.disk.write_past(*block, &data)?;
             }
         }
-        if !read_only {
-            self.disk.flush()?;
+        match newest {
+            Some((block, data)) if read_only => self.buffers.replayed(block, data),
+            // Last, as in a checkpoint.
+            Some((_, data)) => {
+                self.disk.flush()?;
+                self.disk
+                    .write_superblock(part(&data, at, at + superblock::BYTES))?;
+            }
+            None if read_only => {}
+            None => self.disk.flush()?,
         }
         Ok(true)
+    }
+
+    /// A version of a block as the journal has it.
+    fn version(&mut self, log: &Log, format: Format, version: Version) -> Result<Vec<u8>, FsError> {
+        let mut data = vec![0; self.sb.block_bytes];
+        self.disk.read(log.place(version.at)?, 0, &mut data)?;
+        if !format.fits(version, &data) {
+            return Err(FsError::Corrupted);
+        }
+        if version.escaped {
+            put_be32(&mut data, 0, MAGIC);
+        }
+        Ok(data)
     }
 
     /// Finds what was committed, and leaves the journal at the number that comes next.

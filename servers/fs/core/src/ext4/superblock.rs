@@ -185,6 +185,16 @@ impl Superblock {
         !self.sparse || group < 2 || power(3) || power(5) || power(7)
     }
 
+    /// All of it, as it was read or encoded last.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Blocks of descriptors, without those that are reserved for more.
+    pub(super) const fn descriptor_blocks(&self) -> u64 {
+        (self.groups as u64 * self.descriptor_bytes as u64).div_ceil(self.block_bytes as u64)
+    }
+
     pub(super) fn needs_recovery(&self) -> bool {
         le32(&self.raw, AT_INCOMPAT) & incompat::RECOVER != 0
     }

@@ -4,6 +4,7 @@ mod client;
 mod damage;
 mod foreign;
 mod fsx;
+mod grow;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod linux;
