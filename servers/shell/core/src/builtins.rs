@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use crate::command::{Command, Completes, Context, Failure};
+use crate::listing::two_columns;
 use crate::shell::status;
 
 const SECOND: u64 = 1_000_000_000;
@@ -197,14 +198,16 @@ fn help(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
         let command = context.shell.find(name);
         return match command {
             Some(command) => Ok(command.help(context)),
-            None => Err(Failure::new(format_args!("there is no command `{name}`"))),
+            None => Err(Failure::new(format_args!(
+                "there is no command `{name}`; {}",
+                context.shell.hint(name)
+            ))),
         };
     }
     let commands = context.shell.commands();
-    let widest = commands.iter().map(|c| c.name.len()).max().unwrap_or(0);
-    for command in commands {
-        writeln!(context, "{:widest$}  {}", command.name, command.summary)?;
-    }
+    let entries: Vec<_> = commands.iter().map(|c| (c.name, c.summary)).collect();
+    let text = two_columns(&entries, context.is_screen());
+    context.write(text.as_bytes());
     writeln!(context, "\nEach explains itself with --help.")?;
     Ok(status::OK)
 }

@@ -20,6 +20,11 @@ pub trait Host {
     /// Nanoseconds since the machine started.
     fn now(&mut self) -> u64;
 
+    /// Whether somebody sees on a terminal what is written, as it is written.
+    fn is_screen(&self) -> bool {
+        true
+    }
+
     /// Sleeps for so many nanoseconds.
     ///
     /// # Errors
@@ -62,7 +67,7 @@ pub trait Host {
 }
 
 /// What the arguments of a command are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Completes {
     /// Nothing that could be completed.
     Nothing,
@@ -70,12 +75,16 @@ pub enum Completes {
     Paths,
     /// Names of components.
     Components,
+    /// Those, and these words.
+    ComponentsAnd(&'static [&'static str]),
     /// Another command and its arguments.
     Commands,
     /// The same behind so many arguments of its own.
     CommandsBehind(usize),
     /// One of these words.
     Words(&'static [&'static str]),
+    /// One of the words that this tells.
+    Named(fn() -> Vec<&'static str>),
 }
 
 /// Why a command did not do what was asked.
@@ -202,9 +211,16 @@ impl Context<'_> {
             buffer.clear();
             *append = true;
             if let Err(why) = written {
-                self.lost.get_or_insert(why);
+                self.lost
+                    .get_or_insert_with(|| alloc::format!("{path}: {why}"));
             }
         }
+    }
+
+    /// Whether the output goes to a terminal that somebody looks at, and not into a pipe, a file or to a program.
+    #[must_use]
+    pub fn is_screen(&self) -> bool {
+        matches!(self.output, Output::Terminal) && self.host.is_screen()
     }
 
     /// Says something to the user, wherever the output goes.

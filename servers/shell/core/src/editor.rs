@@ -13,12 +13,11 @@ use unicode_width::UnicodeWidthChar;
 use crate::complete::{self, Candidate};
 use crate::history::History;
 use crate::keys::{Key, Keys};
+use crate::listing::WIDTH;
 use crate::parse;
 
 /// Most characters of a line.
 pub const TEXT_LIMIT: usize = 4096;
-/// Columns of a terminal whose size nobody knows.
-const WIDTH: usize = 80;
 /// Least columns for text, however long the prompt is.
 const LEAST_TEXT: usize = 16;
 const BELL: u8 = 0x07;

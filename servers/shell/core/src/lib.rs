@@ -21,6 +21,8 @@ mod complete;
 mod editor;
 mod history;
 mod keys;
+mod listing;
+mod meant;
 mod session;
 mod shell;
 
@@ -29,5 +31,6 @@ pub use complete::Candidate;
 pub use editor::{Editor, Event, TEXT_LIMIT};
 pub use history::{HISTORY_LIMIT, History};
 pub use keys::{Key, Keys};
+pub use listing::two_columns;
 pub use session::{COMMAND_LIMIT, Session};
 pub use shell::{PIPE_LIMIT, Shell, status};

@@ -233,6 +233,10 @@ impl Host for Framed<'_> {
         }
     }
 
+    fn is_screen(&self) -> bool {
+        false
+    }
+
     fn now(&mut self) -> u64 {
         self.host.now()
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::command::{Command, Completes, Context, Failure, Host, Output, matching};
 use crate::complete::Candidate;
 use crate::history::History;
+use crate::meant::meant;
 use crate::parse::{Condition, Direction, Pipeline, Simple, parse, unfinished};
 use crate::path;
 
@@ -66,6 +67,15 @@ impl Shell {
     pub fn find(&self, name: &str) -> Option<&'static Command> {
         let mut all = self.tables.iter().copied().flatten();
         all.find(|command| command.name == name)
+    }
+
+    /// What to say of a command that there is not.
+    pub(crate) fn hint(&self, name: &str) -> String {
+        let names = self.commands().into_iter().map(|command| command.name);
+        match meant(name, names) {
+            Some(meant) => alloc::format!("`{meant}` is one, and `help` lists them"),
+            None => "`help` lists them".to_string(),
+        }
     }
 
     /// Runs a line. The status of the last command that ran, which also stays in [`status`](Self::status).
@@ -172,7 +182,8 @@ impl Shell {
             return status::OK;
         };
         let Some(command) = context.shell.find(name) else {
-            context.complain(format_args!("{name}: no such command; `help` lists them"));
+            let hint = context.shell.hint(name);
+            context.complain(format_args!("{name}: no such command; {hint}"));
             return status::NOT_FOUND;
         };
         if arguments.first().is_some_and(|first| first == "--help") {
@@ -221,8 +232,15 @@ impl Shell {
                 Some(Completes::Components) => {
                     return matching(host.components().into_iter(), &word.value);
                 }
+                Some(Completes::ComponentsAnd(words)) => {
+                    let words = words.iter().map(ToString::to_string);
+                    return matching(host.components().into_iter().chain(words), &word.value);
+                }
                 Some(Completes::Words(words)) => {
                     return matching(words.iter().map(ToString::to_string), &word.value);
+                }
+                Some(Completes::Named(names)) => {
+                    return matching(names().into_iter().map(ToString::to_string), &word.value);
                 }
                 Some(Completes::Nothing) | None => return Vec::new(),
             }

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use gritos_shell_core::{Command, Completes, Context, Failure, status};
+use gritos_shell_core::{Command, Completes, Context, Failure, status, two_columns};
 use gritos_sys::svc::retired;
 
 mod files;
@@ -21,7 +21,7 @@ pub(crate) const COMMANDS: &[Command] = &[Command {
     summary: "measures in executed instructions what something costs; lists what it can measure",
     arguments: "[NAME [ARGUMENT]...]",
     example: "bench system",
-    completes: Completes::Nothing,
+    completes: Completes::Named(|| TABLES.iter().copied().flatten().map(|b| b.name).collect()),
     run: bench,
 }];
 
@@ -39,9 +39,9 @@ static TABLES: &[&[Bench]] = &[system::BENCHES, files::BENCHES, network::BENCHES
 fn bench(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     let mut all = TABLES.iter().copied().flatten();
     let Some((name, rest)) = arguments.split_first() else {
-        for bench in all {
-            writeln!(context, "{:<12}{}", bench.name, bench.what)?;
-        }
+        let entries: Vec<_> = all.map(|bench| (bench.name, bench.what)).collect();
+        let text = two_columns(&entries, context.is_screen());
+        context.write(text.as_bytes());
         return Ok(status::OK);
     };
     match all.find(|bench| bench.name == name) {

@@ -23,7 +23,9 @@ pub(crate) const COMMANDS: &[Command] = &[Command {
     summary: "shows the log: all of it or the last records, of a level and what matters more, of a component",
     arguments: "[-f] [-COUNT] [error|warn|info|debug|trace] [COMPONENT] | keep LEVEL | state",
     example: "log -20 warn console",
-    completes: Completes::Components,
+    completes: Completes::ComponentsAnd(&[
+        "error", "warn", "info", "debug", "trace", "keep", "state",
+    ]),
     run: log,
 }];
 
@@ -97,8 +99,11 @@ fn log(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     let mut client = client()?;
     match arguments {
         [keep, level] if keep == "keep" => {
-            let level = find_level(level)
-                .ok_or_else(|| Failure::usage(format_args!("`{level}` is no level")))?;
+            let level = find_level(level).ok_or_else(|| {
+                Failure::usage(format_args!(
+                    "`{level}` is no level: error, warn, info, debug or trace"
+                ))
+            })?;
             client.keep(level).map_err(Failure::new)?;
             return Ok(status::OK);
         }

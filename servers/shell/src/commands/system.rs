@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use gritos_idl_runtime::Text;
+use gritos_idl_runtime::{Error, Text};
 use gritos_service::Kernel;
 use gritos_shell_core::builtins::{no_arguments, one_argument};
 use gritos_shell_core::usage::{Sample, shares};
@@ -12,17 +12,14 @@ use gritos_shell_core::{Command, Completes, Context, Failure, status};
 use gritos_sys::abi::cap::BADGE_CLIENT;
 use gritos_sys::abi::{ObjectType, Rights};
 use gritos_sys::environment::Environment;
-use gritos_system_api::{Component, ComponentState, System, SystemClient, ThreadState};
+use gritos_system_api::{
+    Component, ComponentState, Held, System, SystemClient, SystemError, SystemHeldReply,
+    ThreadState,
+};
+
+mod top;
 
 const KIB: u64 = 1 << 10;
-/// Pause between two pictures of `top`, in nanoseconds.
-const TOP_PAUSE: u64 = 1_000_000_000;
-/// Control sequences of terminals (ECMA-48): cursor to the first place and all erased; cursor to the first place;
-/// the rest of the line erased.
-const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
-const HOME: &[u8] = b"\x1b[H";
-const TO_LINE_END: &str = "\x1b[K";
-
 /// The table.
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -47,7 +44,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         arguments: "[TIMES]",
         example: "top 1",
         completes: Completes::Nothing,
-        run: top,
+        run: top::top,
     },
     Command {
         name: "mem",
@@ -227,64 +224,6 @@ fn ps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     Ok(status::OK)
 }
 
-fn top(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
-    let (times, in_place) = match arguments {
-        [] => (u64::MAX, true),
-        _ => {
-            let text = one_argument(arguments, "how often")?;
-            let times = text
-                .parse()
-                .map_err(|_| Failure::usage(format_args!("`{text}` does not say how often")))?;
-            (times, false)
-        }
-    };
-    let mut system = system()?;
-    let (mut before, mut since) = (samples(&all(&mut system)?), context.host.now());
-    if in_place {
-        context.write(CLEAR);
-    }
-    for _ in 0..times {
-        context.host.sleep(TOP_PAUSE)?;
-        let (components, now) = (all(&mut system)?, context.host.now());
-        let after = samples(&components);
-        let shares = shares(&before, &after, now.saturating_sub(since));
-        let end = if in_place { TO_LINE_END } else { "" };
-        if in_place {
-            context.write(HOME);
-            writeln!(
-                context,
-                "{} components, up for {} s; Ctrl-C ends this{end}",
-                components.len(),
-                now / 1_000_000_000
-            )?;
-        }
-        writeln!(
-            context,
-            "{:>6}  {:<16} {:<11} {:>4} {:>12} {:>9}{end}",
-            "SHARE", "COMPONENT", "STATE", "PRIO", "TIME/ms", "USED/KiB"
-        )?;
-        for number in shares.ranked() {
-            let (Some(component), Some(share)) = (components.get(number), shares.of.get(number))
-            else {
-                continue;
-            };
-            writeln!(
-                context,
-                "{:>6}  {:<16} {:<11} {:>4} {:>12} {:>9}{end}",
-                percent(*share),
-                component.name.as_str(),
-                state(component),
-                component.priority,
-                milliseconds(component.used_ns),
-                component.used_bytes / KIB
-            )?;
-        }
-        writeln!(context, "{:>6}  nobody{end}", percent(shares.idle))?;
-        (before, since) = (after, now);
-    }
-    Ok(status::OK)
-}
-
 fn mem(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     no_arguments(arguments)?;
     let mut system = system()?;
@@ -371,37 +310,54 @@ fn caps(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
     };
     let mut system = system()?;
     let number = number(&mut system, name)?;
+    let mut looked = look(&mut system, (number, name), 0)?;
     writeln!(
         context,
         "{:>5}  {:<21} {:<14} {:>17} {:>12}  NAME",
         "SLOT", "OBJECT", "RIGHTS", "BADGE", "SIZE"
     )?;
-    let (mut next, mut more) = (0, true);
-    while more {
-        context.check()?;
-        let looked = system.held(number, next).map_err(Failure::new)?;
-        let (held, slot) = (looked.held, looked.slot);
-        (next, more) = (slot.saturating_add(1), looked.more);
-        if held.object == 0 {
-            continue;
+    loop {
+        if looked.held.object != 0 {
+            show(context, looked.slot, &looked.held)?;
         }
-        let found = ObjectType::from_number(held.object);
-        let object = found.map_or("?".to_string(), |object| alloc::format!("{object:?}"));
-        let object = object + if held.device { " (device)" } else { "" };
-        let is_memory = matches!(found, Some(ObjectType::MemoryObject | ObjectType::Untyped));
-        let dma = is_memory && !held.device && held.rights & Rights::DMA.bits() != 0;
-        writeln!(
-            context,
-            "{:>5}  {object:<21} {:<14} {:>17} {:>12}  {}{}",
-            slot,
-            rights(held.rights),
-            badge(held.badge),
-            dash(held.size),
-            held.name.as_str(),
-            if dma { "  [DMA]" } else { "" }
-        )?;
+        if !looked.more {
+            return Ok(status::OK);
+        }
+        context.check()?;
+        looked = look(&mut system, (number, name), looked.slot.saturating_add(1))?;
     }
-    Ok(status::OK)
+}
+
+/// The next capability of a component from slot `from` on.
+fn look(
+    system: &mut SystemClient<Kernel>,
+    (number, name): (u32, &str),
+    from: u32,
+) -> Result<SystemHeldReply, Failure> {
+    system.held(number, from).map_err(|error| match error {
+        Error::Server(SystemError::State) => Failure::new(format_args!(
+            "`{name}` holds nothing, as it does not run; `restart {name}` starts it"
+        )),
+        error => Failure::new(error),
+    })
+}
+
+fn show(context: &mut Context<'_>, slot: u32, held: &Held) -> Result<(), Failure> {
+    let found = ObjectType::from_number(held.object);
+    let object = found.map_or("?".to_string(), |object| alloc::format!("{object:?}"));
+    let object = object + if held.device { " (device)" } else { "" };
+    let is_memory = matches!(found, Some(ObjectType::MemoryObject | ObjectType::Untyped));
+    let dma = is_memory && !held.device && held.rights & Rights::DMA.bits() != 0;
+    writeln!(
+        context,
+        "{slot:>5}  {object:<21} {:<14} {:>17} {:>12}  {}{}",
+        rights(held.rights),
+        badge(held.badge),
+        dash(held.size),
+        held.name.as_str(),
+        if dma { "  [DMA]" } else { "" }
+    )?;
+    Ok(())
 }
 
 /// A number, or a dash for none.

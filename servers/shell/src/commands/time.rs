@@ -29,6 +29,11 @@ fn date(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> 
             writeln!(context, "{} {now} UTC", now.weekday())?;
         }
         [unix] if unix == "-u" => writeln!(context, "{}", now(&mut time)? / SECOND)?,
+        [set] if set == "-s" => {
+            return Err(Failure::usage(
+                "-s needs a time, such as 2026-11-30 12:34:56",
+            ));
+        }
         [set, words @ ..] if set == "-s" => {
             let text = words.join(" ");
             let seconds = Moment::read(&text).and_then(|moment| moment.seconds());

@@ -103,13 +103,21 @@ const EXTRA: &[Command] = &[
         summary: "writes more than a pipe takes",
         arguments: "",
         example: "flood | wc",
-        completes: Completes::Components,
+        completes: Completes::ComponentsAnd(&["loud", "state"]),
         run: |context, _| {
             for _ in 0..PIPE_LIMIT / 1000 + 2 {
                 context.write(&[b'x'; 1000]);
             }
             Ok(0)
         },
+    },
+    Command {
+        name: "named",
+        summary: "takes one of its own words",
+        arguments: "WORD",
+        example: "named this",
+        completes: Completes::Named(|| alloc::vec!["that", "this"]),
+        run: |_, _| Ok(0),
     },
     Command {
         name: "echo",
@@ -155,16 +163,22 @@ fn output_and_status_are_exact() {
 #[test]
 fn mistakes_are_explained_and_have_a_status() {
     for (line, part, status) in [
-        ("nonsense", "nonsense: no such command", 127),
+        (
+            "nonsense",
+            "nonsense: no such command; `help` lists them",
+            127,
+        ),
+        ("ehco", "ehco: no such command; `echo` is one, and", 127),
         ("'' x", ": no such command", 127),
         ("sleep", "sleep: the number of seconds is missing", 2),
         ("sleep soon", "`soon` is no number of seconds", 2),
         ("sleep 1 2", "unexpected argument `2`", 2),
         ("echo 'a", "shell: column 6", 2),
         ("head x", "`x` is no number of lines", 2),
-        ("help nothing", "no command `nothing`", 1),
+        ("help nothing", "no command `nothing`; `help` lists", 1),
+        ("help sleeep", "`sleep` is one", 1),
         ("wc < missing", "shell: /missing: no such file", 1),
-        ("echo x > /full/file", "echo: no space left", 1),
+        ("echo x > /full/file", "echo: /full/file: no space left", 1),
         ("flood | wc", "flood: too much for a pipe", 0),
         (
             "time time time time time time time time true",
@@ -302,6 +316,10 @@ fn words_are_completed_by_what_their_command_takes() {
     assert_eq!(texts("echo /da"), ["/data/", "/date.txt"]);
     assert_eq!(texts("echo .h"), [".hidden"]);
     assert_eq!(texts("wc > dat"), ["data/", "date.txt"]);
-    assert_eq!(texts("flood "), ["console", "log", "shell"]);
+    assert_eq!(
+        texts("flood "),
+        ["console", "log", "loud", "shell", "state"]
+    );
+    assert_eq!(texts("named thi"), ["this"]);
     assert!(texts("sleep 1").is_empty() && texts("nonsense x").is_empty());
 }
