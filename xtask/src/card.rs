@@ -7,7 +7,8 @@
 //! 512 MiB  end; a power of two, as QEMU's card wants it
 //! ```
 //!
-//! No root is needed, and the same contents give the same bytes.
+//! No root is needed, and the same contents give the same bytes. On a larger card the board extends the data partition at
+//! its first boot.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -30,15 +31,19 @@ pub(crate) const BOOT_START: u64 = MIB;
 pub(crate) const DATA_START: u64 = 128 * MIB;
 /// Size of the card's image.
 const CARD_BYTES: u64 = 512 * MIB;
-/// Largest size that the data partition can grow to without moving anything.
+/// Largest size of the data partition for which room is set aside.
 const GROWTH_LIMIT: u64 = 256 << 30;
-
-/// Where the data partition can end at most.
-pub(crate) const GROWTH_END: u64 = DATA_START + GROWTH_LIMIT;
 
 /// Partition types: FAT32 with LBA addresses, and Linux.
 const TYPE_FAT32_LBA: u8 = 0x0c;
 const TYPE_LINUX: u8 = 0x83;
+
+/// What tells the file server that the last partition may reach to the end of the card, once
+/// (`servers/fs/core/src/partition/extend.rs`), and where it is among the code that nobody runs.
+pub(crate) const GROW: &[u8] = b"gRiTOS: last may grow 1x";
+pub(crate) const GROW_AT: usize = 384;
+/// Label of the data partition, which grows with it (`servers/fs/core/src/ext4/grow.rs`).
+const DATA_LABEL: &str = "gritos-data";
 
 /// Identifiers that other tools would draw at random.
 const DISK_SIGNATURE: [u8; 4] = *b"gRiT";
@@ -96,21 +101,14 @@ fn partition_table(card: &mut File) -> Result<()> {
             sectors: u32::try_from((end - start) / SECTOR)?,
         })
     };
+    let mark = table
+        .header
+        .bootstrap_code
+        .get_mut(GROW_AT..GROW_AT + GROW.len());
+    mark.context("the mark lies outside of the boot code")?
+        .copy_from_slice(GROW);
     table[1] = partition(BOOT_ACTIVE, TYPE_FAT32_LBA, BOOT_START, DATA_START)?;
     table[2] = partition(BOOT_INACTIVE, TYPE_LINUX, DATA_START, CARD_BYTES)?;
-    table.write_into(card)?;
-    Ok(())
-}
-
-/// Lets the data partition of a card end at byte `end`, a multiple of a sector.
-pub(crate) fn set_data_end(card: &mut (impl Read + Write + Seek), end: u64) -> Result<()> {
-    let mut table = MBR::read_from(card, u32::try_from(SECTOR)?)?;
-    let start = u64::from(table[2].starting_lba) * SECTOR;
-    ensure!(
-        table[2].sys == TYPE_LINUX && start == DATA_START && end > start,
-        "the card has another partition table than was written"
-    );
-    table[2].sectors = u32::try_from((end - start) / SECTOR).context("more than 2 TiB")?;
     table.write_into(card)?;
     Ok(())
 }
@@ -154,7 +152,8 @@ fn data_partition(path: &Path, contents: Option<&Path>) -> Result<()> {
         .args([
             "-q", "-F", "-t", "ext4", "-b", "4096", "-J", "size=16", "-m", "0",
         ])
-        .args(["-L", "gritos-data", "-U", DATA_UUID, "-E"])
+        // On a large card more inodes would only take room.
+        .args(["-i", "16384", "-L", DATA_LABEL, "-U", DATA_UUID, "-E"])
         .arg(format!(
             "offset={DATA_START},resize={},hash_seed={DATA_UUID},lazy_itable_init=0,\
              lazy_journal_init=0,nodiscard",

@@ -1,13 +1,17 @@
 //! What is mounted where: `/tmp` in memory, and of the disk the first ext4 on `/data` and the first FAT on
 //! `/boot`, each if there is one. What cannot be mounted is said on the console, and the rest is served.
+//! What an image has brought onto a larger disk grows before it is mounted.
 
 use alloc::boxed::Box;
+use core::fmt;
 
 use gritos_fs_core::block::{BlockDevice, SECTOR_BYTES, Shared};
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
+use gritos_fs_core::ext4::grow::{self, GrowError};
 use gritos_fs_core::fat::FatVolume;
 use gritos_fs_core::memfs::MemoryVolume;
+use gritos_fs_core::partition::extend::extend;
 use gritos_fs_core::partition::{
     Content, Partition, PartitionKind, PartitionView, partitions, probe,
 };
@@ -64,6 +68,12 @@ fn add(vfs: &mut Vfs, path: &str, volume: Box<dyn Volume>, bytes: u64) {
 fn mount_disk(vfs: &mut Vfs, disk: DriverDisk, now: Now) {
     let mut disk = Shared::new(Cache::new(disk, CACHE_BYTES));
     let sectors = disk.geometry().sectors;
+    let extended = extend(&mut disk.clone(), |last| {
+        grow::limit(PartitionView::of(disk.clone(), last))
+    });
+    if let Err(error) = extended {
+        log::warn!("the last partition stays as it is: {error}");
+    }
     let found = match partitions(&mut disk) {
         Ok(found) => found,
         Err(error) => {
@@ -94,13 +104,45 @@ fn mount_disk(vfs: &mut Vfs, disk: DriverDisk, now: Now) {
     }
 }
 
+/// Bytes as people say them.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = (self.0 >> 20) * 10 / 1024;
+        match tenths {
+            0..10 => write!(f, "{} MiB", self.0 >> 20),
+            _ => write!(f, "{}.{} GiB", tenths / 10, tenths % 10),
+        }
+    }
+}
+
 const fn bytes_of(partition: &Partition) -> u64 {
     partition.sectors.saturating_mul(SECTOR_BYTES as u64)
 }
 
-/// Mounts ext4; says whether that worked.
+/// Mounts ext4, which fills its partition from then on if it comes from an image; says
+/// whether that worked.
 fn mount_data(vfs: &mut Vfs, view: View, partition: &Partition, now: Now) -> bool {
-    match Ext4Volume::mount(view, false, now) {
+    let mut mounted = Ext4Volume::mount(view.clone(), false, now);
+    if let Ok(volume) = &mut mounted
+        && partition.number > 0
+    {
+        match volume.grow() {
+            Ok(None) => {}
+            Ok(Some(grown)) => {
+                let (from, to) = (Size(grown.from), Size(grown.to));
+                log::info!("{DATA} grew from {from} to {to}");
+            }
+            Err(error) => {
+                log::warn!("{DATA} stays smaller than its partition: {error}");
+                if let GrowError::Device(_) = error {
+                    mounted = Ext4Volume::mount(view, false, now);
+                }
+            }
+        }
+    }
+    match mounted {
         Ok(volume) => {
             add(vfs, DATA, Box::new(volume), bytes_of(partition));
             true

@@ -16,6 +16,7 @@ pub(crate) const DEBUGFS: Tool = Tool::new("debugfs", "e2fsprogs");
 /// Checks ext4.
 pub(crate) const E2FSCK: Tool = Tool::new("e2fsck", "e2fsprogs");
 /// Changes the size of ext4.
+#[cfg(test)]
 pub(crate) const RESIZE2FS: Tool = Tool::new("resize2fs", "e2fsprogs");
 /// Checks FAT.
 pub(crate) const FSCK_FAT: Tool = Tool::new("fsck.fat", "dosfstools");

@@ -1,7 +1,8 @@
 //! `cargo xtask flash`: a card's image onto a card.
 //!
 //! Refuses what is probably not a card: something in use, not removable, or larger than 256 GiB.
-//! What was written is read back from the device itself and compared.
+//! What was written is read back from the device itself and compared. The data partition reaches to the end of the card
+//! after the board's first boot, whatever wrote the card.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::IsTerminal;
@@ -18,7 +19,6 @@ use crate::workspace::Workspace;
 use target::{System, Target};
 
 mod copy;
-mod grow;
 mod target;
 
 #[derive(Args)]
@@ -69,12 +69,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         "Verified",
         format!("{} holds {}", target.path.display(), image.display()),
     );
-    // The card works as it is; only part of it is used then.
-    match grow::grow(workspace, &target, fs::metadata(&image)?.len()) {
-        Ok(Some(bytes)) => report::step("Grew", format!("/data to {} MiB", bytes >> 20)),
-        Ok(None) => {}
-        Err(error) => report::warning(format!("/data stays as small as the image: {error:#}")),
-    }
     Ok(())
 }
 

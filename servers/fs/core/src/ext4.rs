@@ -30,7 +30,7 @@ use crate::volume::{Attributes, Entry, Found, NodeId, Now, Source, Space, Volume
 use buffers::{Buffers, Sums};
 use device::Disk;
 use file::Start;
-use groups::Group;
+use groups::{Group, GroupSet};
 use inode::{BLOCKS_BYTES, Inode, ROOT};
 use journal::Log;
 use recent::Recent;
@@ -65,6 +65,8 @@ pub struct Ext4Volume<D: BlockDevice> {
     sb: Superblock,
     sums: Sums,
     groups: Vec<Group>,
+    /// Those that changed since the last commit.
+    changed_groups: GroupSet,
     free_blocks: u64,
     free_inodes: u32,
     /// Blocks of the file system's own, as start and end, in order.
@@ -125,6 +127,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             disk,
             sb,
             groups: Vec::new(),
+            changed_groups: GroupSet::default(),
             free_blocks: 0,
             free_inodes: 0,
             zones: Vec::new(),

@@ -7,6 +7,8 @@ use smallvec::SmallVec;
 
 use crate::block::{BlockDevice, BlockError, Extent, Geometry, SECTOR_BYTES, sectors_of};
 
+pub mod extend;
+
 /// Most partitions that are looked at.
 const MAX_PARTITIONS: u32 = 128;
 

@@ -1,11 +1,9 @@
+use super::flash;
 use super::target::{System, Target, candidates, mounts_in};
-use super::{flash, grow};
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use crate::workspace::Workspace;
 
 /// A folder that goes when this does.
 struct Scratch(PathBuf);
@@ -239,37 +237,4 @@ fn a_block_device_is_written_and_one_in_use_is_not() {
         "{error:#}"
     );
     drop(held);
-}
-
-#[test]
-fn the_data_partition_reaches_to_the_end_of_a_large_card_and_is_clean() {
-    let folder = Scratch::new("grow");
-    let workspace = Workspace::find().expect("the tests run in it");
-    let image = folder.write("image", []);
-    let files = [crate::card::BootFile::new("config.txt", "arm_64bit=1\n")];
-    crate::card::write(&image, &files).expect("a card");
-    let bytes = fs::metadata(&image).expect("it was written").len();
-    let card = folder.write("card", []);
-    let size = |bytes| {
-        let file = fs::OpenOptions::new().write(true).open(&card);
-        file.and_then(|file| file.set_len(bytes)).expect("a hole");
-        let system = System::running().expect("Linux tells");
-        Target::find(&system, &card).expect("it is there")
-    };
-    for same in [bytes, bytes + 5_000] {
-        let grown = grow::grow(&workspace, &size(same), bytes);
-        assert_eq!(grown.expect("nothing to do"), None);
-    }
-    let target = size((700 << 20) + 7_777);
-    flash(&image, &target).expect("it takes it");
-    let grown = grow::grow(&workspace, &target, bytes).expect("the tools are there");
-    assert_eq!(grown, Some((700 << 20) - crate::card::DATA_START));
-    let partition = format!("{}?offset={}", card.display(), crate::card::DATA_START);
-    let check = crate::toolchain::disk::E2FSCK.find().expect("installed");
-    let output = Command::new(check).args(["-fn", &partition]).output();
-    let output = output.expect("it was found");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}");
-    let blocks = format!("/{} blocks", ((700 << 20) - crate::card::DATA_START) / 4096);
-    assert!(text.contains(&blocks), "{text}");
 }

@@ -30,7 +30,6 @@ pub(super) struct Group {
     /// Inodes at the end of the table that were never used.
     pub(super) unused: u32,
     pub(super) flags: u16,
-    dirty: bool,
     pub(super) blocks_changed: bool,
     pub(super) inodes_changed: bool,
     /// Blocks that are not to be given out, once somebody asked.
@@ -38,6 +37,34 @@ pub(super) struct Group {
     /// Where to look for free blocks and inodes first.
     pub(super) next_block: u32,
     pub(super) next_inode: u32,
+}
+
+/// Numbers of groups: a card has a thousand, of which few change between two commits.
+#[derive(Default)]
+pub(super) struct GroupSet(Vec<u64>);
+
+impl GroupSet {
+    pub(super) fn insert(&mut self, number: u32) {
+        let at = number as usize / 64;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(at) {
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    fn remove(&mut self, number: u32) {
+        if let Some(word) = self.0.get_mut(number as usize / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
+    fn first(&self) -> Option<u32> {
+        let at = self.0.iter().position(|word| *word != 0)?;
+        let bit = self.0.get(at)?.trailing_zeros();
+        Some(at as u32 * 64 + bit)
+    }
 }
 
 impl Group {
@@ -61,7 +88,6 @@ impl Group {
             folders: count(0x10, 0x30),
             unused: count(0x1c, 0x32),
             flags: le16(raw, 0x12),
-            dirty: false,
             blocks_changed: false,
             inodes_changed: false,
             busy: None,
@@ -117,9 +143,7 @@ impl Group {
         put16(&mut raw, 0x12, BLOCKS_UNUSED | INODES_UNUSED);
         let sum = sum_of(&raw, number, sb.seed);
         put16(&mut raw, 0x1e, sum);
-        let mut group = Self::parse(&raw, number, sb)?;
-        group.dirty = true;
-        Ok(group)
+        Self::parse(&raw, number, sb)
     }
 
     pub(super) fn blocks_fit(&self, sums: Sums, map: &[u8]) -> bool {
@@ -245,7 +269,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             .groups
             .get_mut(number as usize)
             .ok_or(FsError::Corrupted)?;
-        group.dirty = true;
+        self.changed_groups.insert(number);
         Ok(group)
     }
 
@@ -259,11 +283,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
     pub(super) fn store_groups(&mut self) -> Result<(), FsError> {
         let bytes = self.sb.descriptor_bytes;
         let per_block = (self.sb.block_bytes / bytes) as u32;
-        for number in 0..self.sb.groups {
-            let group = self.group(number)?;
-            if !group.dirty {
-                continue;
-            }
+        while let Some(number) = self.changed_groups.first() {
             let block = self.sb.first_block + 1 + u64::from(number / per_block);
             let at = (number % per_block) as usize * bytes;
             self.block_mut(block, Kind::Table)?;
@@ -271,10 +291,9 @@ impl<D: BlockDevice> Ext4Volume<D> {
                 self.sum_maps(number)?;
             }
             let sums = self.sums;
-            let group = self.group_mut_quiet(number)?;
-            group.dirty = false;
-            let raw = group.encode(number, sums).to_vec();
+            let raw = self.group_mut_quiet(number)?.encode(number, sums).to_vec();
             super::bytes::put(self.block_mut(block, Kind::Table)?, at, &raw);
+            self.changed_groups.remove(number);
         }
         Ok(())
     }

@@ -146,6 +146,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
             self.free_blocks += u64::from(group.free_blocks);
             self.free_inodes += group.free_inodes;
             self.groups.push(group);
+            self.changed_groups.insert(number);
         }
         self.find_zones();
         if self.sb.groups > old.groups {

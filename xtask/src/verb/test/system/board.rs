@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
     .with(PCI_CARD)
     .alone(),
     Case::new(
-        "board/a_large_card_keeps_what_was_written_when_the_power_goes",
+        "board/a_large_card_is_used_to_its_end_and_outlives_the_power",
         large_card,
     )
     .on(&[Board::Rpi4])
@@ -91,14 +91,21 @@ fn reboot(guest: &mut Guest<'_>) -> Result<()> {
 }
 
 fn large_card(guest: &mut Guest<'_>) -> Result<()> {
-    guest.expect("log", "a card of 4096 MiB, 4 lines")?;
+    let log = guest.expect("log", "a card of 4096 MiB, 4 lines")?;
+    let grew = "/data grew from 384 MiB to 3.8 GiB";
+    ensure!(log.contains(grew), "no `{grew}` in {log}");
+    // 4,063,232 KiB: all behind the boot partition.
+    guest.expect("df", "ext4         4063232")?;
     guest.expect("cat /boot/config.txt", "arm_64bit=1")?;
     guest.succeed("write /data/kept 'over the cut'")?;
     guest.succeed("sync")?;
     guest.kill();
     guest.boot()?;
     guest.expect("cat /data/kept", "over the cut")?;
-    Ok(())
+    guest.expect("df", "ext4         4063232")?;
+    let log = guest.succeed("log")?;
+    ensure!(!log.contains("grew"), "it grew twice: {log}");
+    super::files::both_ways(guest)
 }
 
 /// A power cut, then megabytes both ways, the disk checked by the host.

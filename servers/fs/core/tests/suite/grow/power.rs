@@ -5,10 +5,12 @@
 use gritos_fs_core::block::Shared;
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
-use gritos_fs_core::volume::Volume as _;
+use gritos_fs_core::volume::Volume;
 
 use super::sparse::{Event, Sparse};
-use super::{CARD, Device, GIB, LITTLE, MIB, SMALL, assert_filled, copy, enlarge, filled, grown};
+use super::{
+    CARD, Device, GIB, LITTLE, MIB, SMALL, assert_filled, copy, enlarge, filled, partition,
+};
 use crate::support::{Paths, Random, now, tree};
 
 /// The device after a cut behind so many events: what was flushed before is there, of the
@@ -58,61 +60,93 @@ fn any(random: &mut Random) -> Fate {
     }
 }
 
+/// Mounts what is on a device, and lets it grow.
+type Boot = fn(&Device) -> Result<Box<dyn Volume>, String>;
+
 /// Growing, from mount to unmount.
 struct Growth {
     base: Sparse,
+    boot: Boot,
+    /// The page at which the volume begins.
+    first: u64,
     events: Vec<Event>,
     bytes: u64,
 }
 
+impl Growth {
+    fn of(base: &Sparse, boot: Boot, first: u64) -> Self {
+        let disk = Shared::new(base.copy());
+        let mut volume = boot(&disk).expect("booting");
+        let bytes = volume.space().expect("space").total_bytes;
+        volume.unmount().expect("unmounting");
+        let events = disk.with(|disk| disk.log.borrow().clone());
+        Self {
+            base: base.copy(),
+            boot,
+            first,
+            events: events.expect("a log"),
+            bytes,
+        }
+    }
+
+    fn judged(&self, disk: &Sparse, mode: &str) -> (i32, String) {
+        disk.moved(self.first, 0).judged("e2fsck", &[mode])
+    }
+}
+
+/// A volume that is a whole device.
 fn growth(format: (u64, &[&str], &str), to: u64) -> Option<Growth> {
     let disk = filled(format)?;
     enlarge(&disk, to);
-    let base = copy(&disk);
-    disk.with(|disk| disk.log.borrow_mut().clear());
-    let (mut vfs, grown) = grown(&disk);
-    vfs.unmount_all().expect("unmounting");
-    let events = disk.with(|disk| disk.log.borrow().clone());
-    Some(Growth {
-        base,
-        events: events.expect("a log"),
-        bytes: grown.expect("there is room").to,
-    })
+    let growth = Growth::of(&copy(&disk), boot_volume, 0);
+    assert!(growth.bytes > to - 3 * MIB, "it grew");
+    Some(growth)
 }
 
-fn mounted(disk: &Device) -> Result<Ext4Volume<Cache<Device>>, String> {
+fn boot_volume(disk: &Device) -> Result<Box<dyn Volume>, String> {
     let cache = Cache::new(disk.clone(), 1 << 20);
     let mut volume = Ext4Volume::mount(cache, false, now).map_err(|e| format!("mount: {e:?}"))?;
     volume.grow().map_err(|error| error.to_string())?;
-    Ok(volume)
+    Ok(Box::new(volume))
+}
+
+/// The same in the last partition of a card.
+fn boot_card(disk: &Device) -> Result<Box<dyn Volume>, String> {
+    let view = partition::found(disk)?;
+    let mut volume = Ext4Volume::mount(view, false, now).map_err(|e| format!("mount: {e:?}"))?;
+    volume.grow().map_err(|error| error.to_string())?;
+    Ok(Box::new(volume))
 }
 
 /// Mounts what a cut left, and goes on.
 fn survive(growth: &Growth, disk: Sparse, fsck: bool) -> Result<(), String> {
     if fsck {
-        let (code, words) = disk.judged("e2fsck", &["-fp"]);
+        let (code, words) = growth.judged(&disk, "-fp");
         // A torn superblock is restored by our mount, from where others do not look.
         if code > 1 && !words.contains("superblock could not be read") {
             return Err(format!("e2fsck -p wants help: {words}"));
         }
     }
     let disk = Shared::new(disk);
-    let cache = Cache::new(disk.clone(), 1 << 20);
-    let volume = Ext4Volume::mount(cache, true, now).map_err(|e| format!("read-only: {e:?}"))?;
-    assert_filled(&mut tree(Box::new(volume)));
-    let mut volume = mounted(&disk)?;
+    if growth.first == 0 {
+        let cache = Cache::new(disk.clone(), 1 << 20);
+        let volume =
+            Ext4Volume::mount(cache, true, now).map_err(|e| format!("read-only: {e:?}"))?;
+        assert_filled(&mut tree(Box::new(volume)));
+    }
+    let mut volume = (growth.boot)(&disk)?;
     let bytes = volume.space().map_err(|error| format!("{error:?}"))?;
     if bytes.total_bytes != growth.bytes {
         return Err(format!("it has {} bytes", bytes.total_bytes));
     }
-    let mut vfs = tree(Box::new(volume));
+    let mut vfs = tree(volume);
     assert_filled(&mut vfs);
     vfs.put("/m/afterwards", &[7; 10_000])
         .map_err(|error| format!("writing: {error:?}"))?;
     vfs.unmount_all().map_err(|error| format!("{error:?}"))?;
     drop(vfs);
     if fsck {
-        let (code, words) = copy(&disk).judged("e2fsck", &["-fn"]);
+        let (code, words) = growth.judged(&copy(&disk), "-fn");
         if code != 0 {
             return Err(format!("e2fsck -n complains: {words}"));
         }
@@ -147,7 +181,7 @@ fn point(
         _ => {
             let first = cut(base, events, flushes, &mut |_| any(random));
             let disk = Shared::new(first.copy());
-            drop(mounted(&disk)?);
+            drop((growth.boot)(&disk)?);
             let events = disk.with(|disk| disk.log.borrow().clone());
             let events = events.expect("a log");
             let end = random.below(events.len() as u64 + 1) as usize;
@@ -187,6 +221,14 @@ fn rounds() -> u64 {
         .unwrap_or(2)
 }
 
+fn must_survive(growth: &Growth, fsck: u64) {
+    let (points, failures) = campaign(growth, rounds(), fsck, true);
+    println!("{points} points at {} events", growth.events.len());
+    let shown: Vec<String> = failures.iter().take(10).cloned().collect();
+    let (count, shown) = (failures.len(), shown.join("\n"));
+    assert!(failures.is_empty(), "{count} of {points} points: {shown}");
+}
+
 #[test]
 fn power_may_go_at_any_moment() {
     for (format, to, fsck) in [
@@ -197,19 +239,18 @@ fn power_may_go_at_any_moment() {
         let Some(growth) = growth(format, to) else {
             return;
         };
-        let (points, failures) = campaign(&growth, rounds(), fsck, true);
-        println!(
-            "{points} points at {} writes and flushes",
-            growth.events.len()
-        );
-        let shown: Vec<String> = failures.iter().take(10).cloned().collect();
-        assert!(
-            failures.is_empty(),
-            "{} of {points} points: {}",
-            failures.len(),
-            shown.join("\n")
-        );
+        must_survive(&growth, fsck);
     }
+}
+
+#[test]
+fn power_may_go_while_the_partition_is_extended() {
+    let Some(base) = partition::card(60 * MIB) else {
+        return;
+    };
+    let growth = Growth::of(&base, boot_card, partition::FIRST / 8);
+    assert_eq!(growth.bytes, 59 * MIB);
+    must_survive(&growth, 5);
 }
 
 #[test]

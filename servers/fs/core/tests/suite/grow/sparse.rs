@@ -67,6 +67,18 @@ impl Sparse {
         self.sectors = bytes / 512;
     }
 
+    /// What lies from a page on, moved to another page.
+    pub(crate) fn moved(&self, from: u64, to: u64) -> Self {
+        let pages = self.pages.range(from..);
+        Self {
+            sectors: self.sectors - from * SECTORS + to * SECTORS,
+            pages: pages
+                .map(|(page, data)| (page - from + to, Rc::clone(data)))
+                .collect(),
+            log: Rc::default(),
+        }
+    }
+
     /// A copy with a log of its own.
     pub(crate) fn copy(&self) -> Self {
         Self {
