@@ -10,6 +10,8 @@ use super::findings::KINDS;
 use super::protocol::Protocols;
 use super::{Described, Sources, interface, reach};
 
+mod many;
+
 /// Descriptions and interfaces, relative to this package, which is where tests run.
 const FOLDER: &str = "tests/system";
 
