@@ -31,10 +31,12 @@ mod buffers;
 mod clients;
 mod component;
 mod port;
+mod settings;
 mod transport;
 
 pub use buffers::{BADGE_BUFFER, BufferMemory, Buffers, MapMemory, Mapped, SharedMapper, Use};
 pub use clients::Clients;
 pub use component::{call_cap, memory_cap, object_cap, start};
 pub use port::{Port, adopt};
+pub use settings::{Setting, SettingError, read_settings};
 pub use transport::{Kernel, release};

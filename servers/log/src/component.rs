@@ -2,7 +2,7 @@
 
 use gritos_idl_runtime::{Cap as StubCap, Rights, serve};
 use gritos_log_api::LogService;
-use gritos_log_core::{Outside, Piece, Service};
+use gritos_log_core::{Outside, Piece, Rate, Service};
 use gritos_service::{Kernel, Port, call_cap};
 use gritos_sys::cap::Notification;
 use gritos_sys::environment::Environment;
@@ -36,7 +36,11 @@ fn run() -> Result<(), Error> {
     let mut outside = System(system);
     outside.watch()?;
     let mut port = Port::<1>::new(endpoint, 1)?;
-    let mut service = Service::new(outside, environment.generation());
+    let mut rate = Rate::default();
+    if let Err(error) = rate.read(environment.arguments()) {
+        debug_println!("log: arguments in the system table, {error}; the rest of them is left out");
+    }
+    let mut service = Service::new(outside, environment.generation(), rate);
     let status = serve::<LogService, _, _>(&mut port, &mut service);
     debug_println!("log: cannot receive any more: {status:?}");
     Ok(())

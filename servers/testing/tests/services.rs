@@ -112,7 +112,8 @@ fn log_service(system: &mut System) -> u32 {
     let at = system.give(&mut server, endpoint, Rights::AS_HELD, 0);
     system.server(server, move || {
         let mut port = Port::<1>::new(gritos_sys::Cap::at(at), 1).unwrap();
-        let mut service = gritos_log_core::Service::new(Outside, 0);
+        let mut service =
+            gritos_log_core::Service::new(Outside, 0, gritos_log_core::Rate::default());
         serve::<LogService, _, _>(&mut port, &mut service);
     });
     endpoint
@@ -174,7 +175,8 @@ fn timers_of_two_clients_ring_in_their_order_and_those_of_a_dead_one_do_not() {
     let at = system.give(&mut server, endpoint, Rights::AS_HELD, 0);
     system.server(server, move || {
         let mut port = Port::<1>::new(gritos_sys::Cap::at(at), 1).unwrap();
-        let mut service = gritos_time_core::Service::new(Outside, 0);
+        let mut service =
+            gritos_time_core::Service::new(Outside, 0, gritos_time_core::Limits::default());
         serve::<TimeService, _, _>(&mut port, &mut service);
     });
     // A client that sets a timer and is gone before it rings; the bell outlives it.

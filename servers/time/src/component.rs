@@ -6,7 +6,7 @@ use gritos_sys::cap::Notification;
 use gritos_sys::heap::Heap;
 use gritos_sys::{Error, debug_println, mmio, time};
 use gritos_time_api::TimeService;
-use gritos_time_core::{Outside, Service};
+use gritos_time_core::{Limits, Outside, Service};
 
 #[global_allocator]
 static HEAP: Heap = Heap::new();
@@ -33,7 +33,11 @@ fn run() -> Result<(), Error> {
         None => None,
     };
     let mut port = Port::<1>::new(endpoint, 1)?;
-    let mut service = Service::new(System { rtc }, environment.generation());
+    let mut limits = Limits::default();
+    if let Err(error) = limits.read(environment.arguments()) {
+        log::error!("arguments in the system table, {error}; the rest of them is left out");
+    }
+    let mut service = Service::new(System { rtc }, environment.generation(), limits);
     if service.time_of_day().is_none() {
         log::info!("nobody has told the time of day yet: `date -s` sets it");
     }

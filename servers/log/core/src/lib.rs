@@ -16,7 +16,7 @@ mod draft;
 mod service;
 mod store;
 
-pub use allowance::{Allowance, BURST, PER_SECOND};
+pub use allowance::{Allowance, BURST, PER_SECOND, Rate};
 pub use draft::{Draft, is_shown};
 pub use service::{Outside, Piece, ROOT, Service, WRITER_LIMIT};
 pub use store::{RECORD_LIMIT, Record, Store, TEXT_BYTES};

@@ -11,7 +11,7 @@ use gritos_log_api::{
 };
 use gritos_service::{Clients, Port};
 
-use crate::allowance::Allowance;
+use crate::allowance::{Allowance, Rate};
 use crate::draft::Draft;
 use crate::store::{Record, Store};
 
@@ -55,6 +55,7 @@ pub struct Service<O> {
     outside: O,
     store: Store,
     writers: Clients<Writer, WRITER_LIMIT>,
+    rate: Rate,
     /// What is kept: this level and those that matter more.
     level: Level,
     /// The line that the kernel is writing, and whether it tells of a failure.
@@ -67,11 +68,12 @@ pub struct Service<O> {
 
 impl<O: Outside> Service<O> {
     /// A service that was started `life` times before.
-    pub fn new(outside: O, life: u64) -> Self {
+    pub fn new(outside: O, life: u64, rate: Rate) -> Self {
         Self {
             outside,
             store: Store::new((life << LIFE_SHIFT) + 1),
             writers: Clients::default(),
+            rate,
             level: Level::Debug,
             line: (false, Draft::default()),
             pending: true,
@@ -140,7 +142,7 @@ impl<O: Outside> Service<O> {
         let now = self.outside.now();
         let writer = self.writers.get(client).ok_or(LogError::Limit)?;
         let mut draft = core::mem::take(&mut writer.draft);
-        if let Some(left_out) = writer.allowance.take(now) {
+        if let Some(left_out) = writer.allowance.take(now, self.rate) {
             if left_out > 0 {
                 let text = alloc::format!("{left_out} records were left out: too many at once");
                 self.record(client, Level::Warn, text.as_bytes());

@@ -4,7 +4,7 @@ use gritos_idl_runtime as rt;
 /// Shortest period of a timer, in nanoseconds.
 pub const MIN_PERIOD_NS: u64 = 100000;
 
-/// Most timers of one client.
+/// Most timers of one client, unless the system's description says otherwise.
 pub const CLIENT_TIMERS: u32 = 4096;
 
 /// Most notifications of one client.

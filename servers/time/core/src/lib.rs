@@ -15,5 +15,5 @@ mod service;
 mod timers;
 
 pub use clock::Clock;
-pub use service::{ALL_TIMERS, CLIENT_LIMIT, Outside, Service};
+pub use service::{ALL_TIMERS, CLIENT_LIMIT, Limits, Outside, Service};
 pub use timers::{Timer, Timers};

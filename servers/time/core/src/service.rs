@@ -7,7 +7,7 @@ use gritos_base_api::{
 };
 use gritos_idl_runtime::object::{MemoryObject, Notification};
 use gritos_idl_runtime::{Caller, Cap, EndpointCap, Hooks};
-use gritos_service::Port;
+use gritos_service::{Port, Setting, SettingError, read_settings};
 use gritos_time_api::{
     CLIENT_CHANNELS, CLIENT_TIMERS, MIN_PERIOD_NS, TimeCountReply, TimeError, TimeServer,
 };
@@ -17,12 +17,56 @@ use crate::timers::{Timer, Timers};
 
 /// Most clients.
 pub const CLIENT_LIMIT: usize = 64;
-/// Most timers of all clients.
-pub const ALL_TIMERS: usize = 8192;
+/// Most timers of all clients, unless the system's description says otherwise.
+pub const ALL_TIMERS: u32 = 8192;
+/// Most timers of one client or of all that a description can allow.
+const TIMER_LIMIT: u32 = 1 << 20;
 /// Channels of one client.
 const CHANNELS: usize = CLIENT_CHANNELS as usize;
 /// Timers that one turn fires or forgets at most; the next goes on at once.
 const STEPS: usize = 32;
+
+/// How many timers there may be. Memory for them is taken as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of one client.
+    pub client_timers: u32,
+    /// Of all clients.
+    pub all_timers: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            client_timers: CLIENT_TIMERS,
+            all_timers: ALL_TIMERS,
+        }
+    }
+}
+
+impl Limits {
+    /// Takes what the component's `arguments` set: `client-timers` and `all-timers`.
+    ///
+    /// # Errors
+    /// The first line that is wrong; those before it count.
+    pub fn read(&mut self, arguments: &str) -> Result<(), SettingError> {
+        read_settings(
+            arguments,
+            &mut [
+                Setting {
+                    name: "client-timers",
+                    range: 1..=TIMER_LIMIT,
+                    value: &mut self.client_timers,
+                },
+                Setting {
+                    name: "all-timers",
+                    range: 1..=TIMER_LIMIT,
+                    value: &mut self.all_timers,
+                },
+            ],
+        )
+    }
+}
 
 /// What the service needs of the system that it runs in.
 pub trait Outside {
@@ -83,18 +127,20 @@ pub struct Service<O> {
     clients: Vec<Client>,
     /// Indices of channels that are closing.
     closing: Vec<u32>,
+    client_timers: u32,
     life: u64,
 }
 
 impl<O: Outside> Service<O> {
     /// A service that was started `life` times before.
-    pub fn new(mut outside: O, life: u64) -> Self {
+    pub fn new(mut outside: O, life: u64, limits: Limits) -> Self {
         let seconds = outside.hardware_clock();
         let clock = Clock::from_hardware(seconds, outside.now());
         Self {
             clock,
             outside,
-            timers: Timers::new(CLIENT_LIMIT * CHANNELS, ALL_TIMERS),
+            timers: Timers::new(CLIENT_LIMIT * CHANNELS, limits.all_timers as usize),
+            client_timers: limits.client_timers,
             clients: alloc::vec![Client::FREE; CLIENT_LIMIT],
             closing: Vec::with_capacity(CLIENT_LIMIT * CHANNELS),
             life,
@@ -197,7 +243,7 @@ impl<O: Outside> Service<O> {
         let client = self
             .clients
             .get_mut(owner as usize / CHANNELS)
-            .filter(|client| client.timers < CLIENT_TIMERS)
+            .filter(|client| client.timers < self.client_timers)
             .ok_or(TimeError::Limit)?;
         let timer = Timer {
             at,

@@ -31,7 +31,7 @@ impl Outside for World {
 type Wire = Loopback<Service<World>, LogService>;
 
 fn wire(life: u64) -> Wire {
-    let mut wire = Wire::new(Service::new(World::default(), life));
+    let mut wire = Wire::new(Service::new(World::default(), life, crate::Rate::default()));
     wire.badge = CLIENT;
     wire
 }

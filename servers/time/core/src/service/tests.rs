@@ -6,7 +6,7 @@ use gritos_idl_runtime::object::Notification;
 use gritos_idl_runtime::{Caller, Cap, Error};
 use gritos_time_api::{CLIENT_TIMERS, Time, TimeClient, TimeError, TimeService};
 
-use super::{Outside, STEPS, Service};
+use super::{Limits, Outside, STEPS, Service};
 
 const CLIENT: u32 = 1 << 31 | 3;
 const OTHER: u32 = 1 << 31 | 4;
@@ -50,7 +50,7 @@ impl Outside for World {
 type Wire = Loopback<Service<World>, TimeService>;
 
 fn wire() -> Wire {
-    let mut wire = Wire::new(Service::new(World::default(), 0));
+    let mut wire = Wire::new(Service::new(World::default(), 0, Limits::default()));
     wire.badge = CLIENT;
     wire.holds = |_| {
         Some(Held {
@@ -150,6 +150,31 @@ fn a_client_has_so_many_timers_and_channels_and_no_more() {
     let other = channel(&mut wire);
     client(&mut wire).one_shot(other, 1, 1).unwrap();
     assert_eq!(client(&mut wire).count().unwrap().own, 1);
+}
+
+#[test]
+fn the_description_says_how_many_timers_there_may_be() {
+    let mut limits = Limits::default();
+    limits.read("client-timers 3\nall-timers 5").unwrap();
+    let mut wire = wire();
+    wire.server = Service::new(World::default(), 0, limits);
+    let number = channel(&mut wire);
+    for _ in 0..3 {
+        client(&mut wire).one_shot(number, u64::MAX, 1).unwrap();
+    }
+    let refused = |error| Err(Error::Server(error));
+    assert_eq!(
+        client(&mut wire).one_shot(number, 1, 1),
+        refused(TimeError::Limit)
+    );
+    wire.badge = OTHER;
+    let other = channel(&mut wire);
+    for _ in 0..2 {
+        client(&mut wire).one_shot(other, u64::MAX, 1).unwrap();
+    }
+    let full = client(&mut wire).one_shot(other, 1, 1);
+    assert_eq!(full, refused(TimeError::NoMemory));
+    assert!(limits.read("client-timers 0").is_err());
 }
 
 #[test]
