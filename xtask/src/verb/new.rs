@@ -91,7 +91,30 @@ fn check_name(root: &Path, name: &str) -> Result<()> {
     );
     let folder = root.join("servers").join(name);
     ensure!(!folder.exists(), "servers/{name} is there already");
+    for part in ["", "-api", "-core"] {
+        let package = format!("gritos-{name}{part}");
+        if let Some(path) = package_at(root, &package)? {
+            bail!(
+                "a service `{name}` would need a package `{package}`, which is at {} already",
+                path.display()
+            );
+        }
+    }
     Ok(())
+}
+
+/// The folder of the workspace's package of this name.
+fn package_at(root: &Path, package: &str) -> Result<Option<PathBuf>> {
+    let text = fs::read_to_string(root.join("Cargo.toml")).context("Cargo.toml")?;
+    let listed = text.split_once("members = [").map_or("", |(_, rest)| rest);
+    let listed = listed.split_once(']').map_or("", |(list, _)| list);
+    let name = format!("name = \"{package}\"");
+    let mut folders = listed.split('"').skip(1).step_by(2).map(PathBuf::from);
+    // One that cannot be read is for Cargo to complain about.
+    Ok(folders.find(|folder| {
+        let manifest = fs::read_to_string(root.join(folder).join("Cargo.toml"));
+        manifest.is_ok_and(|text| text.lines().any(|line| line.trim() == name))
+    }))
 }
 
 /// Compiles the interface in memory: a name may be a word of the language, or taken.

@@ -72,6 +72,12 @@ fn names_that_cannot_be_are_refused_before_anything_is_written() {
     let root = workspace.output("new-server/names").expect("a folder");
     let files = ["Cargo.toml", "servers/system.toml", "servers/base.gidl"];
     fs::create_dir_all(root.join("servers/taken")).expect("it can be made");
+    for folder in ["kernel-aarch64", "board"] {
+        fs::create_dir_all(root.join(folder)).expect("it can be made");
+        let manifest = format!("{folder}/Cargo.toml");
+        let from = workspace.root.join(&manifest);
+        fs::copy(from, root.join(manifest)).expect("it can be copied");
+    }
     for file in files {
         fs::copy(workspace.root.join(file), root.join(file)).expect("it can be copied");
     }
@@ -83,6 +89,11 @@ fn names_that_cannot_be_are_refused_before_anything_is_written() {
         ("taken", "is there already"),
         ("console", "already"),
         ("self", "cannot be called"),
+        (
+            "kernel",
+            "`gritos-kernel`, which is at kernel-aarch64 already",
+        ),
+        ("board", "`gritos-board`, which is at board already"),
     ] {
         let refused = server(&root, name).expect_err(name);
         assert!(refused.to_string().contains(reason), "{name}: {refused}");
