@@ -122,8 +122,9 @@ impl<D: BlockDevice> Ext4Volume<D> {
     /// Whether all that changes fits into one commit.
     fn check_commit(&self, next: &Superblock) -> Result<(), GrowError> {
         let copies = self.sb.backups(1, self.sb.groups).count() as u64;
-        // Superblock, resize inode and its block, a map; descriptors, reserved or not.
-        let blocks = 4 + self.sb.backup_blocks + copies * (1 + next.descriptor_blocks());
+        // Superblock, resize inode and its block, two maps; descriptors, reserved or not; in
+        // each group with copies these, and its map.
+        let blocks = 5 + self.sb.backup_blocks + copies * (2 + next.descriptor_blocks());
         let room = self.log.as_ref().map_or(0, |log| log.blocks() / 2);
         if blocks > u64::from(room) {
             return Err(GrowError::Odd("its journal is too small"));
@@ -137,6 +138,7 @@ impl<D: BlockDevice> Ext4Volume<D> {
         next: Superblock,
         reserved: Option<reserved::Reserved>,
     ) -> Result<(), FsError> {
+        self.write_maps_with_copies()?;
         let old = core::mem::replace(&mut self.sb, next);
         self.super_dirty = true;
         self.extend_last(&old)?;
@@ -158,6 +160,19 @@ impl<D: BlockDevice> Ext4Volume<D> {
         }
         self.store_groups()?;
         self.write_backups(&old)
+    }
+
+    /// Has a map in each group with copies. Linux makes up those that are missing from how
+    /// many blocks of descriptors there are and how many are reserved; when it has replayed a
+    /// growth, it goes on with the old number of the ones and the new number of the others.
+    fn write_maps_with_copies(&mut self) -> Result<(), FsError> {
+        let numbers: Vec<u32> = self.sb.backups(1, self.sb.groups).collect();
+        for number in numbers {
+            if self.group(number)?.flags & BLOCKS_UNUSED != 0 {
+                self.load_busy(number)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives the last group the blocks that it lacked.
