@@ -384,6 +384,128 @@ impl<T: rt::Transport> FileClient<T> {
         }
         Ok(())
     }
+
+    /// Gives an entry of this folder, which is no folder, one more name in it.
+    ///
+    /// Needs right `CHANGE_ENTRIES` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn link_at(
+        &mut self,
+        from: rt::Buffer,
+        to: rt::Buffer,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            28,
+            [from.offset(), from.length(), to.offset(), to.length(), 0, 0, 0, 0],
+            4,
+            [
+                from.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                to.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+            ],
+        );
+        let reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
+
+    /// Makes a symbolic link in this folder; it leads nowhere else from here.
+    ///
+    /// Needs right `CHANGE_ENTRIES` on the capability used.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn symlink_at(
+        &mut self,
+        target: rt::Buffer,
+        path: rt::Buffer,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            29,
+            [target.offset(), target.length(), path.offset(), path.length(), 0, 0, 0, 0],
+            4,
+            [
+                target.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                path.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+            ],
+        );
+        let reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
+
+    /// Where a symbolic link below this folder leads.
+    ///
+    /// Needs right `LOOKUP` on the capability used.
+    ///
+    /// Sent once more if the server dies on it.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn read_link_at(
+        &mut self,
+        path: rt::Buffer,
+        target: rt::Buffer,
+    ) -> Result<u32, rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            30,
+            [path.offset(), path.length(), target.offset(), target.length(), 0, 0, 0, 0],
+            4,
+            [
+                path.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                target.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
+            ],
+        );
+        let mut reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if reply.server_died() {
+            reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        }
+        if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(reply.words[0] as u32)
+    }
+
+    /// What is known of an entry; of a symbolic link, of the link.
+    ///
+    /// Needs right `LOOKUP` on the capability used.
+    ///
+    /// Sent once more if the server dies on it.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn stat_link_at(
+        &mut self,
+        path: rt::Buffer,
+        stat: rt::Buffer,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            31,
+            [path.offset(), path.length(), stat.offset(), stat.length(), 0, 0, 0, 0],
+            4,
+            [
+                path.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
+            ],
+        );
+        let mut reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if reply.server_died() {
+            reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        }
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
 }
 
 /// Server of [`File`].
@@ -511,6 +633,50 @@ pub trait FileServer {
     /// # Errors
     /// A [`FsError`](crate::FsError) of the server's choice.
     fn set_modified(&mut self, caller: rt::Caller, modified_ns: u64) -> Result<(), crate::FsError>;
+
+    /// Gives an entry of this folder, which is no folder, one more name in it.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn link_at(
+        &mut self,
+        caller: rt::Caller,
+        from: rt::BufferRange,
+        to: rt::BufferRange,
+    ) -> Result<(), crate::FsError>;
+
+    /// Makes a symbolic link in this folder; it leads nowhere else from here.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn symlink_at(
+        &mut self,
+        caller: rt::Caller,
+        target: rt::BufferRange,
+        path: rt::BufferRange,
+    ) -> Result<(), crate::FsError>;
+
+    /// Where a symbolic link below this folder leads.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn read_link_at(
+        &mut self,
+        caller: rt::Caller,
+        path: rt::BufferRange,
+        target: rt::BufferRange,
+    ) -> Result<u32, crate::FsError>;
+
+    /// What is known of an entry; of a symbolic link, of the link.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn stat_link_at(
+        &mut self,
+        caller: rt::Caller,
+        path: rt::BufferRange,
+        stat: rt::BufferRange,
+    ) -> Result<(), crate::FsError>;
 }
 
 /// A caller of [`FileServer::fsync`] that waits for its answer.
@@ -552,6 +718,10 @@ impl<S: FileServer> rt::Dispatch<S> for File {
             19 => on_unlink_at(server, incoming).ok(),
             20 => on_rename_at(server, incoming).ok(),
             23 => on_set_modified(server, incoming).ok(),
+            28 => on_link_at(server, incoming).ok(),
+            29 => on_symlink_at(server, incoming).ok(),
+            30 => on_read_link_at(server, incoming).ok(),
+            31 => on_stat_link_at(server, incoming).ok(),
             _ => None,
         }
     }
@@ -576,6 +746,10 @@ impl<S: FileServer> rt::Dispatch<S> for File {
             19 => on_unlink_at(server, incoming).map(rt::Answer::Words),
             20 => on_rename_at(server, incoming).map(rt::Answer::Words),
             23 => on_set_modified(server, incoming).map(rt::Answer::Words),
+            28 => on_link_at(server, incoming).map(rt::Answer::Words),
+            29 => on_symlink_at(server, incoming).map(rt::Answer::Words),
+            30 => on_read_link_at(server, incoming).map(rt::Answer::Words),
+            31 => on_stat_link_at(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -762,6 +936,70 @@ fn on_set_modified<S: FileServer>(
     Ok(answer_set_modified(server.set_modified(caller, incoming.words[0])))
 }
 
+#[inline(always)]
+fn on_link_at<S: FileServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Object,
+        File::CHANGE_ENTRIES,
+    )?;
+    Ok(answer_link_at(server.link_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
+#[inline(always)]
+fn on_symlink_at<S: FileServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Object,
+        File::CHANGE_ENTRIES,
+    )?;
+    Ok(answer_symlink_at(server.symlink_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
+#[inline(always)]
+fn on_read_link_at<S: FileServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Object, File::LOOKUP)?;
+    Ok(answer_read_link_at(server.read_link_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
+#[inline(always)]
+fn on_stat_link_at<S: FileServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(rt::Kind::Call, 4, 2, rt::BadgeClass::Object, File::LOOKUP)?;
+    Ok(answer_stat_link_at(server.stat_link_at(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
 #[inline]
 fn answer_close(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
@@ -877,6 +1115,38 @@ fn answer_rename_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
 
 #[inline]
 fn answer_set_modified(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_link_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_symlink_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_read_link_at(result: Result<u32, crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_stat_link_at(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
         Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => rt::Outgoing::error(error.number()),

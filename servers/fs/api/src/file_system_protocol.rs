@@ -291,6 +291,120 @@ impl<T: rt::Transport> FileSystemClient<T> {
         }
         Ok(())
     }
+
+    /// Gives what is no folder one more name. Of a symbolic link, to the link.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn link(
+        &mut self,
+        from: rt::Buffer,
+        to: rt::Buffer,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            24,
+            [from.offset(), from.length(), to.offset(), to.length(), 0, 0, 0, 0],
+            4,
+            [
+                from.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                to.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+            ],
+        );
+        let reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn symlink(
+        &mut self,
+        target: rt::Buffer,
+        path: rt::Buffer,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            25,
+            [target.offset(), target.length(), path.offset(), path.length(), 0, 0, 0, 0],
+            4,
+            [
+                target.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                path.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+            ],
+        );
+        let reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
+
+    /// Where a symbolic link leads.
+    ///
+    /// Sent once more if the server dies on it.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn read_link(
+        &mut self,
+        path: rt::Buffer,
+        target: rt::Buffer,
+    ) -> Result<u32, rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            26,
+            [path.offset(), path.length(), target.offset(), target.length(), 0, 0, 0, 0],
+            4,
+            [
+                path.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                target.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
+            ],
+        );
+        let mut reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if reply.server_died() {
+            reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        }
+        if !reply.has_shape(rt::Kind::Reply, 1, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(reply.words[0] as u32)
+    }
+
+    /// What is known of what a path names; of a symbolic link, of the link.
+    ///
+    /// Sent once more if the server dies on it.
+    ///
+    /// # Errors
+    /// With [`rt::Error::Server`] and a [`FsError`](crate::FsError) if the server says no, else what went wrong on the way.
+    #[inline]
+    pub fn stat_link(
+        &mut self,
+        path: rt::Buffer,
+        stat: rt::Buffer,
+    ) -> Result<(), rt::Error<crate::FsError>> {
+        let request = rt::Outgoing::with_caps(
+            27,
+            [path.offset(), path.length(), stat.offset(), stat.length(), 0, 0, 0, 0],
+            4,
+            [
+                path.slot(rt::Rights::READ.union(rt::Rights::MAP)),
+                stat.slot(rt::Rights::WRITE.union(rt::Rights::MAP)),
+            ],
+        );
+        let mut reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        if reply.server_died() {
+            reply = self.transport.call::<2, 0>(self.target.address(), request, None);
+        }
+        if !reply.has_shape(rt::Kind::Reply, 0, 0) || reply.tag != 0 {
+            return Err(rt::failure(reply.outcome, reply.tag));
+        }
+        Ok(())
+    }
 }
 
 /// Server of [`FileSystem`].
@@ -394,6 +508,50 @@ pub trait FileSystemServer {
         path: rt::BufferRange,
         read_only: bool,
     ) -> Result<(), crate::FsError>;
+
+    /// Gives what is no folder one more name. Of a symbolic link, to the link.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn link(
+        &mut self,
+        caller: rt::Caller,
+        from: rt::BufferRange,
+        to: rt::BufferRange,
+    ) -> Result<(), crate::FsError>;
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn symlink(
+        &mut self,
+        caller: rt::Caller,
+        target: rt::BufferRange,
+        path: rt::BufferRange,
+    ) -> Result<(), crate::FsError>;
+
+    /// Where a symbolic link leads.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn read_link(
+        &mut self,
+        caller: rt::Caller,
+        path: rt::BufferRange,
+        target: rt::BufferRange,
+    ) -> Result<u32, crate::FsError>;
+
+    /// What is known of what a path names; of a symbolic link, of the link.
+    ///
+    /// # Errors
+    /// A [`FsError`](crate::FsError) of the server's choice.
+    fn stat_link(
+        &mut self,
+        caller: rt::Caller,
+        path: rt::BufferRange,
+        stat: rt::BufferRange,
+    ) -> Result<(), crate::FsError>;
 }
 
 /// A caller of [`FileSystemServer::sync`] that waits for its answer.
@@ -432,6 +590,10 @@ impl<S: FileSystemServer> rt::Dispatch<S> for FileSystem {
             10 => on_statfs(server, incoming).ok(),
             21 => on_mounts(server, incoming).ok(),
             22 => on_remount(server, incoming).ok(),
+            24 => on_link(server, incoming).ok(),
+            25 => on_symlink(server, incoming).ok(),
+            26 => on_read_link(server, incoming).ok(),
+            27 => on_stat_link(server, incoming).ok(),
             _ => None,
         }
     }
@@ -453,6 +615,10 @@ impl<S: FileSystemServer> rt::Dispatch<S> for FileSystem {
             11 => on_sync(server, incoming, ticket),
             21 => on_mounts(server, incoming).map(rt::Answer::Words),
             22 => on_remount(server, incoming).map(rt::Answer::Words),
+            24 => on_link(server, incoming).map(rt::Answer::Words),
+            25 => on_symlink(server, incoming).map(rt::Answer::Words),
+            26 => on_read_link(server, incoming).map(rt::Answer::Words),
+            27 => on_stat_link(server, incoming).map(rt::Answer::Words),
             _ => Err(rt::WireError::UnknownMethod),
         };
         answer.unwrap_or_else(rt::Answer::Refused)
@@ -652,6 +818,82 @@ fn on_remount<S: FileSystemServer>(
     )))
 }
 
+#[inline(always)]
+fn on_link<S: FileSystemServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_link(server.link(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
+#[inline(always)]
+fn on_symlink<S: FileSystemServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_symlink(server.symlink(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, true, false, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
+#[inline(always)]
+fn on_read_link<S: FileSystemServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_read_link(server.read_link(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
+#[inline(always)]
+fn on_stat_link<S: FileSystemServer>(
+    server: &mut S,
+    incoming: &rt::Incoming,
+) -> Result<rt::Outgoing<0>, rt::WireError> {
+    let caller = incoming.admit(
+        rt::Kind::Call,
+        4,
+        2,
+        rt::BadgeClass::Session,
+        rt::Rights::empty(),
+    )?;
+    Ok(answer_stat_link(server.stat_link(
+        caller,
+        rt::BufferRange::decode(incoming, 0, true, false, incoming.words[0], incoming.words[1])?,
+        rt::BufferRange::decode(incoming, 1, false, true, incoming.words[2], incoming.words[3])?,
+    )))
+}
+
 #[inline]
 fn answer_open(result: Result<rt::Grant<crate::File>, crate::FsError>) -> rt::Answer {
     match result {
@@ -739,6 +981,38 @@ fn answer_mounts(result: Result<u32, crate::FsError>) -> rt::Outgoing<0> {
 
 #[inline]
 fn answer_remount(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_link(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_symlink(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_read_link(result: Result<u32, crate::FsError>) -> rt::Outgoing<0> {
+    match result {
+        Ok(value) => rt::Outgoing::new(0, [u64::from(value), 0, 0, 0, 0, 0, 0, 0], 1),
+        Err(error) => rt::Outgoing::error(error.number()),
+    }
+}
+
+#[inline]
+fn answer_stat_link(result: Result<(), crate::FsError>) -> rt::Outgoing<0> {
     match result {
         Ok(()) => rt::Outgoing::new(0, [0, 0, 0, 0, 0, 0, 0, 0], 0),
         Err(error) => rt::Outgoing::error(error.number()),

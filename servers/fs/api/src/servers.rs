@@ -13,8 +13,8 @@ impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + cr
         match incoming.tag {
             4099 => gritos_base_api::Session::quick(server, incoming),
             4100 => gritos_base_api::Supervision::quick(server, incoming),
-            5..=10 | 21 | 22 => crate::FileSystem::quick(server, incoming),
-            2..=4 | 12..=14 | 17..=20 | 23 => crate::File::quick(server, incoming),
+            5..=10 | 21 | 22 | 24..=27 => crate::FileSystem::quick(server, incoming),
+            2..=4 | 12..=14 | 17..=20 | 23 | 28..=31 => crate::File::quick(server, incoming),
             _ => None,
         }
     }
@@ -28,8 +28,8 @@ impl<S: gritos_base_api::SessionServer + gritos_base_api::SupervisionServer + cr
         match incoming.tag {
             4097..=4099 => gritos_base_api::Session::dispatch(server, incoming, ticket),
             4100 => gritos_base_api::Supervision::dispatch(server, incoming, ticket),
-            1 | 5..=11 | 21 | 22 => crate::FileSystem::dispatch(server, incoming, ticket),
-            2..=4 | 12..=20 | 23 => crate::File::dispatch(server, incoming, ticket),
+            1 | 5..=11 | 21 | 22 | 24..=27 => crate::FileSystem::dispatch(server, incoming, ticket),
+            2..=4 | 12..=20 | 23 | 28..=31 => crate::File::dispatch(server, incoming, ticket),
             _ => rt::Answer::Refused(rt::WireError::UnknownMethod),
         }
     }

@@ -11,7 +11,7 @@ pub const MAX_NAME: u32 = 255;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FsError {
-    /// Not permitted.
+    /// A folder cannot have a second name, and this file system has no links.
     NotPermitted,
     /// No such file or folder.
     NotFound,
@@ -47,7 +47,7 @@ pub enum FsError {
     NoSpace,
     /// The file system is read-only.
     ReadOnly,
-    /// The folder has as many folders in it as the file system can count.
+    /// The folder has as many folders in it, or the file as many names, as the file system can count.
     TooManyLinks,
     /// A path or a name in it is too long.
     NameTooLong,
@@ -163,7 +163,9 @@ impl rt::ErrorNumber for FsError {
 impl core::fmt::Display for FsError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::NotPermitted => f.write_str("Not permitted"),
+            Self::NotPermitted => f.write_str(
+                "A folder cannot have a second name, and this file system has no links",
+            ),
             Self::NotFound => f.write_str("No such file or folder"),
             Self::Io => f.write_str("The device failed to read or write"),
             Self::BadDescriptor => f.write_str("No such open file"),
@@ -186,7 +188,7 @@ impl core::fmt::Display for FsError {
             Self::NoSpace => f.write_str("No space is left"),
             Self::ReadOnly => f.write_str("The file system is read-only"),
             Self::TooManyLinks => f.write_str(
-                "The folder has as many folders in it as the file system can count",
+                "The folder has as many folders in it, or the file as many names, as the file system can count",
             ),
             Self::NameTooLong => f.write_str("A path or a name in it is too long"),
             Self::NotSupported => f.write_str("The server does not do that"),
@@ -221,6 +223,8 @@ rt::bitflags::bitflags! {
         const APPEND = 1 << 5;
         /// Fail unless it is a folder.
         const DIRECTORY = 1 << 6;
+        /// Fail with `LINK_LOOP` if the path itself names a symbolic link.
+        const NO_FOLLOW = 1 << 7;
     }
 }
 
@@ -311,7 +315,7 @@ pub enum FileType {
     Regular,
     /// A folder.
     Directory,
-    /// A symbolic link, made by another system; paths follow it.
+    /// A symbolic link; paths follow it.
     Symlink,
     /// Anything else another system stored: a device, a pipe.
     Other,

@@ -14,6 +14,7 @@ use gritos_service::BufferMemory;
 use crate::Errno;
 
 mod at;
+mod links;
 
 /// Bytes of memory that a client needs.
 pub const MEMORY_BYTES: usize = DATA as usize + 112 * 1024;

@@ -11,9 +11,11 @@ use gritos_service::BufferMemory;
 use crate::{Client, Errno, Link, OpenFile};
 
 mod folders;
+mod links;
 mod names;
 
 pub use folders::Dir;
+pub use links::AT_SYMLINK_NOFOLLOW;
 pub use names::AT_REMOVEDIR;
 
 /// Open for reading only.
@@ -36,6 +38,8 @@ pub const O_DSYNC: u32 = 0o10_000;
 pub const O_SYNC: u32 = 0o4_010_000;
 /// Fail unless it is a folder.
 pub const O_DIRECTORY: u32 = 0o200_000;
+/// Fail if the path itself names a symbolic link.
+pub const O_NOFOLLOW: u32 = 0o400_000;
 /// Accepted, since there is no `exec`.
 pub const O_CLOEXEC: u32 = 0o2_000_000;
 /// Accepted, since files never make anybody wait for another program.
@@ -50,6 +54,7 @@ const KNOWN: u32 = O_RDWR
     | O_APPEND
     | O_SYNC
     | O_DIRECTORY
+    | O_NOFOLLOW
     | O_CLOEXEC
     | O_NONBLOCK
     | O_NOCTTY;
@@ -299,7 +304,9 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
     /// `BADF` if it was not opened for writing.
     pub fn futimens(&mut self, fd: i32, modified_ns: Option<u64>) -> Result<(), Errno> {
         let file = self.get(fd)?.file;
-        self.client.set_modified(file, modified_ns.unwrap_or(0))
+        // To the server 0 says now.
+        let modified_ns = modified_ns.map_or(0, |ns| ns.max(1));
+        self.client.set_modified(file, modified_ns)
     }
 
     /// What is known of what a path names.
@@ -344,6 +351,7 @@ fn flags_of(oflag: u32) -> Result<OpenFlags, Errno> {
         (O_TRUNC, OpenFlags::TRUNCATE),
         (O_APPEND, OpenFlags::APPEND),
         (O_DIRECTORY, OpenFlags::DIRECTORY),
+        (O_NOFOLLOW, OpenFlags::NO_FOLLOW),
     ] {
         flags.set(flag, oflag & bit != 0);
     }

@@ -14,7 +14,7 @@
 //!   [`change`]: folders.
 //!
 //! Not here: what `mke2fs -t ext4` does not switch on (encryption, inline data, quotas,
-//! clusters, case folding), files mapped by indirect blocks, making links, access times.
+//! clusters, case folding), files mapped by indirect blocks, access times.
 //! Such files, or volumes, are refused. A device that does not flush is mounted
 //! read-only.
 
@@ -394,6 +394,14 @@ impl<D: BlockDevice> Volume for Ext4Volume<D> {
             let to_dir = volume.living(to_dir)?;
             volume.move_name(from_dir, from, to_dir, to)
         })
+    }
+
+    fn link(&mut self, dir: NodeId, name: &[u8], node: NodeId) -> Result<(), FsError> {
+        self.change(|volume| volume.add_link(dir, name, node))
+    }
+
+    fn symlink(&mut self, dir: NodeId, name: &[u8], target: &[u8]) -> Result<NodeId, FsError> {
+        self.change(|volume| volume.make_link(dir, name, target))
     }
 
     fn read_link(&mut self, node: NodeId) -> Result<Vec<u8>, FsError> {

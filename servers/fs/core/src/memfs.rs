@@ -29,6 +29,16 @@ enum Body {
     Link(Vec<u8>),
 }
 
+impl Body {
+    /// What a symbolic link takes for where it leads.
+    const fn link_bytes(&self) -> u64 {
+        match self {
+            Self::Link(target) => target.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
 /// Names, and the order in which they are listed: each has a number of its own, larger
 /// than that of those before it.
 #[derive(Debug, Default)]
@@ -180,7 +190,7 @@ impl MemoryVolume {
         if self.get(dir)?.links == 0 {
             return Err(FsError::NotFound);
         }
-        self.take_space(NODE_BYTES + name.len() as u64)?;
+        self.take_space(NODE_BYTES + name.len() as u64 + body.link_bytes())?;
         let is_folder = matches!(body, Body::Folder(_));
         let node = self.node(body, mode, if is_folder { 2 } else { 1 });
         self.last += 1;
@@ -221,20 +231,12 @@ impl MemoryVolume {
             .get(&number)
             .is_some_and(|node| node.links == 0 && node.opens == 0);
         if idle && let Some(node) = self.nodes.remove(&number) {
-            let pages = match &node.body {
-                Body::File { pages, .. } => pages.len() * PAGE_BYTES,
-                _ => 0,
+            let inside = match &node.body {
+                Body::File { pages, .. } => (pages.len() * PAGE_BYTES) as u64,
+                body => body.link_bytes(),
             };
-            self.used = self.used.saturating_sub(NODE_BYTES + pages as u64);
+            self.used = self.used.saturating_sub(NODE_BYTES + inside);
         }
-    }
-
-    /// A symbolic link, which clients cannot make.
-    ///
-    /// # Errors
-    /// As [`Volume::create`].
-    pub fn symlink(&mut self, dir: NodeId, name: &[u8], target: &[u8]) -> Result<NodeId, FsError> {
-        self.add(dir, name, Body::Link(target.to_vec()), 0o777)
     }
 }
 
@@ -514,6 +516,31 @@ impl Volume for MemoryVolume {
         self.get_mut(moved.node)?.changed_ns = now;
         self.used = self.used.saturating_sub(from.len() as u64) + to.len() as u64;
         Ok(())
+    }
+
+    fn link(&mut self, dir: NodeId, name: &[u8], node: NodeId) -> Result<(), FsError> {
+        if self.folder(dir)?.names.contains_key(name) {
+            return Err(FsError::Exists);
+        }
+        let linked = self.get(node)?;
+        if matches!(linked.body, Body::Folder(_)) {
+            return Err(FsError::NotPermitted);
+        }
+        if self.get(dir)?.links == 0 || linked.links == 0 {
+            return Err(FsError::NotFound);
+        }
+        let links = linked.links.checked_add(1).ok_or(FsError::TooManyLinks)?;
+        self.take_space(name.len() as u64)?;
+        self.touch_folder(dir)?.insert(name, node);
+        let now = (self.now)();
+        let linked = self.get_mut(node)?;
+        linked.links = links;
+        linked.changed_ns = now;
+        Ok(())
+    }
+
+    fn symlink(&mut self, dir: NodeId, name: &[u8], target: &[u8]) -> Result<NodeId, FsError> {
+        self.add(dir, name, Body::Link(target.to_vec()), 0o777)
     }
 
     fn read_link(&mut self, node: NodeId) -> Result<Vec<u8>, FsError> {

@@ -137,6 +137,13 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
             .map_err(|_| FsError::BadBuffer)
     }
 
+    /// As much of where a link leads as a client's buffer takes.
+    fn put_target(&mut self, to: &BufferRange, target: &[u8]) -> Result<u32, FsError> {
+        let count = to.length.min(target.len() as u64) as usize;
+        self.put(to, target.get(..count).unwrap_or(target))?;
+        Ok(count as u32)
+    }
+
     fn put_stat(&mut self, to: &BufferRange, found: (Place, Attributes)) -> Result<(), FsError> {
         let (place, attributes) = found;
         let mut bytes = [0; Stat::SIZE];
@@ -280,6 +287,43 @@ impl<P: MapMemory, const N: usize> FileSystemServer for FileService<P, N> {
     fn remount(&mut self, _: Caller, path: BufferRange, read_only: bool) -> Result<(), FsError> {
         let path = self.path(&path)?;
         self.vfs.remount(self.vfs.root(), &path, read_only)
+    }
+
+    fn link(&mut self, _: Caller, from: BufferRange, to: BufferRange) -> Result<(), FsError> {
+        let (from, to) = (self.path(&from)?, self.path(&to)?);
+        self.vfs.link(self.vfs.root(), &from, &to)
+    }
+
+    fn symlink(
+        &mut self,
+        _: Caller,
+        target: BufferRange,
+        path: BufferRange,
+    ) -> Result<(), FsError> {
+        let (target, path) = (self.path(&target)?, self.path(&path)?);
+        self.vfs.symlink(self.vfs.root(), &target, &path)
+    }
+
+    fn read_link(
+        &mut self,
+        _: Caller,
+        path: BufferRange,
+        target: BufferRange,
+    ) -> Result<u32, FsError> {
+        let path = self.path(&path)?;
+        let found = self.vfs.read_link(self.vfs.root(), &path)?;
+        self.put_target(&target, &found)
+    }
+
+    fn stat_link(
+        &mut self,
+        _: Caller,
+        path: BufferRange,
+        stat: BufferRange,
+    ) -> Result<(), FsError> {
+        let path = self.path(&path)?;
+        let found = self.vfs.stat_link(self.vfs.root(), &path)?;
+        self.put_stat(&stat, found)
     }
 }
 
@@ -434,6 +478,52 @@ impl<P: MapMemory, const N: usize> FileServer for FileService<P, N> {
         let file = self.file(caller)?;
         let time = (modified_ns != 0).then_some(modified_ns);
         self.vfs.set_modified(file, time)
+    }
+
+    fn link_at(
+        &mut self,
+        caller: Caller,
+        from: BufferRange,
+        to: BufferRange,
+    ) -> Result<(), FsError> {
+        let start = self.place(caller)?;
+        let (from, to) = (self.path(&from)?, self.path(&to)?);
+        self.vfs.link(start, &from, &to)
+    }
+
+    fn symlink_at(
+        &mut self,
+        caller: Caller,
+        target: BufferRange,
+        path: BufferRange,
+    ) -> Result<(), FsError> {
+        let start = self.place(caller)?;
+        let (target, path) = (self.path(&target)?, self.path(&path)?);
+        self.vfs.symlink(start, &target, &path)
+    }
+
+    fn read_link_at(
+        &mut self,
+        caller: Caller,
+        path: BufferRange,
+        target: BufferRange,
+    ) -> Result<u32, FsError> {
+        let start = self.place(caller)?;
+        let path = self.path(&path)?;
+        let found = self.vfs.read_link(start, &path)?;
+        self.put_target(&target, &found)
+    }
+
+    fn stat_link_at(
+        &mut self,
+        caller: Caller,
+        path: BufferRange,
+        stat: BufferRange,
+    ) -> Result<(), FsError> {
+        let start = self.place(caller)?;
+        let path = self.path(&path)?;
+        let found = self.vfs.stat_link(start, &path)?;
+        self.put_stat(&stat, found)
     }
 }
 

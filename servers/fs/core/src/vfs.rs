@@ -13,8 +13,11 @@ use gritos_fs_api::{FileType, FsError, OpenFlags};
 
 use crate::volume::{Attributes, Entry, NodeId, Source, Space, Volume, VolumeInfo};
 
+mod links;
 mod names;
 mod walk;
+
+use walk::Follow;
 
 /// A node of a mounted file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,7 +200,11 @@ impl Vfs {
         let (place, kind, is_new) = match there {
             Some(found) => (found.place, found.kind, false),
             None => {
-                let target = self.walk(start, path, !exclusive)?;
+                let follow = match exclusive || has(OpenFlags::NO_FOLLOW) {
+                    true => Follow::Slash,
+                    false => Follow::Always,
+                };
+                let target = self.walk(start, path, follow)?;
                 match target.found {
                     Some(_) if exclusive => return Err(FsError::Exists),
                     Some(found) => (found.place, found.kind, false),

@@ -275,6 +275,25 @@ pub trait Volume {
         to: &[u8],
     ) -> Result<(), FsError>;
 
+    /// Gives a node that is no folder one more name.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), `TooManyLinks`, and `NotPermitted` where there are no links.
+    fn link(&mut self, dir: NodeId, name: &[u8], node: NodeId) -> Result<(), FsError> {
+        let _ = (dir, name, node);
+        Err(FsError::NotPermitted)
+    }
+
+    /// Makes a symbolic link; its target has at least one byte.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), `NameTooLong` for a target that does not fit, and `NotPermitted` where
+    /// there are no links.
+    fn symlink(&mut self, dir: NodeId, name: &[u8], target: &[u8]) -> Result<NodeId, FsError> {
+        let _ = (dir, name, target);
+        Err(FsError::NotPermitted)
+    }
+
     /// Where a symbolic link leads.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use gritos_service::BufferMemory;
 use crate::{Site, Verdict};
 
 mod folders;
+mod links;
 mod open;
 mod paths;
 mod remove;
@@ -46,6 +47,8 @@ pub fn check<T: Link, M: BufferMemory>(site: &mut Site<'_, T, M>) -> Result<usiz
         size: cutting_and_extending holes_are_zeros_and_take_no_space limits_are_told reading_ends_at_the_end
             space_is_counted;
         folders: each_entry_once_while_others_change places_can_be_kept many_entries;
+        links: files_have_many_names what_cannot_be_linked symbolic_links_are_told_and_followed
+            symbolic_links_have_limits links_do_not_lead_out;
         times: changes_are_dated nothing_else_is_dated;
     };
     let above = site.folder.clone();

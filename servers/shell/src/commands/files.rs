@@ -97,6 +97,20 @@ pub(crate) const COMMANDS: &[Command] = &[
         "cp /boot/config.txt /data",
         copy::cp,
     ),
+    command(
+        "ln",
+        copy::LN,
+        "[-s] TARGET NAME",
+        "ln -s /data/www /tmp/www",
+        copy::ln,
+    ),
+    command(
+        "readlink",
+        list::READLINK,
+        "LINK...",
+        "readlink /tmp/www",
+        list::readlink,
+    ),
     command("sync", space::SYNC, "", "sync", space::sync),
     command("df", space::DF, "[PATH]", "df /data", space::df),
     command(

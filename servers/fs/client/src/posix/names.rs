@@ -1,6 +1,6 @@
 //! Names: made, moved, removed.
 
-use gritos_fs_api::{Mode, OpenFlags, Stat};
+use gritos_fs_api::{Mode, OpenFlags};
 use gritos_service::BufferMemory;
 
 use super::Posix;
@@ -65,15 +65,6 @@ impl<T: Link, M: BufferMemory> Posix<T, M> {
         // Nothing was held back for it.
         let _ = client.close(file);
         result
-    }
-
-    /// What is known of what a path from an open folder names.
-    ///
-    /// # Errors
-    /// Those of POSIX; `BADF` if the folder was not opened for reading.
-    pub fn fstatat(&mut self, fd: i32, path: &str) -> Result<Stat, Errno> {
-        let folder = self.get(fd)?.file;
-        self.client.stat_at(folder, path)
     }
 
     /// Makes a folder.

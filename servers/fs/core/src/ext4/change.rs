@@ -11,7 +11,7 @@ use super::{Ext4Volume, names, number};
 use crate::block::BlockDevice;
 use crate::volume::NodeId;
 
-/// Most folders in a folder before they are not counted any more.
+/// Most folders in a folder before they are not counted any more, and most names of a file.
 const MAX_LINKS: u16 = 65_000;
 
 impl<D: BlockDevice> Ext4Volume<D> {
@@ -87,6 +87,63 @@ impl<D: BlockDevice> Ext4Volume<D> {
         }
         self.touch(dir)?;
         Ok(u64::from(made))
+    }
+
+    /// Makes a symbolic link and its name.
+    pub(super) fn make_link(
+        &mut self,
+        dir: NodeId,
+        name: &[u8],
+        target: &[u8],
+    ) -> Result<NodeId, FsError> {
+        let dir = self.living(dir)?;
+        let above = self.look_at(dir)?;
+        if self.find_name(above, name)?.is_some() {
+            return Err(FsError::Exists);
+        }
+        let made = self.new_link(dir, target)?;
+        if let Err(error) = self.add_name(dir, name, made, names::LINK) {
+            if self.inode(made)?.is_plain() {
+                self.cut_tree(made, 0, usize::MAX)?;
+            }
+            self.free_inode(made)?;
+            return Err(error);
+        }
+        self.touch(dir)?;
+        Ok(u64::from(made))
+    }
+
+    /// Gives a node one more name.
+    pub(super) fn add_link(
+        &mut self,
+        dir: NodeId,
+        name: &[u8],
+        node: NodeId,
+    ) -> Result<(), FsError> {
+        let dir = self.living(dir)?;
+        let above = self.look_at(dir)?;
+        if self.find_name(above, name)?.is_some() {
+            return Err(FsError::Exists);
+        }
+        let node = number(node)?;
+        let inode = self.inode(node)?;
+        if inode.is_folder() {
+            return Err(FsError::NotPermitted);
+        }
+        match inode.links {
+            0 => return Err(FsError::NotFound),
+            MAX_LINKS.. => return Err(FsError::TooManyLinks),
+            _ => {}
+        }
+        let kind = names::number_of(inode.mode);
+        let (block, _) = self.inode_place(node)?;
+        self.block(block, Kind::Table)?;
+        self.add_name(dir, name, node, kind)?;
+        let now = self.time();
+        let inode = self.inode_mut(node)?;
+        inode.links += 1;
+        inode.changed_ns = now;
+        self.touch(dir)
     }
 
     /// Counts the `..` of a folder that came or went.

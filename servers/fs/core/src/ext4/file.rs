@@ -283,6 +283,28 @@ impl<D: BlockDevice> Ext4Volume<D> {
         }
     }
 
+    /// Writes where a symbolic link leads, in the transaction in which it gets its name.
+    pub(super) fn fill_link(&mut self, number: u32, target: &[u8]) -> Result<(), FsError> {
+        let length = target.len() as u64;
+        let from = Part {
+            source: &|at, to| {
+                let from = target
+                    .get(at as usize..)
+                    .and_then(|rest| rest.get(..to.len()));
+                from.is_some_and(|from| {
+                    to.copy_from_slice(from);
+                    true
+                })
+            },
+            start: 0,
+            length,
+        };
+        // It is one block.
+        self.write_run(number, 0, from)?;
+        self.inode_mut(number)?.size = length;
+        Ok(())
+    }
+
     fn written_to(
         &mut self,
         number: u32,

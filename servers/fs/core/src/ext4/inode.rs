@@ -335,6 +335,33 @@ impl<D: BlockDevice> Ext4Volume<D> {
         Ok(number)
     }
 
+    /// Makes an inode that is a symbolic link, without a name. What is short is in the inode, what is long in a
+    /// block of its own, which Linux reads whole.
+    ///
+    /// # Errors
+    /// `NameTooLong`; `NoSpace`: nothing changed then.
+    pub(super) fn new_link(&mut self, near: u32, target: &[u8]) -> Result<u32, FsError> {
+        if target.len() >= self.sb.block_bytes {
+            return Err(FsError::NameTooLong);
+        }
+        let number = self.new_inode(near, 0, false)?;
+        let inode = self.inode_mut(number)?;
+        inode.mode = LINK | 0o777;
+        if target.len() < BLOCKS_BYTES {
+            inode.flags = 0;
+            inode.tree = None;
+            inode.size = target.len() as u64;
+            put(&mut inode.raw, AT_BLOCKS, target);
+            return Ok(number);
+        }
+        if let Err(error) = self.fill_link(number, target) {
+            self.cut_tree(number, 0, usize::MAX)?;
+            self.free_inode(number)?;
+            return Err(error);
+        }
+        Ok(number)
+    }
+
     /// Takes an inode out of use, whose contents are gone.
     pub(super) fn free_inode(&mut self, number: u32) -> Result<(), FsError> {
         let folder = self.any_inode(number)?.is_folder();

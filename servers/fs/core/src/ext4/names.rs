@@ -36,6 +36,21 @@ pub(super) const fn kind_of(number: u8) -> Option<FileType> {
 
 pub(super) const FILE: u8 = 1;
 pub(super) const FOLDER: u8 = 2;
+pub(super) const LINK: u8 = 7;
+
+/// The number for what an inode's mode says that it is.
+pub(super) const fn number_of(mode: u16) -> u8 {
+    match mode >> 12 {
+        0x1 => 5,
+        0x2 => 3,
+        0x4 => FOLDER,
+        0x6 => 4,
+        0x8 => FILE,
+        0xa => LINK,
+        0xc => 6,
+        _ => 0,
+    }
+}
 
 /// All places for entries in a block, in use or not, as start and end; `end` is where
 /// the entries end. Ends at the first that makes no sense, with an error.

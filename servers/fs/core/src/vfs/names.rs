@@ -2,7 +2,7 @@
 
 use gritos_fs_api::{FileType, FsError};
 
-use super::walk::{Step, Target};
+use super::walk::{Follow, Step, Target};
 use super::{Place, Vfs};
 use crate::volume::Attributes;
 
@@ -25,7 +25,7 @@ impl Vfs {
     /// Those of POSIX's `mkdir`; `Invalid` for a name that is no UTF-8.
     pub fn mkdir(&mut self, start: Place, path: &[u8], mode: u32) -> Result<(), FsError> {
         self.settled(|vfs| {
-            let target = vfs.walk(start, path, false)?;
+            let target = vfs.walk(start, path, Follow::Never)?;
             if target.found.is_some() {
                 return Err(FsError::Exists);
             }
@@ -42,7 +42,7 @@ impl Vfs {
     /// Those of POSIX's `rmdir`; `Busy` if something is mounted there.
     pub fn rmdir(&mut self, start: Place, path: &[u8]) -> Result<(), FsError> {
         self.settled(|vfs| {
-            let target = vfs.walk(start, path, false)?;
+            let target = vfs.walk(start, path, Follow::Never)?;
             let name = target.old_name()?;
             let found = vfs.removable(&target)?;
             if found.kind != FileType::Directory {
@@ -59,13 +59,16 @@ impl Vfs {
     /// Those of POSIX's `unlink`; `IsDirectory` for a folder.
     pub fn unlink(&mut self, start: Place, path: &[u8]) -> Result<(), FsError> {
         self.settled(|vfs| {
-            let target = vfs.walk(start, path, false)?;
+            let target = vfs.walk(start, path, Follow::Never)?;
             let Ok(name) = target.old_name() else {
                 return Err(FsError::IsDirectory);
             };
             let found = target.found.ok_or(FsError::NotFound)?;
             if found.kind == FileType::Directory {
                 return Err(FsError::IsDirectory);
+            }
+            if target.slash {
+                return Err(FsError::NotDirectory);
             }
             let dir = target.dir();
             vfs.writable(dir)?.unlink(dir.node, name)
@@ -94,7 +97,7 @@ impl Vfs {
         to: &[u8],
         replace: bool,
     ) -> Result<(), FsError> {
-        let from = self.walk(start, from, false)?;
+        let from = self.walk(start, from, Follow::Never)?;
         // `.` and `..` name a folder by another name than its own.
         let dots = |error| {
             if error == FsError::NotEmpty {
@@ -105,10 +108,10 @@ impl Vfs {
         };
         let from_name = from.old_name().map_err(dots)?;
         let old = from.found.ok_or(FsError::NotFound)?;
-        let to = self.walk(start, to, false)?;
+        let to = self.walk(start, to, Follow::Never)?;
         to.old_name().map_err(dots)?;
         let is_folder = old.kind == FileType::Directory;
-        if to.slash && !is_folder {
+        if (from.slash || to.slash) && !is_folder {
             return Err(FsError::NotDirectory);
         }
         let (from_dir, to_dir) = (from.dir(), to.dir());

@@ -10,6 +10,18 @@ use super::{Place, Vfs};
 /// Most symbolic links in one path.
 const MAX_LINKS: u32 = 40;
 
+/// What becomes of a symbolic link that is the last part of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follow {
+    /// It is followed.
+    Always,
+    /// It is followed if `/` comes behind it, since that asks for a folder.
+    Slash,
+    /// It is what the path names, whatever comes behind: for what is done to names. Whether that is a folder, if
+    /// there is a `/`, is for the caller to look at.
+    Never,
+}
+
 /// Something that a path led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
@@ -73,13 +85,12 @@ impl Target<'_> {
 }
 
 impl Vfs {
-    /// Walks a path. The last part may be missing; if it is a symbolic link, it is
-    /// followed when `follow` says so or a `/` comes behind it.
+    /// Walks a path. The last part may be missing.
     pub(super) fn walk<'a>(
         &mut self,
         start: Place,
         path: &'a [u8],
-        follow: bool,
+        follow: Follow,
     ) -> Result<Target<'a>, FsError> {
         if path.is_empty() {
             return Err(FsError::NotFound);
@@ -141,8 +152,15 @@ impl Vfs {
                 }
                 Err(error) => return Err(error),
             };
+            let follows = !is_last
+                || match follow {
+                    Follow::Always => true,
+                    Follow::Slash => slash,
+                    Follow::Never => false,
+                };
+            let must_be_folder = slash && (!is_last || follow != Follow::Never);
             match step.kind {
-                FileType::Symlink if !is_last || follow || slash => {
+                FileType::Symlink if follows => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(FsError::LinkLoop);
@@ -161,7 +179,9 @@ impl Vfs {
                     text = Cow::Owned(next);
                     at = 0;
                 }
-                kind if slash && kind != FileType::Directory => return Err(FsError::NotDirectory),
+                kind if must_be_folder && kind != FileType::Directory => {
+                    return Err(FsError::NotDirectory);
+                }
                 _ if is_last => {
                     let last = Last::Name(last_name(&text, name));
                     return Ok(Target {
@@ -225,7 +245,9 @@ impl Vfs {
         if let Some(step) = self.plain(start, path) {
             return Ok(step);
         }
-        self.walk(start, path, true)?.found.ok_or(FsError::NotFound)
+        self.walk(start, path, Follow::Always)?
+            .found
+            .ok_or(FsError::NotFound)
     }
 }
 

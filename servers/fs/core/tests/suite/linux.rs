@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use gritos_fs_client::posix::{Posix, SEEK_DATA};
+use gritos_fs_client::posix::{O_CREAT, Posix, SEEK_DATA};
 use gritos_fs_core::block::{MemoryDisk, Shared};
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
@@ -25,6 +25,7 @@ use host::Host;
 use ours::Ours;
 
 /// Errors as Linux numbers them.
+const EPERM: u32 = 1;
 const ENOENT: u32 = 2;
 const ENXIO: u32 = 6;
 const EBADF: u32 = 9;
@@ -35,6 +36,7 @@ const EISDIR: u32 = 21;
 const EINVAL: u32 = 22;
 const ENAMETOOLONG: u32 = 36;
 const ENOTEMPTY: u32 = 39;
+const ELOOP: u32 = 40;
 
 mod call;
 mod host;
@@ -43,7 +45,7 @@ mod ours;
 /// What a kind of file system cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lacks {
-    /// An open file keeps its name, and folders do not count those in them.
+    /// An open file keeps its name, folders do not count those in them, and there are no links.
     fat: bool,
 }
 
@@ -105,11 +107,14 @@ fn run(volume: Box<dyn Volume>, name: &str, seed: u64, lacks: Lacks) {
     let mut random = Random::new(seed);
     let mut lately = Vec::new();
     for step in 0..steps() {
-        let call = Call::random(&mut random);
+        let call = Call::random(&mut random, seed.is_multiple_of(2));
         let mine = ours.act(&call);
         lately.push(format!("{call:?}\n      {}", short(&mine)));
         // Nothing happened: nothing is to happen there.
-        if lacks.fat && mine == Said::Failed(EBUSY) && call.removes() {
+        if lacks.fat
+            && (mine == Said::Failed(EBUSY) && call.removes()
+                || mine == Said::Failed(EPERM) && call.links())
+        {
             continue;
         }
         let theirs = host.act(&call);
@@ -129,48 +134,46 @@ fn run(volume: Box<dyn Volume>, name: &str, seed: u64, lacks: Lacks) {
             );
         }
     }
-    drop(ours);
+    ours.close_all();
     world.with_server(|server| server.vfs().unmount_all().expect("unmounting"));
 }
 
 /// Where the file server and Linux need not say the same.
 fn differs(call: &Call, mine: &Said, theirs: &Said, lacks: Lacks) -> bool {
-    match (call, mine, theirs) {
+    let (mine, theirs) = match (mine, theirs) {
+        (Said::Failed(mine), Said::Failed(theirs)) => (*mine, *theirs),
         // FAT keeps no permissions, and counts no names.
-        (_, Said::Known(mine), Said::Known(theirs)) if lacks.fat => {
-            (mine.kind, mine.size) == (theirs.kind, theirs.size)
+        (Said::Known(mine), Said::Known(theirs)) => {
+            return lacks.fat && (mine.kind, mine.size) == (theirs.kind, theirs.size);
         }
         // Here all of a file is data.
-        (Call::SeekHole { whence, .. }, Said::Done, Said::Failed(ENXIO)) => *whence == SEEK_DATA,
+        (Said::Done, Said::Failed(ENXIO)) => {
+            return matches!(call, Call::SeekHole { whence, .. } if *whence == SEEK_DATA);
+        }
+        _ => return false,
+    };
+    match (call, mine, theirs) {
         // POSIX has either for a descriptor that is not open for writing.
-        (Call::CutOpen { .. }, Said::Failed(EBADF), Said::Failed(EINVAL)) => true,
-        // With a `/` behind a name Linux makes nothing, and looks no further; POSIX says what is said here.
+        (Call::CutOpen { .. }, EBADF, EINVAL) => true,
+        // With a `/` behind a name, or behind what a symbolic link says, Linux makes nothing, and looks no further;
+        // POSIX says what is said here.
         (
-            Call::Open { path, .. } | Call::OpenAt { path, .. },
-            Said::Failed(ENOTDIR | EEXIST | ENAMETOOLONG),
-            Said::Failed(EISDIR),
-        ) => path.ends_in_slash(),
-        (
-            Call::Mkdir { path, .. } | Call::MkdirAt { path, .. },
-            Said::Failed(ENOTDIR),
-            Said::Failed(EEXIST),
-        ) => path.ends_in_slash(),
+            Call::Open { flags, .. } | Call::OpenAt { flags, .. },
+            ENOENT | ENOTDIR | EEXIST | ENAMETOOLONG | ELOOP,
+            EISDIR,
+        ) => flags & O_CREAT != 0,
         // Below a folder that was removed there is nothing, whatever the name.
-        (call, Said::Failed(ENAMETOOLONG), Said::Failed(ENOENT)) if call.is_at() => true,
+        (call, ENAMETOOLONG, ENOENT) if call.is_at() => true,
         // A file over the folder that it is in: both are true.
+        (Call::Rename { .. } | Call::RenameAt { .. }, EISDIR, ENOTEMPTY) => true,
+        // Of what can fail for two reasons, with one path or the other, POSIX does not say which one counts. For `.`
+        // and `..` Linux has another error than POSIX.
         (
-            Call::Rename { .. } | Call::RenameAt { .. },
-            Said::Failed(EISDIR),
-            Said::Failed(ENOTEMPTY),
-        ) => true,
-        // Of a rename that can fail for two reasons, with one path or the other, POSIX does not say which one
-        // counts. For `.` and `..` Linux has another error than POSIX.
-        (
-            Call::Rename { .. } | Call::RenameAt { .. },
-            Said::Failed(ENOENT | ENOTDIR | EINVAL | ENAMETOOLONG),
-            Said::Failed(theirs),
-        ) => match *theirs {
-            ENOENT | ENOTDIR | EINVAL | ENAMETOOLONG => true,
+            Call::Rename { .. } | Call::RenameAt { .. } | Call::Link { .. } | Call::LinkAt { .. },
+            ENOENT | ENOTDIR | EINVAL | ENAMETOOLONG | ELOOP,
+            theirs,
+        ) => match theirs {
+            ENOENT | ENOTDIR | EINVAL | ENAMETOOLONG | ELOOP => true,
             EBUSY => call.names_dots(),
             EEXIST => matches!(call, Call::Rename { replace: false, .. }),
             _ => false,
@@ -199,7 +202,7 @@ fn whole(side: &mut dyn Side, lacks: Lacks) -> BTreeMap<String, (Known, Said)> {
         for (name, kind) in names {
             let path = format!("{folder}/{name}");
             let way = Way::to(&path);
-            let Said::Known(mut known) = side.act(&Call::Stat { path: way.clone() }) else {
+            let Said::Known(mut known) = side.act(&Call::StatLink { path: way.clone() }) else {
                 panic!("{path} is listed and not there");
             };
             assert_eq!(known.kind, kind, "{path}");
@@ -209,6 +212,7 @@ fn whole(side: &mut dyn Side, lacks: Lacks) -> BTreeMap<String, (Known, Said)> {
             }
             let inside = match kind {
                 Kind::File => side.act(&Call::Whole { path: way }),
+                Kind::Link => side.act(&Call::ReadLink { path: way }),
                 _ => Said::Done,
             };
             if kind == Kind::Folder {

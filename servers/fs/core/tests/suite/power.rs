@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use gritos_fs_api::{FsError, OpenFlags};
+use gritos_fs_api::{FileType, FsError, OpenFlags};
 use gritos_fs_core::block::{BlockDevice, BlockError, Geometry, MemoryDisk};
 use gritos_fs_core::cache::Cache;
 use gritos_fs_core::ext4::Ext4Volume;
@@ -65,7 +65,8 @@ fn mount(image: Vec<u8>, log: &Log) -> Result<Vfs, FsError> {
     Ok(tree(Box::new(volume)))
 }
 
-/// What is at a path: a file by its number, with its contents, or a folder.
+/// What is at a path: a file by its number, with its contents, or a folder. A symbolic link is a file that contains
+/// where it leads; a file of two names is there twice.
 type Model = BTreeMap<String, Option<(u32, Vec<u8>)>>;
 
 /// The tree after an operation, and how many events there were by then.
@@ -83,6 +84,11 @@ fn pattern(id: u32, offset: usize, version: u64) -> u8 {
 }
 
 const VERSIONS: u64 = 3;
+
+/// The byte at `offset` of where symbolic link `id` leads.
+fn letter(id: u32, offset: usize) -> u8 {
+    b'a' + pattern(id, offset, 0) % 26
+}
 
 struct Workload {
     base: Vec<u8>,
@@ -132,7 +138,7 @@ fn some_path(random: &mut Random) -> String {
 fn operate(vfs: &mut Vfs, model: &mut Model, random: &mut Random, next_id: &mut u32) -> bool {
     let path = some_path(random);
     let full = format!("/m{path}");
-    match random.below(14) {
+    match random.below(16) {
         0..=2 => {
             let folder = ["/d0", "/d1", "/d2", "/d0/sub"][random.below(4) as usize];
             if vfs.dir(&format!("/m{folder}")).is_ok() {
@@ -162,7 +168,7 @@ fn operate(vfs: &mut Vfs, model: &mut Model, random: &mut Random, next_id: &mut 
             assert_eq!(vfs.write(file, offset as u64, &bytes), Ok(length));
             content.resize(content.len().max(offset + length), 0);
             content[offset..offset + length].copy_from_slice(&bytes);
-            model.insert(path, Some((id, content)));
+            rewrite(model, path, id, &content);
             let synced = random.below(4) == 0;
             if synced {
                 vfs.fsync(file).expect("fsync");
@@ -178,12 +184,15 @@ fn operate(vfs: &mut Vfs, model: &mut Model, random: &mut Random, next_id: &mut 
             let size = random.below(content.len() as u64 + 3000);
             vfs.truncate(file, size).expect("truncate");
             content.resize(size as usize, 0);
-            model.insert(path, Some((id, content)));
+            rewrite(model, path, id, &content);
             vfs.close(file);
         }
         8 | 9 => {
             let to = some_path(random);
-            if vfs.mv(&full, &format!("/m{to}")).is_ok() && to != path {
+            let id = |path: &str| model.get(path).and_then(|entry| Some(entry.as_ref()?.0));
+            // Two names of one file stay.
+            let same = id(&path) == id(&to);
+            if vfs.mv(&full, &format!("/m{to}")).is_ok() && !same {
                 let moved = model.remove(&path).expect("what was moved");
                 model.insert(to, moved);
             }
@@ -214,12 +223,58 @@ fn operate(vfs: &mut Vfs, model: &mut Model, random: &mut Random, next_id: &mut 
                 model.remove(folder);
             }
         }
+        13 => {
+            let to = some_path(random);
+            let root = vfs.root();
+            let link = vfs.link(root, full.as_bytes(), format!("/m{to}").as_bytes());
+            if link.is_ok() {
+                let linked = model.get(&path).cloned().expect("what was linked");
+                model.insert(to, linked);
+            }
+        }
+        14 => symbolic(vfs, model, random, next_id),
         _ => {
             vfs.sync().expect("sync");
             return true;
         }
     }
     false
+}
+
+/// A file of one name or more has other contents now.
+fn rewrite(model: &mut Model, path: String, id: u32, content: &[u8]) {
+    model.insert(path, Some((id, Vec::new())));
+    let names = model.values_mut().flatten().filter(|(file, _)| *file == id);
+    names.for_each(|(_, bytes)| *bytes = content.to_vec());
+}
+
+/// Something with a symbolic link, which has a name that no file has.
+fn symbolic(vfs: &mut Vfs, model: &mut Model, random: &mut Random, next_id: &mut u32) {
+    let path = some_path(random).replace("/n", "/l");
+    let full = format!("/m{path}");
+    let root = vfs.root();
+    match random.below(4) {
+        0 | 1 => {
+            *next_id += 1;
+            let length = [5, 59, 60, 400][random.below(4) as usize];
+            let target: Vec<u8> = (0..length).map(|at| letter(*next_id, at)).collect();
+            if vfs.symlink(root, &target, full.as_bytes()).is_ok() {
+                model.insert(path, Some((*next_id, target)));
+            }
+        }
+        2 => {
+            if vfs.rm(&full).is_ok() {
+                model.remove(&path);
+            }
+        }
+        _ => {
+            let to = some_path(random).replace("/n", "/l");
+            if vfs.mv(&full, &format!("/m{to}")).is_ok() && to != path {
+                let moved = model.remove(&path).expect("what was moved");
+                model.insert(to, moved);
+            }
+        }
+    }
 }
 
 /// How power was lost.
@@ -310,9 +365,16 @@ fn walk(vfs: &mut Vfs) -> Result<Found, String> {
         for name in names {
             let path = format!("{folder}/{name}");
             let full = format!("/m{path}");
-            let (inode, _) = vfs
-                .stat(root, full.as_bytes())
+            let (inode, known) = vfs
+                .stat_link(root, full.as_bytes())
                 .map_err(|e| format!("stat {path}: {e:?}"))?;
+            if known.kind == FileType::Symlink {
+                let target = vfs
+                    .read_link(root, full.as_bytes())
+                    .map_err(|e| format!("where {path} leads: {e:?}"))?;
+                found.insert(path, (inode, Some(target)));
+                continue;
+            }
             match vfs.content(&full) {
                 Ok(bytes) => {
                     found.insert(path, (inode, Some(bytes)));
@@ -341,10 +403,16 @@ fn judge(vfs: &mut Vfs, history: &[Moment], events: usize) -> Result<(), String>
     let end = after.map_or(history.len(), |count| last + count + 1);
     let window = &history[last..end];
     let durable = &window[0].model;
-    let mut inodes = BTreeSet::new();
+    let mut inodes: BTreeMap<&Place, &String> = BTreeMap::new();
     for (path, (inode, content)) in &found {
-        if !inodes.insert(inode) {
-            return Err(format!("{path} is there twice"));
+        if let Some(other) = inodes.insert(inode, path) {
+            let one_file = |moment: &Moment| {
+                let id = |path: &String| Some(moment.model.get(path)?.as_ref()?.0);
+                id(path).is_some() && id(path) == id(other)
+            };
+            if !window.iter().any(one_file) {
+                return Err(format!("{path} is there as {other} too"));
+            }
         }
         let mut ids = BTreeSet::new();
         let mut as_folder = false;
@@ -366,7 +434,9 @@ fn judge(vfs: &mut Vfs, history: &[Moment], events: usize) -> Result<(), String>
         }
         let fits = |id: &u32| {
             bytes.iter().enumerate().all(|(at, byte)| {
-                *byte == 0 || (0..VERSIONS).any(|version| *byte == pattern(*id, at, version))
+                *byte == 0
+                    || *byte == letter(*id, at)
+                    || (0..VERSIONS).any(|version| *byte == pattern(*id, at, version))
             })
         };
         if !ids.iter().any(fits) {

@@ -1,10 +1,10 @@
-//! What there is: `ls`, `tree`, `stat`.
+//! What there is: `ls`, `tree`, `stat`, `readlink`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use gritos_fs_client::{FileType, Mode, Stat};
+use gritos_fs_client::{Errno, FileType, Mode, Stat};
 use gritos_shell_core::calendar::Moment;
 use gritos_shell_core::{Context, Failure, status};
 
@@ -13,6 +13,8 @@ use super::{Listed, about, entries, for_each, join, options, some, with};
 pub(super) const LS: &str = "lists folders; with -l size, time and permissions of each entry";
 pub(super) const TREE: &str = "lists a folder and everything below it";
 pub(super) const STAT: &str = "tells everything that is known of files and folders";
+
+pub(super) const READLINK: &str = "tells where symbolic links lead";
 
 /// How deep `tree` goes.
 const TREE_DEPTH: usize = 32;
@@ -39,8 +41,17 @@ pub(super) fn ls(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, 
             if long {
                 let below = join(&path, &name);
                 // It may be gone meanwhile.
-                if let Ok(found) = with(|client| client.stat(&below)) {
-                    line(context, true, &name, &found)?;
+                if let Ok(found) = with(|client| client.stat_link(&below)) {
+                    let leads = (kind == FileType::Symlink)
+                        .then(|| with(|client| client.read_link(&below)).ok())
+                        .flatten();
+                    match leads {
+                        Some(to) => {
+                            details(context, &found)?;
+                            writeln!(context, "{name} -> {to}")?;
+                        }
+                        None => line(context, true, &name, &found)?,
+                    }
                 }
             } else {
                 writeln!(context, "{name}{}", mark(kind))?;
@@ -52,12 +63,31 @@ pub(super) fn ls(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, 
 
 fn line(context: &mut Context<'_>, long: bool, name: &str, found: &Stat) -> Result<(), Failure> {
     if long {
-        let (letters, time) = (permissions(found), minute(found.modified_ns));
-        let (links, size) = (found.links, found.size);
-        write!(context, "{letters} {links:3} {size:10} {time} ")?;
+        details(context, found)?;
     }
     writeln!(context, "{name}{}", mark(found.file_type))?;
     Ok(())
+}
+
+/// What `ls -l` tells before the name.
+fn details(context: &mut Context<'_>, found: &Stat) -> Result<(), Failure> {
+    let (letters, time) = (permissions(found), minute(found.modified_ns));
+    let (links, size) = (found.links, found.size);
+    write!(context, "{letters} {links:3} {size:10} {time} ")?;
+    Ok(())
+}
+
+pub(super) fn readlink(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
+    let (_, paths) = options(arguments, "")?;
+    let paths = some(paths, "a symbolic link")?;
+    for_each(context, "readlink", &paths, |context, argument| {
+        let path = context.path(argument);
+        match with(|client| client.read_link(&path)) {
+            Ok(target) => Ok(writeln!(context, "{target}")?),
+            Err(Errno::INVAL) => Err(Failure::new(format_args!("{path}: is no symbolic link"))),
+            Err(error) => Err(about(&path)(error)),
+        }
+    })
 }
 
 /// A moment in nanoseconds since 1970, to the minute.
@@ -150,7 +180,7 @@ pub(super) fn stat(context: &mut Context<'_>, arguments: &[String]) -> Result<u8
     let paths = some(paths, "a path")?;
     for_each(context, "stat", &paths, |context, argument| {
         let path = context.path(argument);
-        let found = with(|client| client.stat(&path)).map_err(about(&path))?;
+        let found = with(|client| client.stat_link(&path)).map_err(about(&path))?;
         let kind = match found.file_type {
             FileType::Directory => "folder",
             FileType::Regular => "file",

@@ -1,8 +1,8 @@
 //! What is called, and what is said.
 
 use gritos_fs_client::posix::{
-    O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
-    SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC,
+    O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 
 use crate::support::Random;
@@ -62,10 +62,6 @@ impl Way {
         path + &self.text
     }
 
-    pub(super) fn ends_in_slash(&self) -> bool {
-        self.text.ends_with('/')
-    }
-
     /// Whether its last part is `.` or `..`.
     fn is_dots(&self) -> bool {
         let last = self.text.trim_end_matches('/').rsplit('/').next();
@@ -77,7 +73,19 @@ impl Way {
         &self.text
     }
 
-    fn random(random: &mut Random, up: bool) -> Self {
+    /// What is put into symbolic links.
+    pub(super) fn target(&self) -> String {
+        match (self.empty, self.total) {
+            (true, _) => String::new(),
+            // One that is long, and leads to the same place.
+            (false, Some(total)) => {
+                "./".repeat(total.saturating_sub(self.text.len()) / 10) + &self.text
+            }
+            (false, None) => self.text.clone(),
+        }
+    }
+
+    fn random(random: &mut Random, up: Up) -> Self {
         const NAMES: [&str; 5] = ["a", "b", "c", "dd", "große Datei"];
         let mut text = String::new();
         let parts = match random.below(20) {
@@ -93,7 +101,9 @@ impl Way {
                 0 => text.push_str(&"n".repeat(255)),
                 1 => text.push_str(&"n".repeat(256)),
                 2 | 3 => text.push('.'),
-                4 | 5 if up => text.push_str(".."),
+                4 | 5 if up == Up::Anywhere || up == Up::First && part == 0 => {
+                    text.push_str("..");
+                }
                 _ => text.push_str(NAMES[random.below(5) as usize]),
             }
         }
@@ -110,9 +120,17 @@ impl Way {
                 1 => Some(4096),
                 _ => None,
             },
-            empty: up && random.below(150) == 0,
+            empty: up != Up::Never && random.below(150) == 0,
         }
     }
+}
+
+/// Where `..` may stand in a path. Behind a symbolic link it does not mean the same here as for Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Up {
+    Never,
+    First,
+    Anywhere,
 }
 
 /// What something is.
@@ -139,6 +157,8 @@ pub(super) struct Known {
 pub(super) enum Said {
     Done,
     Count(i64),
+    /// Where a symbolic link leads.
+    Leads(String),
     Bytes(Vec<u8>),
     Known(Known),
     /// In order.
@@ -262,6 +282,38 @@ pub(super) enum Call {
     Whole {
         path: Way,
     },
+    Link {
+        from: Way,
+        to: Way,
+    },
+    Symlink {
+        target: Way,
+        path: Way,
+    },
+    ReadLink {
+        path: Way,
+    },
+    StatLink {
+        path: Way,
+    },
+    LinkAt {
+        folder: usize,
+        from: Way,
+        to: Way,
+    },
+    SymlinkAt {
+        folder: usize,
+        target: Way,
+        path: Way,
+    },
+    ReadLinkAt {
+        folder: usize,
+        path: Way,
+    },
+    StatLinkAt {
+        folder: usize,
+        path: Way,
+    },
 }
 
 impl Call {
@@ -286,6 +338,18 @@ impl Call {
                 | Self::MkdirAt { .. }
                 | Self::UnlinkAt { .. }
                 | Self::RenameAt { .. }
+                | Self::LinkAt { .. }
+                | Self::SymlinkAt { .. }
+                | Self::ReadLinkAt { .. }
+                | Self::StatLinkAt { .. }
+        )
+    }
+
+    /// Whether it makes links.
+    pub(super) const fn links(&self) -> bool {
+        matches!(
+            self,
+            Self::Link { .. } | Self::Symlink { .. } | Self::LinkAt { .. } | Self::SymlinkAt { .. }
         )
     }
 
@@ -299,26 +363,27 @@ impl Call {
         }
     }
 
-    pub(super) fn random(random: &mut Random) -> Self {
+    pub(super) fn random(random: &mut Random, links: bool) -> Self {
+        let up = if links { Up::First } else { Up::Anywhere };
         let slot = random.below(SLOTS as u64) as usize;
         let folder = SLOTS + random.below(FOLDERS as u64) as usize;
         let seed = random.next();
         let mode = [0o644, 0o600, 0o755][random.below(3) as usize];
-        match random.below(100) {
+        match random.below(if links { 118 } else { 100 }) {
             0..=15 => Self::Open {
                 slot,
-                path: Way::random(random, true),
+                path: Way::random(random, up),
                 flags: flags(random),
                 mode,
             },
             16..=18 => Self::Folder {
                 slot: folder,
-                path: Way::random(random, true),
+                path: Way::random(random, up),
             },
             19..=21 => Self::OpenAt {
                 slot,
                 folder,
-                path: Way::random(random, false),
+                path: Way::random(random, Up::Never),
                 flags: flags(random),
             },
             22 => Self::Close { slot },
@@ -359,50 +424,82 @@ impl Call {
             48 => Self::Sync { slot },
             49..=51 => Self::StatOpen { slot },
             52..=54 => Self::Cut {
-                path: Way::random(random, true),
+                path: Way::random(random, up),
                 length: offset(random),
             },
             55..=60 => Self::Stat {
-                path: Way::random(random, true),
+                path: Way::random(random, up),
             },
             61..=67 => Self::Mkdir {
-                path: Way::random(random, true),
+                path: Way::random(random, up),
                 mode,
             },
             68..=71 => Self::Rmdir {
-                path: Way::random(random, true),
+                path: Way::random(random, up),
             },
             72..=76 => Self::Unlink {
-                path: Way::random(random, true),
+                path: Way::random(random, up),
             },
             77..=88 => Self::Rename {
-                from: Way::random(random, true),
-                to: Way::random(random, true),
+                from: Way::random(random, up),
+                to: Way::random(random, up),
                 replace: random.below(6) != 0,
             },
             89 => Self::StatAt {
                 folder,
-                path: Way::random(random, false),
+                path: Way::random(random, Up::Never),
             },
             90..=91 => Self::MkdirAt {
                 folder,
-                path: Way::random(random, false),
+                path: Way::random(random, Up::Never),
             },
             92..=93 => Self::UnlinkAt {
                 folder,
-                path: Way::random(random, false),
+                path: Way::random(random, Up::Never),
                 directory: random.below(2) == 0,
             },
             94..=95 => Self::RenameAt {
                 folder,
-                from: Way::random(random, false),
-                to: Way::random(random, false),
+                from: Way::random(random, Up::Never),
+                to: Way::random(random, Up::Never),
             },
             96..=97 => Self::List {
-                path: Way::random(random, true),
+                path: Way::random(random, up),
             },
-            _ => Self::Whole {
-                path: Way::random(random, true),
+            98..=99 => Self::Whole {
+                path: Way::random(random, up),
+            },
+            100..=103 => Self::Link {
+                from: Way::random(random, up),
+                to: Way::random(random, up),
+            },
+            104..=109 => Self::Symlink {
+                target: Way::random(random, Up::Never),
+                path: Way::random(random, up),
+            },
+            110 => Self::ReadLink {
+                path: Way::random(random, up),
+            },
+            111..=113 => Self::StatLink {
+                path: Way::random(random, up),
+            },
+            114 => Self::LinkAt {
+                folder,
+                from: Way::random(random, Up::Never),
+                to: Way::random(random, Up::Never),
+            },
+            115 => Self::SymlinkAt {
+                folder,
+                target: Way::random(random, Up::Never),
+                path: Way::random(random, Up::Never),
+            },
+            116 => Self::ReadLinkAt {
+                folder,
+                path: Way::random(random, Up::Never),
+            },
+            _ => Self::StatLinkAt {
+                folder,
+                path: Way::random(random, Up::Never),
             },
         }
     }
@@ -425,6 +522,9 @@ fn flags(random: &mut Random) -> u32 {
     }
     if random.below(5) == 0 {
         flags |= O_APPEND;
+    }
+    if random.below(6) == 0 {
+        flags |= O_NOFOLLOW;
     }
     if random.below(5) == 0 {
         flags |= O_CLOEXEC;

@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use gritos_fs_client::posix::{
-    O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_TRUNC, SEEK_CUR, SEEK_DATA, SEEK_END,
-    SEEK_HOLE, SEEK_SET,
+    O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_TRUNC, SEEK_CUR, SEEK_DATA,
+    SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, SeekFrom, Stat};
 use rustix::io::{self, Errno};
@@ -185,6 +185,32 @@ impl Host {
                 fs::renameat(fd, from.relative(), fd, to.relative()).map(done)
             }
             Call::List { path } => list(&path.from(start)),
+            Call::Link { from, to } => fs::link(from.from(start), to.from(start)).map(done),
+            Call::Symlink { target, path } => {
+                fs::symlink(target.target(), path.from(start)).map(done)
+            }
+            Call::ReadLink { path } => leads(fs::readlink(path.from(start), Vec::new())?),
+            Call::StatLink { path } => fs::lstat(path.from(start)).map(known),
+            Call::LinkAt { folder, from, to } => {
+                let fd = self.fd(*folder)?;
+                fs::linkat(fd, from.relative(), fd, to.relative(), AtFlags::empty()).map(done)
+            }
+            Call::SymlinkAt {
+                folder,
+                target,
+                path,
+            } => fs::symlinkat(target.target(), self.fd(*folder)?, path.relative()).map(done),
+            Call::ReadLinkAt { folder, path } => leads(fs::readlinkat(
+                self.fd(*folder)?,
+                path.relative(),
+                Vec::new(),
+            )?),
+            Call::StatLinkAt { folder, path } => fs::statat(
+                self.fd(*folder)?,
+                path.relative(),
+                AtFlags::SYMLINK_NOFOLLOW,
+            )
+            .map(known),
             Call::Whole { path } => {
                 let fd = fs::open(path.from(start), OFlags::RDONLY, mode(0))?;
                 let size = fs::fstat(&fd)?.st_size as usize;
@@ -239,6 +265,10 @@ fn list(path: &str) -> Result<Said, Errno> {
     Ok(Said::Listed(names))
 }
 
+fn leads(target: std::ffi::CString) -> Result<Said, Errno> {
+    Ok(Said::Leads(target.into_string().map_err(|_| Errno::ILSEQ)?))
+}
+
 fn is_folder(fd: &OwnedFd) -> Result<bool, Errno> {
     Ok(fs::fstat(fd).map(|found| FileType::from_raw_mode(found.st_mode))? == FileType::Directory)
 }
@@ -279,6 +309,7 @@ fn these(flags: u32) -> OFlags {
         (O_TRUNC, OFlags::TRUNC),
         (O_APPEND, OFlags::APPEND),
         (O_DIRECTORY, OFlags::DIRECTORY),
+        (O_NOFOLLOW, OFlags::NOFOLLOW),
         (O_CLOEXEC, OFlags::CLOEXEC),
     ] {
         these.set(this, flags & flag != 0);

@@ -2,7 +2,9 @@
 
 use gritos_fs_api::{FileType, Stat};
 use gritos_fs_client::Errno;
-use gritos_fs_client::posix::{AT_REMOVEDIR, O_DIRECTORY, O_RDONLY, O_RDWR, Posix, SEEK_SET};
+use gritos_fs_client::posix::{
+    AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_RDONLY, O_RDWR, Posix, SEEK_SET,
+};
 use gritos_fs_core::host::HostMemory;
 
 use super::call::{ABOVE, Call, FOLDERS, Kind, Known, SLOTS, Said, Side};
@@ -45,6 +47,11 @@ impl Ours {
         }
     }
 
+    /// Leaves nothing open: a volume that is left with an open file without a name is not clean.
+    pub(super) fn close_all(&mut self) {
+        (0..self.open.len()).for_each(|slot| self.free(slot));
+    }
+
     fn list(&mut self, path: &str) -> Result<Said, Errno> {
         let posix = &mut self.posix;
         let mut dir = posix.opendir(path)?;
@@ -83,6 +90,7 @@ impl Ours {
         let count = |count: usize| Said::Count(count as i64);
         let done = |()| Said::Done;
         let open = self.open;
+        let mut target = vec![0; 4096];
         let posix = &mut self.posix;
         match call {
             Call::Open {
@@ -173,7 +181,7 @@ impl Ours {
                 posix.client().rename(&from, &to, *replace).map(done)
             }
             Call::StatAt { folder, path } => {
-                posix.fstatat(open[*folder], path.relative()).map(known)
+                posix.fstatat(open[*folder], path.relative(), 0).map(known)
             }
             Call::MkdirAt { folder, path } => posix
                 .mkdirat(open[*folder], path.relative(), 0o755)
@@ -196,6 +204,34 @@ impl Ours {
             }
             Call::List { path } => self.list(&path.from(&start)),
             Call::Whole { path } => self.whole(&path.from(&start)),
+            Call::Link { from, to } => posix.link(&from.from(&start), &to.from(&start)).map(done),
+            Call::Symlink { target, path } => posix
+                .symlink(&target.target(), &path.from(&start))
+                .map(done),
+            Call::ReadLink { path } => {
+                leads(posix.readlink(&path.from(&start), &mut target), &target)
+            }
+            Call::StatLink { path } => posix.lstat(&path.from(&start)).map(known),
+            Call::LinkAt { folder, from, to } => {
+                let fd = open[*folder];
+                posix
+                    .linkat(fd, from.relative(), fd, to.relative(), 0)
+                    .map(done)
+            }
+            Call::SymlinkAt {
+                folder,
+                target,
+                path,
+            } => posix
+                .symlinkat(&target.target(), open[*folder], path.relative())
+                .map(done),
+            Call::ReadLinkAt { folder, path } => leads(
+                posix.readlinkat(open[*folder], path.relative(), &mut target),
+                &target,
+            ),
+            Call::StatLinkAt { folder, path } => posix
+                .fstatat(open[*folder], path.relative(), AT_SYMLINK_NOFOLLOW)
+                .map(known),
         }
     }
 }
@@ -210,6 +246,11 @@ impl Side for Ours {
         self.call(call)
             .unwrap_or_else(|error| Said::Failed(error.0))
     }
+}
+
+fn leads(count: Result<usize, Errno>, target: &[u8]) -> Result<Said, Errno> {
+    let target = String::from_utf8(target[..count?].to_vec());
+    Ok(Said::Leads(target.expect("text")))
 }
 
 fn kind(found: FileType) -> Kind {

@@ -36,6 +36,8 @@ pub(super) fn work(guest: &mut Guest<'_>) -> Result<()> {
         guest.succeed("mkdir x")?;
         guest.succeed("rmdir x")?;
         ensure!(guest.succeed("ls")?.is_empty());
+        links(guest)?;
+        ensure!(guest.succeed("ls")?.is_empty());
         guest.succeed("cd /")?;
         guest.succeed(&format!("rmdir {folder}/work"))?;
     }
@@ -48,6 +50,38 @@ pub(super) fn work(guest: &mut Guest<'_>) -> Result<()> {
     guest.expect("df", "/data")?;
     guest.expect("df /tmp", "memory")?;
     guest.expect("mount", "ext4     rw /data")?;
+    Ok(())
+}
+
+/// In an empty working folder of a file system that has links; leaves it empty.
+fn links(guest: &mut Guest<'_>) -> Result<()> {
+    guest.succeed("write a one")?;
+    guest.succeed("ln a b")?;
+    guest.succeed("append b two")?;
+    ensure!(guest.succeed("cat a")? == "one\ntwo\n");
+    guest.expect("stat a", "2 names")?;
+    // Neither empties the file.
+    guest.refuse("cp a b", 1, "same file")?;
+    guest.refuse("ln a b", 1, "exists already")?;
+    guest.succeed("rm a")?;
+    ensure!(guest.succeed("cat b")? == "one\ntwo\n");
+    guest.succeed("mkdir f")?;
+    guest.succeed("ln -s ../b f/link")?;
+    ensure!(guest.succeed("readlink f/link")? == "../b\n");
+    ensure!(guest.succeed("cat f/link")? == "one\ntwo\n");
+    guest.expect("ls -l f", "link -> ../b")?;
+    guest.refuse("cp b f/link", 1, "same file")?;
+    guest.refuse("readlink b", 1, "no symbolic link")?;
+    guest.refuse("ln f g", 1, "one name only")?;
+    guest.succeed("cp -r f g")?;
+    ensure!(guest.succeed("readlink g/link")? == "../b\n");
+    // What a link leads to stays.
+    guest.succeed("ln -s /tmp f/far")?;
+    guest.succeed("rm -r f g")?;
+    ensure!(guest.succeed("cat b")? == "one\ntwo\n");
+    guest.succeed("ln -s loop loop")?;
+    guest.refuse("cat loop", 1, "link")?;
+    guest.succeed("rm loop b")?;
     Ok(())
 }
 
