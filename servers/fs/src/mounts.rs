@@ -55,9 +55,9 @@ fn add(vfs: &mut Vfs, path: &str, volume: Box<dyn Volume>, bytes: u64) {
     let info = volume.info();
     match vfs.mount(path, volume) {
         Ok(()) => log::info!(
-            "{} of {} MiB on {path}{}",
+            "{} of {} on {path}{}",
             info.kind,
-            bytes >> 20,
+            Size(bytes),
             if info.read_only { ", read-only" } else { "" }
         ),
         Err(error) => log::error!("{path}: {error:?}"),

@@ -435,6 +435,11 @@ fn files() -> Vec<Step> {
             "2000",
         ),
         (
+            "grow::power::power_may_go_at_any_moment",
+            "GRITOS_GROW_ROUNDS",
+            "50",
+        ),
+        (
             "stress::many_clients_keep_what_is_theirs",
             "GRITOS_STRESS_STEPS",
             "200000",

@@ -98,6 +98,11 @@ impl Growth {
 fn growth(format: (u64, &[&str], &str), to: u64) -> Option<Growth> {
     let disk = filled(format)?;
     enlarge(&disk, to);
+    // What was on the card before, here and there.
+    let older = Random::new(5).bytes(1 << 16);
+    for at in (format.0.next_multiple_of(MIB)..to.min(200 * MIB)).step_by(MIB as usize) {
+        disk.with(|disk| disk.put(at / 512, &older));
+    }
     let growth = Growth::of(&copy(&disk), boot_volume, 0);
     assert!(growth.bytes > to - 3 * MIB, "it grew");
     Some(growth)
