@@ -44,8 +44,14 @@ const LICENCE: &str = "LICENCE.txt";
 /// List of SHA-256 digests in a folder of firmware, as `sha256sum` writes and checks it.
 const DIGESTS: &str = "SHA256SUMS";
 
-const NOTE: &str = "the firmware is Broadcom's and Raspberry Pi's: it may be handed on unmodified, for \
-     use with a Raspberry Pi, with its notice, which is on the card as LICENCE.txt";
+/// What whoever makes a card with the firmware is told.
+pub(crate) const NOTE: &str = "the firmware is Broadcom's and Raspberry Pi's: it may be handed on unmodified, for use \
+     with a Raspberry Pi, with its notice (on the card as LICENCE.txt, where there was one)";
+
+/// What to do without Debian's packages.
+pub(crate) const BY_HAND: &str = "take start4.elf, fixup4.dat and LICENCE.broadcom, named LICENCE.txt, from \
+     https://github.com/raspberrypi/firmware, folder boot, and bcm2711-rpi-4-b.dtb from there; put them into a folder \
+     and name it with --firmware";
 
 impl Part {
     const fn new(name: &'static str, magic: &'static [u8], needed: bool) -> Self {
@@ -62,6 +68,21 @@ impl Part {
 /// # Errors
 /// When one that is needed is missing, or one is not what its name says.
 pub(crate) fn from_folder(folder: &Path) -> Result<Vec<BootFile>> {
+    ensure!(
+        folder.is_dir(),
+        "{} is no folder; --firmware names one with {}",
+        folder.display(),
+        names(&needed().collect::<Vec<_>>())
+    );
+    let missing: Vec<_> = needed()
+        .filter(|name| !folder.join(name).exists())
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "{} has no {}: {BY_HAND}",
+        folder.display(),
+        names(&missing)
+    );
     let digests = fs::read_to_string(folder.join(DIGESTS)).unwrap_or_default();
     let mut files = Vec::new();
     for part in PARTS {
@@ -78,20 +99,36 @@ pub(crate) fn from_folder(folder: &Path) -> Result<Vec<BootFile>> {
                     let found = digest(&bytes);
                     ensure!(
                         listed == found,
-                        "{} has the SHA-256 digest {found}, and {DIGESTS} beside it says {listed}",
+                        "{} has the SHA-256 digest {found}, and {DIGESTS} beside it says {listed}: download it again, \
+                         or delete {DIGESTS} if the file is meant to be another",
                         path.display()
                     );
                 }
                 files.push(BootFile::new(part.name, bytes));
             }
             Err(error) if part.needed => {
-                return Err(error)
-                    .with_context(|| format!("{} has no {}", folder.display(), part.name));
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
             Err(_) => {}
         }
     }
     Ok(files)
+}
+
+/// Files without which no Pi 4 boots.
+fn needed() -> impl Iterator<Item = &'static str> {
+    PARTS
+        .iter()
+        .filter(|part| part.needed)
+        .map(|part| part.name)
+}
+
+/// A list as people write it.
+fn names(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.join(", "),
+    }
 }
 
 /// Whether the files of Debian's packages are kept already.
@@ -109,7 +146,11 @@ pub(crate) fn from_debian(workspace: &Workspace) -> Result<Vec<BootFile>> {
     if folder.join(DIGESTS).exists() {
         match from_folder(&folder) {
             Ok(files) => return Ok(files),
-            Err(error) => report::warning(format!("the kept firmware is damaged: {error:#}")),
+            Err(error) => {
+                report::warning(format!(
+                    "what was kept of the firmware is damaged, and fetched anew: {error:#}"
+                ));
+            }
         }
     }
     let apt = Apt::new(workspace)?;
@@ -132,7 +173,6 @@ pub(crate) fn from_debian(workspace: &Workspace) -> Result<Vec<BootFile>> {
         fs::remove_dir_all(unpacked)?;
     }
     write_digests(&folder)?;
-    report::warning(NOTE);
     from_folder(&folder)
 }
 
@@ -205,10 +245,7 @@ impl Apt {
     }
 
     fn update(&self) -> Result<()> {
-        run(self
-            .command("apt-get")
-            .arg("update")
-            .stdout(std::io::stderr()))
+        quietly(self.command("apt-get").arg("update"))
     }
 
     /// The one package that `package` stands for.
@@ -226,10 +263,8 @@ impl Apt {
 
     /// Fetches a package and unpacks it; returns the folder.
     fn unpack(&self, package: &str) -> Result<PathBuf> {
-        run(self
-            .command("apt-get")
-            .args(["download", package])
-            .stdout(std::io::stderr()))?;
+        quietly(self.command("apt-get").args(["download", package]))
+            .with_context(|| format!("Debian's package {package} cannot be had"))?;
         let archive = fs::read_dir(&self.folder)?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| {
@@ -245,6 +280,20 @@ impl Apt {
         fs::remove_file(archive)?;
         Ok(folder)
     }
+}
+
+/// Runs one of apt's programs, and shows nothing of what it says but why it failed.
+fn quietly(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.env("LC_ALL", "C").output().with_context(|| {
+        format!("cannot run {program}, which only Debian and its relatives have")
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let why = said.lines().find(|line| line.starts_with("E: "));
+    bail!("{program} says: {}", why.unwrap_or(said.trim()))
 }
 
 /// Copies the file `name`, wherever below `folder` it is, to `to`.
@@ -306,7 +355,14 @@ mod tests {
     fn a_missing_file_is_named() {
         let folder = folder("missing");
         fs::remove_file(folder.join("fixup4.dat")).expect("it was written");
-        assert!(refusal(&folder).contains("has no fixup4.dat"));
+        fs::remove_file(folder.join("start4.elf")).expect("it was written");
+        let text = refusal(&folder);
+        assert!(
+            text.contains("has no start4.elf and fixup4.dat: take"),
+            "{text}"
+        );
+        let text = from_folder(&folder).expect_err("it is gone").to_string();
+        assert!(text.contains("is no folder"), "{text}");
     }
 
     #[test]

@@ -51,13 +51,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     let target = Target::find(&system, device)?;
     target.check(&system, options.force)?;
+    ensure!(
+        options.yes || std::io::stdin().is_terminal(),
+        "there is no terminal to ask on whether everything on {} is to be overwritten; --yes says so beforehand",
+        target.describe()
+    );
     let image = match &options.image {
         Some(image) => image.clone(),
         None => image::write_card(workspace, &options.card)?,
     };
     ensure!(
         crate::card::is_card_image(&image)?,
-        "{} is no image of a card",
+        "{} is no image of a card: it does not begin with a partition table. `cargo xtask image --board rpi4` makes one, \
+         beside kernel8.img as sdcard.img",
         image.display()
     );
     target.check_room(fs::metadata(&image)?.len())?;
@@ -86,11 +92,6 @@ fn list(system: &System) -> Result<()> {
 }
 
 fn confirm(target: &Target) -> Result<()> {
-    ensure!(
-        std::io::stdin().is_terminal(),
-        "nobody to ask whether to overwrite {}; say --yes",
-        target.describe()
-    );
     eprint!("Overwrite everything on {}? [y/N] ", target.describe());
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -122,6 +122,19 @@ impl ProgramOptions {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    // Whatever is wrong with it is told before anything is compiled.
+    let firmware = match options.board {
+        Board::Virt => Vec::new(),
+        Board::Rpi4 => options.card.firmware(workspace).or_else(|error| {
+            // What was named is to be had.
+            ensure!(options.card.firmware.is_none(), error);
+            report::warning(format!(
+                "the card gets no firmware ({error:#}). QEMU does without, a board does not boot from it: {}",
+                firmware::BY_HAND
+            ));
+            Ok(Vec::new())
+        })?,
+    };
     let path = match &options.out {
         Some(path) => path.clone(),
         None => workspace.output(KERNEL_FILE)?,
@@ -132,14 +145,35 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     println!("{}", path.display());
     if options.board == Board::Rpi4 {
         let card = path.with_file_name(CARD_FILE);
-        write_card_with(workspace, &options.card, &path, &card)?;
+        write_card_with(workspace, &options.card, firmware, &path, &card)?;
         println!("{}", card.display());
     }
     Ok(())
 }
 
-/// Builds everything and writes the image of a card; returns its path.
+impl CardOptions {
+    /// The firmware that goes on the card.
+    fn firmware(&self, workspace: &Workspace) -> Result<Vec<BootFile>> {
+        let files = match &self.firmware {
+            Some(folder) => firmware::from_folder(folder)?,
+            None => firmware::from_debian(workspace)?,
+        };
+        report::step("Licence", firmware::NOTE);
+        Ok(files)
+    }
+}
+
+/// Builds everything and writes the image of a card that a board boots from; returns its path.
+///
+/// # Errors
+/// Also when there is no firmware.
 pub(crate) fn write_card(workspace: &Workspace, options: &CardOptions) -> Result<PathBuf> {
+    let firmware = options.firmware(workspace).map_err(|error| {
+        anyhow::anyhow!(
+            "no board boots without the firmware, and it is not to be had ({error:#}): {}",
+            firmware::BY_HAND
+        )
+    })?;
     let (kernel, card) = (workspace.output(KERNEL_FILE)?, workspace.output(CARD_FILE)?);
     let destination = Destination::board(Board::Rpi4);
     write(
@@ -149,7 +183,7 @@ pub(crate) fn write_card(workspace: &Workspace, options: &CardOptions) -> Result
         Contents::default(),
         &kernel,
     )?;
-    write_card_with(workspace, options, &kernel, &card)?;
+    write_card_with(workspace, options, firmware, &kernel, &card)?;
     Ok(card)
 }
 
@@ -157,6 +191,7 @@ pub(crate) fn write_card(workspace: &Workspace, options: &CardOptions) -> Result
 fn write_card_with(
     workspace: &Workspace,
     options: &CardOptions,
+    firmware: Vec<BootFile>,
     kernel: &Path,
     card: &Path,
 ) -> Result<()> {
@@ -170,17 +205,7 @@ fn write_card_with(
         BootFile::new("config.txt", gritos_board::rpi4::CONFIG_TXT),
         BootFile::new(KERNEL_FILE, kernel),
     ];
-    match &options.firmware {
-        Some(folder) => files.extend(firmware::from_folder(folder)?),
-        None => match firmware::from_debian(workspace) {
-            Ok(found) => files.extend(found),
-            Err(error) => report::warning(format!(
-                "the card has no firmware ({error:#}): QEMU reads it, a board does not boot from it. \
-                 Take start4.elf and fixup4.dat from https://github.com/raspberrypi/firmware, \
-                 folder boot, with bcm2711-rpi-4-b.dtb, and name their folder with --firmware"
-            )),
-        },
-    }
+    files.extend(firmware);
     card::write(card, &files)?;
     report::step(
         "Wrote",

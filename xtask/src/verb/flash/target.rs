@@ -120,13 +120,14 @@ impl Target {
         }
         ensure!(
             kind.file_type().is_block_device(),
-            "{} is no block device",
+            "{} is no block device; name a whole one, such as /dev/sdb or /dev/mmcblk0 (`cargo xtask flash` lists those \
+             that may be a card), or a file that is there",
             path.display()
         );
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::of_system(system, &name).with_context(|| {
             format!(
-                "{} is no whole device; a partition such as sdb1 is none",
+                "{} is a part of a device, and the card's image is for a whole one, such as /dev/sdb instead of /dev/sdb1",
                 path.display()
             )
         })
@@ -190,9 +191,10 @@ impl Target {
     pub(super) fn check_room(&self, bytes: u64) -> Result<()> {
         ensure!(
             self.bytes >= bytes,
-            "{} holds {} bytes, and the image has {bytes}",
+            "{} is too small: it holds {}, and the image needs {}; take a card of at least that",
             self.path.display(),
-            self.bytes
+            size(self.bytes),
+            size(bytes.next_multiple_of(100_000_000)),
         );
         Ok(())
     }

@@ -146,7 +146,7 @@ fn an_image_that_does_not_fit_is_refused() {
     assert!(
         error
             .to_string()
-            .contains("/dev/sdb holds 31914983424 bytes"),
+            .contains("/dev/sdb is too small: it holds 31.9 GB, and the image needs 32.0 GB"),
         "{error}"
     );
 }
