@@ -1,5 +1,6 @@
 //! What boards have in common, and what one of them alone has.
 
+mod power;
 mod screen;
 
 use std::fs::File;
@@ -17,6 +18,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("board/the_firmware_answers", firmware).on(&[Board::Rpi4]),
     Case::new("board/reboot_resets_the_machine", reboot)
         .on(&[Board::Rpi4])
+        .alone(),
+    Case::new("board/poweroff_tells_the_firmware_to_stay_off", power_off)
+        .on(&[Board::Rpi4])
+        .with(AS_A_BOARD)
         .alone(),
     Case::new(
         "board/the_screen_shows_what_the_serial_line_shows",
@@ -44,6 +49,12 @@ const PCI_CARD: Setting = Setting {
     system: "servers/emmc2/pci/system.toml",
     disk: Some(crate::disk::make),
     card: true,
+    ..Setting::SHIPPED
+};
+
+/// Nothing of the kernel's knows of an emulator.
+const AS_A_BOARD: Setting = Setting {
+    semihosting: false,
     ..Setting::SHIPPED
 };
 
@@ -83,11 +94,19 @@ fn reboot(guest: &mut Guest<'_>) -> Result<()> {
         log.contains("memory from 0x0 on, 1024 MiB, is at 0xc0000000 for the controller"),
         "the window of the tree is not what the driver has: {log}"
     );
-    let status = guest.end("reboot")?;
+    let (status, written) = power::writes(guest, "reboot")?;
     ensure!(status == 0, "QEMU ended with status {status}");
+    power::check(&written, power::FIRST_PARTITION)?;
     guest.boot()?;
     guest.succeed("uptime")?;
     Ok(())
+}
+
+/// With no emulator to tell an exit code.
+fn power_off(guest: &mut Guest<'_>) -> Result<()> {
+    let (status, written) = power::writes(guest, "poweroff")?;
+    ensure!(status == 0, "QEMU ended with status {status}");
+    power::check(&written, power::STAY_OFF)
 }
 
 fn large_card(guest: &mut Guest<'_>) -> Result<()> {

@@ -58,6 +58,7 @@ pub(super) const CASES: &[Case] = &[
         host::fat_both_ways,
     )
     .with(DISK)
+    .on(BOTH)
     .alone(),
     Case::new(
         "files/nothing_durable_is_lost_with_the_power",

@@ -138,6 +138,11 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// Whose guest this is.
+    pub(crate) fn board(&self) -> Board {
+        self.machine.board
+    }
+
     /// Runs a shell command.
     ///
     /// # Errors

@@ -13,7 +13,9 @@ pub(super) const CASES: &[Case] = &[
     Case::new("supervision/the_console_is_started_again", console).alone(),
     Case::new("supervision/each_service_is_started_again", services)
         .on(&[Board::Virt, Board::Rpi4]),
-    Case::new("supervision/each_kind_of_fault_is_reported", faults).with(TRIAL),
+    Case::new("supervision/each_kind_of_fault_is_reported", faults)
+        .with(TRIAL)
+        .on(&[Board::Virt, Board::Rpi4]),
     Case::new(
         "supervision/one_that_fails_again_and_again_stays_ended",
         in_vain,
