@@ -85,7 +85,7 @@ const PARTS: &[Part] = &[
     },
     Part {
         name: "fuzz",
-        about: "ten minutes of libFuzzer on each reader of untrusted bytes in the kernel's core",
+        about: "ten minutes of libFuzzer on each reader of untrusted bytes in the kernel's core, and on the network's stack",
         steps: tools::fuzz,
     },
     Part {

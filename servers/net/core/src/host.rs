@@ -22,6 +22,7 @@ use gritos_sys::shared::BufferError;
 
 use crate::{Clock, Config, FrameDevice, Limits, Rules, Service, ServiceLimits, Signals, Stack};
 
+pub mod frames;
 mod port;
 
 use port::{HostPort, Outcomes};

@@ -89,6 +89,7 @@ const COMMANDS: &[&str] = &[
 
 pub(super) fn run(workspace: &Workspace, all: &mut Vec<Measurement>) -> Result<()> {
     let mut found = measure_often(workspace, &WITH_DISK, COMMANDS, BOOTS)?;
+    let mut verdict = Ok(());
     for (title, kind, rows) in [
         ("instructions of operations on ext4", "ext4_", EXT4),
         ("of operations on FAT", "fat_", FAT),
@@ -96,8 +97,8 @@ pub(super) fn run(workspace: &Workspace, all: &mut Vec<Measurement>) -> Result<(
     ] {
         let mine = |m: &&Measurement| m.name.starts_with(kind);
         let measured: Vec<Measurement> = found.iter().filter(mine).cloned().collect();
-        print(title, rows, &measured);
+        verdict = verdict.and(print(title, rows, &measured));
     }
     all.append(&mut found);
-    Ok(())
+    verdict
 }

@@ -60,9 +60,10 @@ pub(super) fn run(workspace: &Workspace, all: &mut Vec<Measurement>) -> Result<(
             measurement.values.insert("instructions".into(), ns);
         }
     }
-    print("instructions of the whole system", ROWS, &found);
+    let verdict = print("instructions of the whole system", ROWS, &found);
     all.append(&mut found);
-    memory(workspace)
+    memory(workspace)?;
+    verdict
 }
 
 /// Makes the figure of an idle time one of a second.

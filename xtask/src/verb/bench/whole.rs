@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::Measurement;
 use crate::qemu::{Board, Clock};
@@ -136,12 +136,16 @@ pub(super) fn with_guest<T>(
 }
 
 /// Prints what was measured: the rows in their order, then what no row knows.
-pub(super) fn print(title: &str, rows: &[Row], measurements: &[Measurement]) {
+///
+/// # Errors
+/// Names the rows that are over their budget, or were not measured.
+pub(super) fn print(title: &str, rows: &[Row], measurements: &[Measurement]) -> Result<()> {
     println!();
     println!(
         "{title:<48} {:>12} {:>13} {:>12} {:>10} {:>10}",
         "Linux 6.1", "budget", "gRiTOS", "least", "most"
     );
+    let mut wrong = Vec::new();
     for row in rows {
         let found = measurements.iter().find(|m| m.name == row.name);
         let value = |key| found.and_then(|m| m.value(key));
@@ -152,6 +156,9 @@ pub(super) fn print(title: &str, rows: &[Row], measurements: &[Measurement]) {
             (Some(figure), Some(budget)) if figure > budget => "  over",
             (Some(_), _) => "",
         };
+        if !verdict.is_empty() {
+            wrong.push(row.what);
+        }
         let budget = row
             .budget
             .map_or("–".to_string(), |b| format!("≤ {}", row.text(b)));
@@ -168,6 +175,8 @@ pub(super) fn print(title: &str, rows: &[Row], measurements: &[Measurement]) {
     for other in measurements.iter().filter(|m| !is_known(m)) {
         report::warning(format!("no row for `{}`: {:?}", other.name, other.values));
     }
+    ensure!(wrong.is_empty(), "over budget, or not measured: {wrong:?}");
+    Ok(())
 }
 
 impl Row {
@@ -195,7 +204,23 @@ pub(super) fn grouped(value: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measurement, Row, grouped, medians};
+    use super::{Measurement, Row, grouped, medians, print};
+
+    #[test]
+    fn what_is_over_its_budget_or_was_not_measured_is_an_error() {
+        const ROWS: &[Row] = &[Row::new("a", "one", "–", 100), Row::open("b", "other")];
+        let found = |a: u64| {
+            let lines = [
+                format!("a instructions={a}"),
+                "b instructions=9".to_string(),
+            ];
+            lines.map(|line| Measurement::parse(&line).expect("a measurement"))
+        };
+        assert!(print("", ROWS, &found(100)).is_ok());
+        let over = print("", ROWS, &found(101)).expect_err("over");
+        assert!(over.to_string().contains("[\"one\"]"), "{over}");
+        assert!(print("", ROWS, &found(100)[..1]).is_err());
+    }
 
     #[test]
     fn each_figure_is_the_median_of_its_own() {

@@ -20,8 +20,13 @@ const MIRI: [(&str, &[&str]); 4] = [
     ("gritos-ring", &["--test", "lies", "--test", "pair"]),
 ];
 
-/// What is fuzzed; `kernel-aarch64/core/fuzz/README.md` says what they read.
-const FUZZED: [&str; 3] = ["device_tree", "boot_image", "system_calls"];
+/// What is fuzzed, and where; the `fuzz/README.md` there says what they read.
+const FUZZED: [(&str, &str); 4] = [
+    ("kernel-aarch64/core", "device_tree"),
+    ("kernel-aarch64/core", "boot_image"),
+    ("kernel-aarch64/core", "system_calls"),
+    ("servers/net/core", "frames"),
+];
 /// For so long each.
 const SECONDS: u32 = 600;
 
@@ -80,10 +85,9 @@ pub(super) fn loom(_: &Workspace) -> Result<Vec<Step>> {
 
 pub(super) fn fuzz(_: &Workspace) -> Result<Vec<Step>> {
     needs(&["fuzz"], "cargo install --locked cargo-fuzz")?;
-    let step = |target: &'static str| Step {
+    let step = |(folder, target): (&'static str, &'static str)| Step {
         label: format!("{target}, {SECONDS} s"),
         run: Box::new(move |workspace| {
-            let folder = "kernel-aarch64/core";
             let found = format!("fuzz/target/found/{target}");
             std::fs::create_dir_all(workspace.root.join(folder).join(&found))?;
             let mut command = nightly(workspace, folder);

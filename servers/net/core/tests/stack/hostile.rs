@@ -1,10 +1,8 @@
 //! Frames that nobody honest sends.
 
-use gritos_net_api::{Domain, IpProtocol as Carried, NetError, SocketType};
+use gritos_net_api::{Domain, IpProtocol, NetError, SocketType};
 use gritos_net_core::Generator;
-use smoltcp::wire::{
-    Icmpv4Packet, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
-};
+use gritos_net_core::host::frames::repair;
 
 use crate::sim::{B, CLIENT, World, address, receive, send_to, tcp, text, udp};
 
@@ -23,7 +21,7 @@ fn busy_world() -> World {
     world.connection(9);
     let listener = world
         .b
-        .socket(CLIENT, Domain::Inet6, SocketType::Stream, Carried::Any)
+        .socket(CLIENT, Domain::Inet6, SocketType::Stream, IpProtocol::Any)
         .unwrap();
     world.b.bind(listener, address("[::]:80")).unwrap();
     world.b.listen(listener, 4).unwrap();
@@ -31,7 +29,7 @@ fn busy_world() -> World {
     world.b.bind(server, address("0.0.0.0:53")).unwrap();
     let ping = world
         .b
-        .socket(CLIENT, Domain::Inet, SocketType::Raw, Carried::Icmp)
+        .socket(CLIENT, Domain::Inet, SocketType::Raw, IpProtocol::Icmp)
         .unwrap();
     let _ = send_to(&mut world.b, ping, b"\x08\0\0\0\0\0\0\0", "10.0.0.1:0");
     world
@@ -48,7 +46,7 @@ fn honest_frames() -> Vec<Vec<u8>> {
         .unwrap();
     let six = world
         .a
-        .socket(CLIENT, Domain::Inet6, SocketType::Datagram, Carried::Any)
+        .socket(CLIENT, Domain::Inet6, SocketType::Datagram, IpProtocol::Any)
         .unwrap();
     let message = udp(&mut world.a);
     send_to(&mut world.a, message, &[7; 3000], &format!("{B}:53")).unwrap();
@@ -72,76 +70,6 @@ fn honest_frames() -> Vec<Vec<u8>> {
         );
     }
     frames
-}
-
-/// Frames are made with the checksums that belong to them: whoever spoils a frame can do that too.
-fn repair(frame: &mut [u8]) {
-    let Some((kind, packet)) = frame
-        .get_mut(12..)
-        .and_then(|rest| rest.split_first_chunk_mut())
-    else {
-        return;
-    };
-    let (source, destination, protocol, payload): (IpAddress, IpAddress, _, _) = match *kind {
-        [8, 0] => {
-            let Ok(mut packet) = Ipv4Packet::new_checked(packet) else {
-                return;
-            };
-            packet.fill_checksum();
-            let ends = (packet.src_addr(), packet.dst_addr());
-            // A part of a packet has no checksum of its own.
-            if packet.more_frags() || packet.frag_offset() > 0 {
-                return;
-            }
-            let (header, protocol) = (packet.header_len(), packet.next_header());
-            let end = packet.total_len();
-            let bytes = packet.into_inner();
-            let payload = bytes.get_mut(usize::from(header)..usize::from(end));
-            (ends.0.into(), ends.1.into(), protocol, payload)
-        }
-        [0x86, 0xdd] => {
-            let Ok(packet) = Ipv6Packet::new_checked(packet) else {
-                return;
-            };
-            let ends = (packet.src_addr(), packet.dst_addr());
-            let protocol = packet.next_header();
-            let end = packet.total_len();
-            let bytes = packet.into_inner();
-            (
-                ends.0.into(),
-                ends.1.into(),
-                protocol,
-                bytes.get_mut(40..end),
-            )
-        }
-        _ => return,
-    };
-    let Some(payload) = payload else { return };
-    match protocol {
-        IpProtocol::Tcp => {
-            if let Ok(mut packet) = TcpPacket::new_checked(payload) {
-                packet.fill_checksum(&source, &destination);
-            }
-        }
-        IpProtocol::Udp => {
-            if let Ok(mut packet) = UdpPacket::new_checked(payload) {
-                packet.fill_checksum(&source, &destination);
-            }
-        }
-        IpProtocol::Icmp => {
-            if let Ok(mut packet) = Icmpv4Packet::new_checked(payload) {
-                packet.fill_checksum();
-            }
-        }
-        IpProtocol::Icmpv6 => {
-            if let (IpAddress::Ipv6(source), IpAddress::Ipv6(destination)) = (source, destination)
-                && let Ok(mut packet) = Icmpv6Packet::new_checked(payload)
-            {
-                packet.fill_checksum(&source, &destination);
-            }
-        }
-        _ => {}
-    }
 }
 
 /// A number from the environment, for runs that are longer than the gate's.
@@ -251,7 +179,7 @@ fn nobody_outside_takes_over_an_address_of_this_machine() {
         // It still reaches itself, and nothing of that leaves it.
         let ping = world
             .b
-            .socket(CLIENT, Domain::Inet, SocketType::Raw, Carried::Icmp)
+            .socket(CLIENT, Domain::Inet, SocketType::Raw, IpProtocol::Icmp)
             .unwrap();
         let sent = world.b.counters().sent_frames;
         send_to(&mut world.b, ping, b"\x08\0\0\0\0\0\0\x07", to).unwrap();

@@ -11,6 +11,7 @@ mod neighbours;
 mod pause;
 mod rest;
 mod scripted;
+mod scripts;
 mod sim;
 mod storms;
 mod streams;

@@ -37,6 +37,8 @@ impl Answer {
 pub(super) struct Peer {
     port: u16,
     stream: Option<TcpStream>,
+    /// Longest wait for bytes of the server's.
+    patience: Duration,
     /// Connections that were made.
     pub(super) connections: usize,
 }
@@ -46,7 +48,16 @@ impl Peer {
         Self {
             port,
             stream: None,
+            patience: PATIENCE,
             connections: 0,
+        }
+    }
+
+    /// One that gives up sooner.
+    pub(super) fn hasty(port: u16, patience: Duration) -> Self {
+        Self {
+            patience,
+            ..Self::new(port)
         }
     }
 
@@ -70,7 +81,7 @@ impl Peer {
                 TcpStream::connect(("127.0.0.1", self.port))?
             }
         };
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(self.patience))?;
         stream.write_all(request.as_bytes())?;
         self.stream = Some(stream);
         Ok(())

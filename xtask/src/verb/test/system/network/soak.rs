@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use super::http::Peer;
-use super::{NETWORK, PATIENCE, accept, frames, get_again, peers};
+use super::{NETWORK, PATIENCE, accept, frames, peers, restart_cost};
 
 pub(crate) use super::hostile::soak as hostile;
 use crate::qemu::Board;
@@ -210,10 +210,8 @@ pub(crate) fn kills(workspace: &Workspace, component: &str) -> Result<()> {
             let mut campaign = || -> Result<()> {
                 for number in 0..KILLS {
                     let before = answers.load(Ordering::Relaxed);
-                    let killed = Instant::now();
-                    guest.succeed(&format!("restart {component}"))?;
-                    get_again(port, &expected).with_context(|| format!("after kill {number}"))?;
-                    costs.push(killed.elapsed());
+                    let cost = restart_cost(guest, component, port, &expected);
+                    costs.push(cost.with_context(|| format!("kill {number}"))?);
                     // Those who were there get answers again too.
                     let end = Instant::now() + PATIENCE;
                     while answers.load(Ordering::Relaxed) == before {
