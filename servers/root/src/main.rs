@@ -6,44 +6,50 @@
 //! or faults is reported with component, offset and registers.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    expect(dead_code, reason = "helpers and the start need a machine")
+)]
 
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod answer;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod component;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod console;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod devices;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod grants;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod helper;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod leaving;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod make;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod messenger;
 #[cfg(any(target_os = "none", test))]
 mod policy;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod printer;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod report;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod root;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod stand_in;
 #[cfg(target_os = "none")]
+mod start;
+#[cfg(any(target_os = "none", test))]
 mod tasks;
 #[cfg(any(target_os = "none", test))]
 mod text;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod worker;
 
 #[cfg(target_os = "none")]
-gritos_sys::root_entry!(root::main);
+gritos_sys::root_entry!(start::main);
 
 #[cfg(not(target_os = "none"))]
 fn main() {
