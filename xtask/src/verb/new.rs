@@ -121,6 +121,12 @@ fn package_at(root: &Path, package: &str) -> Result<Option<PathBuf>> {
 fn check_interface(root: &Path, name: &str) -> Result<()> {
     let mut files = idlc::load::Memory::default();
     let base = fs::read_to_string(root.join("servers/base.gidl")).context("servers/base.gidl")?;
+    let camel = filled("CAMEL", name);
+    let mut lines = base.lines();
+    ensure!(
+        !lines.any(|line| line.contains(&format!("protocol {camel} "))),
+        "an interface cannot be called `{name}`: servers/base.gidl has a protocol `{camel}`"
+    );
     files.0.insert("servers/base.gidl".into(), base);
     let path = PathBuf::from(format!("servers/{name}/{name}.gidl"));
     let (_, template) = FILES[0];

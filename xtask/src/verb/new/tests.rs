@@ -89,6 +89,7 @@ fn names_that_cannot_be_are_refused_before_anything_is_written() {
         ("taken", "is there already"),
         ("console", "already"),
         ("self", "cannot be called"),
+        ("supervision", "base.gidl has a protocol `Supervision`"),
         (
             "kernel",
             "`gritos-kernel`, which is at kernel-aarch64 already",
