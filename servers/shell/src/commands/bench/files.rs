@@ -51,6 +51,12 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Makes the folder.
+    fn make(&self) -> Result<(), Failure> {
+        with(|client| client.mkdir(self.folder, MODE))
+            .map_err(|why| Failure::new(format_args!("{}: {why}", self.folder)))
+    }
+
     fn path(&self, name: &str) -> String {
         join(self.folder, name)
     }
@@ -127,7 +133,7 @@ fn within(
     place: &Place<'_>,
     work: impl FnOnce(&mut Context<'_>) -> Result<(), Failure>,
 ) -> Result<u8, Failure> {
-    with(|client| client.mkdir(place.folder, MODE)).map_err(Failure::new)?;
+    place.make()?;
     let result = work(context);
     let removed = context.run(&["rm", "-r", place.folder].map(String::from));
     result?;
@@ -213,7 +219,7 @@ fn large(context: &mut Context<'_>, place: &Place<'_>) -> Result<(), Failure> {
 
 fn folder(context: &mut Context<'_>, arguments: &[String]) -> Result<u8, Failure> {
     let place = place(arguments)?;
-    with(|client| client.mkdir(place.folder, MODE)).map_err(Failure::new)?;
+    place.make()?;
     let mut made = 0;
     place.measure(context, "grow_1000", MANY / STEP - 1, || {
         for _ in 0..STEP {
