@@ -75,6 +75,10 @@ const NETWORK: Setting = Setting {
 
 /// Longest time for something of the host's that the guest answers.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For the answer of one connection of several.
+const LONGEST_TRY: Duration = Duration::from_secs(5);
+/// Between two connections, if the first was refused.
+const REFUSED: Duration = Duration::from_millis(20);
 
 fn address(guest: &mut Guest<'_>) -> Result<()> {
     let shown = guest.succeed("ip -w")?;
@@ -362,8 +366,11 @@ fn restart_cost(
             Err(error) if begun.elapsed() >= PATIENCE => {
                 return Err(error).with_context(|| format!("after a restart of {component}"));
             }
-            // On a busy host an answer takes its time.
-            Err(_) => patience = patience.mul_f32(1.5),
+            // On a busy host an answer takes its time. One that was refused came at once.
+            Err(_) => {
+                patience = LONGEST_TRY.min(patience * 3 / 2);
+                thread::sleep(REFUSED);
+            }
         }
     }
 }
