@@ -13,13 +13,13 @@ use gritos_abi::Arrival;
 use gritos_base_api::{BaseError, BufferAccess};
 use gritos_idl_runtime::object::MemoryObject;
 use gritos_idl_runtime::{
-    Address, Answer, Cap, Dispatch, Incoming, Kind, ObjectType, Outcome, Outgoing, Rights, Status,
-    Ticket, Transport,
+    Address, Answer, Cap, Dispatch, Hooks, Incoming, Kind, ObjectType, Outcome, Outgoing, Rights,
+    ServerPort, Status, Ticket, Transport,
 };
 use gritos_service::{BufferMemory, Buffers, MapMemory};
 use gritos_sys::shared::BufferError;
 
-use crate::service::{FileService, Limits};
+use crate::service::{Alarm, FileService, Limits};
 use crate::vfs::Vfs;
 
 /// Buffers that the server under test can map.
@@ -325,6 +325,16 @@ impl World {
             incoming.arrivals |= u64::from(arrival.encode()) << (16 * slot);
         }
         Ok(incoming)
+    }
+
+    /// Ends a turn of the server's, as after a message or a wait that ended without one.
+    pub fn turn<Q: ServerPort + Alarm>(&self, port: &mut Q) {
+        self.server.borrow_mut().turn(port);
+    }
+
+    /// The server's notification was signalled.
+    pub fn notified<Q: ServerPort + Alarm>(&self, port: &mut Q) {
+        self.server.borrow_mut().notified(port, 1);
     }
 
     /// Delivers a message as it is, well-formed or not.

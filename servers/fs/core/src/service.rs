@@ -75,6 +75,8 @@ pub struct FileService<P: MapMemory, const N: usize> {
     busy: bool,
     /// What the port was told last.
     alarm: Option<u64>,
+    /// That was reached, or may have been.
+    alarm_passed: bool,
 }
 
 impl<P: MapMemory, const N: usize> FileService<P, N> {
@@ -96,6 +98,7 @@ impl<P: MapMemory, const N: usize> FileService<P, N> {
             waiting: Vec::new(),
             busy: false,
             alarm: None,
+            alarm_passed: false,
         }
     }
 
@@ -568,7 +571,7 @@ impl<P: MapMemory, const N: usize, Q: ServerPort + Alarm> Hooks<Q> for FileServi
     fn notified(&mut self, port: &mut Q, _: u64) {
         port.rang();
         // Whatever is dirty is committed now, and the next alarm is a new one.
-        self.alarm = None;
+        self.alarm_passed = true;
     }
 
     /// Commits when callers wait for it and no further request is there that could
@@ -582,17 +585,19 @@ impl<P: MapMemory, const N: usize, Q: ServerPort + Alarm> Hooks<Q> for FileServi
             // Nobody is there to be told; whoever syncs next learns of a failure, and
             // the next try is as far away as this one was.
             let _ = self.vfs.sync();
-            self.alarm = None;
+            self.alarm_passed = true;
         }
         let alarm = match (self.waiting.is_empty(), self.vfs.is_dirty()) {
             (false, _) => Some(0),
             (true, true) => Some(COMMIT_AFTER_NS),
             (true, false) => None,
         };
-        // The moment is computed once, not with each request.
-        if alarm != self.alarm {
+        // The moment is computed once, not with each request. One that has passed is replaced, also by none at all:
+        // the port would wait until it again and again.
+        if self.alarm_passed || alarm != self.alarm {
             port.alarm(alarm);
             self.alarm = alarm;
+            self.alarm_passed = false;
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The file server's logic against POSIX's rules, models, broken disks and power cuts.
+mod alarm;
 mod cache;
 mod client;
 mod damage;
