@@ -24,7 +24,8 @@ const RSTC_FULL_RESET: u32 = 0x20;
 const RSTS_PARTITION: u32 = 0x555;
 
 register_structs! {
-    /// Power management of the BCM2711, as Linux' `bcm2835_wdt` uses it. No manual describes it.
+    /// Power management of the BCM2711, as Linux' `bcm2835_wdt` uses it, in the order of
+    /// raspberrypi/linux: status, ticks, control. No manual describes it.
     pub(crate) PmRegisters {
         (0x00 => _reserved),
         (0x1c => rstc: ReadWrite<u32>),
@@ -76,7 +77,7 @@ impl Power {
 
 /// Lets the watchdog run out at once.
 fn expire(pm: &PmRegisters) {
-    /// Ticks of 16 microseconds until the reset; the lowest value that the firmware uses too.
+    /// Ticks of 1/65,536 s until the reset, as Linux has it.
     const SOON: u32 = 10;
     pm.wdog.set(PM_PASSWORD | SOON);
     pm.rstc

@@ -8,7 +8,8 @@ use crate::register::{
     Register, base_clock_hz, clock, control, has_adma2, has_high_speed, mode, present, status,
 };
 
-/// Base clock of EMMC2 if the capabilities do not say (Linux `bcm2711.dtsi`: `clk_emmc2`).
+/// Base clock of EMMC2 if the capabilities do not say: what those of boards say, as Linux' `sdhci` prints them
+/// (0x45ee6432, bits 15:8). The device tree gives the clock (`cprman`, 51) without a rate.
 const BASE_CLOCK_HZ: u32 = 100_000_000;
 /// Clock of a card that is not identified yet. SD spec, "Card Identification Mode": at most 400 kHz; EMMC2
 /// goes down to 200 kHz (Linux `sdhci-iproc`).

@@ -1,5 +1,5 @@
 //! A controller as the *SD Host Controller Simplified Specification 3.00* describes it, with what is EMMC2's
-//! own (Linux `sdhci-iproc`, `bcm2711.dtsi`): four card clocks between writes while the clock is slow, 200 kHz
+//! own (Linux `sdhci-iproc`, and what `sdhci` prints on boards): four card clocks between writes while the clock is slow, 200 kHz
 //! at least, a base clock of 100 MHz. Written from that, not from the driver: it refuses, by panicking, what
 //! the hardware would not understand.
 
@@ -14,7 +14,7 @@ use gritos_ring::host::HostMemory;
 
 use super::card::{Answer, Card, State};
 
-/// Capabilities of EMMC2, as read on hardware: base clock 100 MHz, High Speed.
+/// Capabilities of EMMC2, as Linux' `sdhci` prints them on boards: base clock 100 MHz, High Speed.
 const CAPABILITIES: u32 = 0x45ee_6432;
 const BASE_HZ: u64 = 100_000_000;
 

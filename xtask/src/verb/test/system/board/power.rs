@@ -1,7 +1,7 @@
 //! What the kernel writes to the power management of the Pi, as QEMU sees it.
 //!
-//! No manual describes these registers. The expected sequence is that of Linux `drivers/watchdog/bcm2835_wdt.c` (functions
-//! `__bcm2835_restart` and `bcm2835_power_off`): status, ticks, control, each with the password in its upper byte.
+//! No manual describes these registers. The expected sequence is that of raspberrypi/linux, `drivers/watchdog/bcm2835_wdt.c`
+//! (functions `bcm2835_restart` and `bcm2835_power_off`): status, ticks, control, each with the password in its upper byte.
 
 use std::fs;
 
